@@ -1,0 +1,53 @@
+//! How workers learn what is due.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use time::OffsetDateTime;
+
+use crate::domain::id::MessageId;
+use crate::domain::lane::Lane;
+
+/// A hint that a message is due. Nothing about the message lives only here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Entry {
+    /// The lane it waits in.
+    pub lane: Lane,
+    /// When it is due, by the store's clock, to the microsecond.
+    pub due_at: OffsetDateTime,
+    /// The message.
+    pub id: MessageId,
+}
+
+/// A window on the store's due index: per lane a set of ids ordered by the time they are due.
+///
+/// It may lose, repeat and reorder entries; the store decides who gets what, and the sweep puts back what is missing.
+/// No method waits longer than the bound the implementation was opened with (for `pull`: on top of the time it was
+/// told to wait).
+#[async_trait]
+pub trait Queue: Send + Sync + 'static {
+    /// Adds entries; an id that is there already moves to its new time. Returns how many entries the fullest lane
+    /// holds. Entries past the implementation's cap may be left out.
+    async fn push(&self, entries: &[Entry]) -> Result<u64, QueueError>;
+
+    /// Takes the first entries of the first of `lanes` that holds any, at most `most` (at least 1), and removes
+    /// them. Waits up to `wait` for the first; empty when none came.
+    async fn pull(&self, lanes: &[Lane], most: usize, wait: Duration) -> Result<Vec<MessageId>, QueueError>;
+
+    /// The smallest due time in a lane; `None` when it is empty.
+    async fn head(&self, lane: Lane) -> Result<Option<OffsetDateTime>, QueueError>;
+
+    /// How many entries a lane holds.
+    async fn depth(&self, lane: Lane) -> Result<u64, QueueError>;
+}
+
+/// Why a queue did not do what it was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum QueueError {
+    /// It cannot be reached or did not answer in time.
+    #[error("the queue is out of reach: {0}")]
+    Unavailable(String),
+    /// It answered that it cannot: out of memory, read-only, wrong password.
+    #[error("the queue refused: {0}")]
+    Refused(String),
+}

@@ -1,0 +1,44 @@
+//! How messages are sent.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::domain::address::Address;
+use crate::domain::id::MessageId;
+use crate::domain::report::Report;
+
+/// Sends one message at a time for each call; many calls run at once.
+#[async_trait]
+pub trait Transport: Send + Sync + 'static {
+    /// Sends a message to its recipients, or says why not.
+    ///
+    /// At most one copy leaves, and none unless `gate` has answered `true` right before the final dot. The report
+    /// answers for every recipient, and `dot_sent` is `false` only if certainly no copy left. If the future
+    /// is dropped before the gate was asked, no copy leaves.
+    async fn send(&self, message: &Outgoing, gate: &dyn Gate) -> Report;
+
+    /// Returns when a message may be started: at once, or when a relay that was left alone may be tried again.
+    async fn ready(&self);
+}
+
+/// Stands before the final dot.
+#[async_trait]
+pub trait Gate: Send + Sync {
+    /// Whether the final dot may be sent: the lease is held, that it may be sent is on record, and there is time.
+    async fn may_send_dot(&self) -> bool;
+}
+
+/// A message as it goes out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Its id.
+    pub id: MessageId,
+    /// The sender of the envelope.
+    pub sender: String,
+    /// The recipients this attempt is for, at least one.
+    pub recipients: Vec<Address>,
+    /// The message, lines ending in CRLF, dots not stuffed.
+    pub raw: Bytes,
+    /// Whether only a server that offers SMTPUTF8 (RFC 6531) can take it.
+    pub smtputf8: bool,
+}

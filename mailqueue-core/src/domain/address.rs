@@ -1,0 +1,196 @@
+//! E-mail addresses, with and without a name.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::text;
+
+/// An address that mail can be sent to: `local@domain`, the domain as ASCII (IDNs as A-labels, RFC 5891),
+/// fully qualified, no address literal, within the lengths of RFC 5321 section 4.5.3.1.
+///
+/// What is guaranteed: no control character, no space outside quotes, no source route, nothing that a shell or
+/// an old relay takes for an option or a path.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Address {
+    text: String,
+    at: usize,
+}
+
+impl Address {
+    /// The part before the `@`, as given.
+    #[must_use]
+    pub fn local(&self) -> &str {
+        &self.text[..self.at]
+    }
+
+    /// The domain in lower case.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        &self.text[self.at + 1..]
+    }
+
+    /// The whole address.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether a server must offer SMTPUTF8 (RFC 6531) to take it.
+    #[must_use]
+    pub fn needs_smtputf8(&self) -> bool {
+        !self.text.is_ascii()
+    }
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (local, domain) = text.rsplit_once('@').ok_or("must be an address such as name@example.com")?;
+        check_local(local)?;
+        let domain = ascii_domain(domain)?;
+        let address = Self { text: format!("{local}@{domain}"), at: local.len() };
+        if address.text.len() > 254 {
+            return Err("must be at most 254 octets long".into());
+        }
+        Ok(address)
+    }
+}
+
+impl TryFrom<String> for Address {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Address> for String {
+    fn from(address: Address) -> Self {
+        address.text
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+fn check_local(local: &str) -> Result<(), String> {
+    if local.is_empty() || local.len() > 64 {
+        return Err("must have 1 to 64 octets before the @".into());
+    }
+    if let Some(quoted) = local.strip_prefix('"') {
+        return check_quoted(quoted);
+    }
+    if local.starts_with('-') || local.contains(['%', '!']) {
+        return Err("must not start with - nor contain % or ! before the @".into());
+    }
+    let atom = |c: char| c.is_ascii_alphanumeric() || "#$&'*+-/=?^_`{|}~".contains(c) || is_utf8_letter(c);
+    if local.split('.').any(|part| part.is_empty() || !part.chars().all(atom)) {
+        return Err("must be an address such as name@example.com".into());
+    }
+    Ok(())
+}
+
+/// What RFC 6531 adds to an atom, less what cannot be seen.
+fn is_utf8_letter(c: char) -> bool {
+    !c.is_ascii() && !c.is_control() && !c.is_whitespace() && text::check_line(c.encode_utf8(&mut [0; 4])).is_ok()
+}
+
+/// RFC 5321 `Quoted-string`, without its opening quote.
+fn check_quoted(rest: &str) -> Result<(), String> {
+    let fault = || Err("must close its quotes and hold only printable ASCII between them".to_owned());
+    let Some(inner) = rest.strip_suffix('"') else { return fault() };
+    let mut characters = inner.chars();
+    while let Some(c) = characters.next() {
+        let allowed = match c {
+            '\\' => characters.next().is_some_and(|next| (' '..='~').contains(&next)),
+            '"' => false,
+            other => (' '..='~').contains(&other),
+        };
+        if !allowed {
+            return fault();
+        }
+    }
+    Ok(())
+}
+
+fn ascii_domain(domain: &str) -> Result<String, String> {
+    let fault = || "must name a full domain such as example.com after the @".to_owned();
+    let ascii = idna::domain_to_ascii_strict(domain).map_err(|_| fault())?;
+    let last = ascii.rsplit('.').next().unwrap_or_default();
+    let is_label = |label: &str| !label.is_empty() && label.len() <= 63;
+    let qualified = ascii.contains('.') && ascii.split('.').all(is_label);
+    if !qualified || last.len() < 2 || last.bytes().all(|b| b.is_ascii_digit()) || ascii.len() > 253 {
+        return Err(fault());
+    }
+    Ok(ascii)
+}
+
+/// An address with the name of who reads or writes there: `Ana <ana@example.com>`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Mailbox {
+    /// The display name, free of control characters; `None` when there is none.
+    pub name: Option<String>,
+    /// The address.
+    pub address: Address,
+}
+
+impl FromStr for Mailbox {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text::check_line(text)?;
+        let trimmed = text.trim();
+        let Some((name, address)) = trimmed.strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) else {
+            return Ok(Self { name: None, address: trimmed.parse()? });
+        };
+        let name = unquote(name.trim());
+        text::check_length(&name, 320)?;
+        Ok(Self { name: Some(name).filter(|name| !name.is_empty()), address: address.trim().parse()? })
+    }
+}
+
+/// A display name without the quotes of RFC 5322's `quoted-string`.
+fn unquote(name: &str) -> String {
+    let Some(inner) = name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
+        return name.to_owned();
+    };
+    let mut plain = String::with_capacity(inner.len());
+    let mut characters = inner.chars();
+    while let Some(c) = characters.next() {
+        plain.push(if c == '\\' { characters.next().unwrap_or(c) } else { c });
+    }
+    plain
+}
+
+impl TryFrom<String> for Mailbox {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Mailbox> for String {
+    fn from(mailbox: Mailbox) -> Self {
+        mailbox.to_string()
+    }
+}
+
+impl fmt::Display for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(name) = &self.name else { return self.address.fmt(f) };
+        let plain = |c: char| c.is_alphanumeric() || " !#$%&'*+-/=?^_`{|}~".contains(c);
+        if name.chars().all(plain) {
+            return write!(f, "{name} <{}>", self.address);
+        }
+        write!(f, "\"{}\" <{}>", name.replace('\\', "\\\\").replace('"', "\\\""), self.address)
+    }
+}

@@ -1,0 +1,122 @@
+//! The log of what was tried.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::report::{Outcome, RelayFault, Reply, Report, Verdict};
+
+/// How an attempt is written down, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptOutcome {
+    /// Every recipient asked for was taken.
+    Sent,
+    /// Some recipients were taken, others not.
+    Partial,
+    /// None was taken, at least one may be later.
+    Deferred,
+    /// All were refused for good.
+    Refused,
+    /// The answer to the final dot was lost.
+    Ambiguous,
+    /// The relay could take no message; the attempt does not count.
+    RelayFault,
+    /// The worker's lease ran out without a result.
+    LeaseLost,
+}
+
+impl AttemptOutcome {
+    /// The word used in logs, metrics and the record.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Partial => "partial",
+            Self::Deferred => "deferred",
+            Self::Refused => "refused",
+            Self::Ambiguous => "ambiguous",
+            Self::RelayFault => "relay_fault",
+            Self::LeaseLost => "lease_lost",
+        }
+    }
+}
+
+/// One line of a message's attempt log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Which attempt it was, from 1. A relay fault carries the number of the attempt that it kept from happening.
+    pub attempt: u32,
+    /// When the message was claimed for it, by the store's clock.
+    #[serde(with = "time::serde::rfc3339")]
+    pub started_at: OffsetDateTime,
+    /// How long it took, in milliseconds.
+    pub duration_ms: u64,
+    /// The worker that made it.
+    pub worker: String,
+    /// The relay spoken to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay: Option<String>,
+    /// How it ended.
+    pub outcome: AttemptOutcome,
+    /// Which fault, when the outcome is a relay fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<RelayFault>,
+    /// The answer that decided it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply: Option<Reply>,
+    /// How often the same relay fault was met in a row; further ones do not make the log longer.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub times: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_one(times: &u32) -> bool {
+    *times == 1
+}
+
+/// The longest log kept. Only a retry schedule of minutes over days comes near; then the entries after the first go.
+const LOG_LIMIT: usize = 200;
+
+/// Adds an entry; a relay fault that repeats the last one only raises its count.
+pub(crate) fn append(log: &mut Vec<Attempt>, entry: Attempt) {
+    if let Some(last) = log.last_mut().filter(|last| last.fault.is_some() && last.fault == entry.fault) {
+        let times = last.times.saturating_add(1);
+        *last = Attempt { times, started_at: last.started_at, ..entry };
+        return;
+    }
+    if log.len() >= LOG_LIMIT {
+        log.remove(1);
+    }
+    log.push(entry);
+}
+
+/// The word and the telling answer of a report; `None` when nothing was tried.
+pub(crate) fn summarize(report: &Report) -> Option<(AttemptOutcome, Option<Reply>)> {
+    let outcomes = match &report.verdict {
+        Verdict::Withheld => return None,
+        Verdict::Fault { reply, .. } => return Some((AttemptOutcome::RelayFault, Some(reply.clone()))),
+        Verdict::Answered(outcomes) => outcomes,
+    };
+    let (mut accepted, mut deferred, mut refused, mut ambiguous) = (None, None, None, None);
+    for (_, outcome) in outcomes {
+        match outcome {
+            Outcome::Accepted(reply) => accepted = accepted.or(Some(reply)),
+            Outcome::Deferred(reply) => deferred = deferred.or(Some(reply)),
+            Outcome::Refused(reply) => refused = refused.or(Some(reply)),
+            Outcome::Ambiguous(reply) => ambiguous = ambiguous.or(Some(reply)),
+        }
+    }
+    let negative = deferred.or(refused);
+    let (word, reply) = match (ambiguous, accepted, negative) {
+        (Some(reply), _, _) => (AttemptOutcome::Ambiguous, Some(reply)),
+        (None, Some(_), Some(reply)) => (AttemptOutcome::Partial, Some(reply)),
+        (None, Some(reply), None) => (AttemptOutcome::Sent, Some(reply)),
+        (None, None, reply) if deferred.is_some() => (AttemptOutcome::Deferred, reply),
+        (None, None, reply) => (AttemptOutcome::Refused, reply),
+    };
+    Some((word, reply.cloned()))
+}

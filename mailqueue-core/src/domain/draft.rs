@@ -1,0 +1,270 @@
+//! A message as it is handed in.
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use time::{Duration, OffsetDateTime};
+
+use super::address::Mailbox;
+use super::attachment::{Attachment, AttachmentDraft};
+use super::header::Header;
+use super::invalid::{Faults, Invalid};
+use super::lane::Lane;
+use super::message::{Message, Tag};
+use super::text;
+
+/// What one message may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Recipients in to, cc and bcc together.
+    pub recipients: usize,
+    /// Attachments.
+    pub attachments: usize,
+    /// Custom headers.
+    pub headers: usize,
+    /// Text, HTML and attachments together, in octets before they are encoded.
+    pub content: usize,
+    /// How far ahead a message may be scheduled.
+    pub ahead: Duration,
+}
+
+impl Default for Limits {
+    /// 50 recipients, 20 attachments, 20 headers, 10 MiB, 30 days.
+    fn default() -> Self {
+        Self { recipients: 50, attachments: 20, headers: 20, content: 10 << 20, ahead: Duration::days(30) }
+    }
+}
+
+/// A message as it is handed in: plain strings, nothing checked yet.
+///
+/// ```
+/// use mailqueue_core::Draft;
+///
+/// let draft = Draft::new("Shop <shop@example.com>", "ana@example.org", "Your order").text("It is on its way.");
+/// assert!(draft.check(&Default::default(), time::OffsetDateTime::UNIX_EPOCH).is_ok());
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Draft {
+    /// Who it is from: `name@example.com` or `Name <name@example.com>`.
+    pub from: String,
+    /// Who it is to.
+    pub to: Vec<String>,
+    /// Who gets a copy.
+    pub cc: Vec<String>,
+    /// Who gets a copy without being named in it.
+    pub bcc: Vec<String>,
+    /// Where answers go.
+    pub reply_to: Vec<String>,
+    /// The subject.
+    pub subject: String,
+    /// The text part.
+    pub text: Option<String>,
+    /// The HTML part.
+    pub html: Option<String>,
+    /// Further headers, name and value.
+    pub headers: Vec<(String, String)>,
+    /// Files.
+    pub attachments: Vec<AttachmentDraft>,
+    /// Names and values to find it by.
+    pub tags: Vec<(String, String)>,
+    /// When it is to be sent; `None` is at once.
+    pub scheduled_at: Option<OffsetDateTime>,
+    /// The lane it waits in.
+    pub lane: Lane,
+    /// Whether addresses with non-ASCII letters before the `@` are wanted; few servers take them.
+    pub smtputf8: bool,
+    /// Makes submitting it again harmless: within a day, the same key means the same message.
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
+}
+
+impl Draft {
+    /// A draft with one recipient and no body yet.
+    #[must_use]
+    pub fn new(from: impl Into<String>, to: impl Into<String>, subject: impl Into<String>) -> Self {
+        Self { from: from.into(), to: vec![to.into()], subject: subject.into(), ..Self::default() }
+    }
+
+    /// Sets the text part.
+    #[must_use]
+    pub fn text(self, text: impl Into<String>) -> Self {
+        Self { text: Some(text.into()), ..self }
+    }
+
+    /// Sets the HTML part.
+    #[must_use]
+    pub fn html(self, html: impl Into<String>) -> Self {
+        Self { html: Some(html.into()), ..self }
+    }
+
+    /// Adds a file.
+    #[must_use]
+    pub fn attach(mut self, filename: impl Into<String>, content_type: &str, content: impl Into<bytes::Bytes>) -> Self {
+        self.attachments.push(AttachmentDraft {
+            filename: filename.into(),
+            content_type: Some(content_type.to_owned()),
+            content_id: None,
+            content: content.into(),
+        });
+        self
+    }
+
+    /// Sets the time it is sent at.
+    #[must_use]
+    pub fn at(self, time: OffsetDateTime) -> Self {
+        Self { scheduled_at: Some(time), ..self }
+    }
+
+    /// Sets the key that makes submitting it again harmless.
+    #[must_use]
+    pub fn idempotency_key(self, key: impl Into<String>) -> Self {
+        Self { idempotency_key: Some(key.into()), ..self }
+    }
+
+    /// A hash over everything but the idempotency key: equal drafts, and only they, have the same.
+    #[must_use]
+    pub fn fingerprint(&self) -> [u8; 32] {
+        let json = serde_json::to_vec(self).expect("a struct of strings and lists always serializes");
+        Sha256::digest(json).into()
+    }
+
+    /// Checks every field. `now` is the store's time.
+    ///
+    /// # Errors
+    ///
+    /// All faults, each with a pointer to its field.
+    pub fn check(&self, limits: &Limits, now: OffsetDateTime) -> Result<Message, Invalid> {
+        let mut faults = Faults::default();
+        self.check_counts(limits, &mut faults);
+        self.check_idempotency_key(&mut faults);
+        let scheduled_at = self.checked_schedule(limits, now, &mut faults);
+        let subject = faults.take(|| "/subject".into(), checked_subject(&self.subject));
+        for (pointer, body) in [("/text", &self.text), ("/html", &self.html)] {
+            if body.as_ref().is_some_and(|body| body.contains('\0')) {
+                faults.add(pointer, "must not contain NUL");
+            }
+        }
+        let from = self.checked_mailbox(|| "/from".into(), &self.from, &mut faults);
+        let mut mailboxes =
+            |field: &str, texts: &[String]| self.checked_mailboxes(field, texts, limits.recipients, &mut faults);
+        let to = mailboxes("to", &self.to);
+        let cc = mailboxes("cc", &self.cc);
+        let bcc = mailboxes("bcc", &self.bcc);
+        let reply_to = mailboxes("reply_to", &self.reply_to);
+        let headers = self.checked_headers(limits, &mut faults);
+        let attachments = self.checked_attachments(limits, &mut faults);
+        let tags = self.checked_tags(&mut faults);
+        faults.into_result()?;
+        let (Some(from), Some(subject)) = (from, subject) else { return Err(Invalid { faults: Vec::new() }) };
+        let (text, html, lane) = (self.text.clone(), self.html.clone(), self.lane);
+        Ok(Message {
+            from, to, cc, bcc, reply_to, subject, text, html, headers, attachments, tags, scheduled_at, lane,
+        })
+    }
+
+    fn check_counts(&self, limits: &Limits, faults: &mut Faults) {
+        let recipients = self.to.len() + self.cc.len() + self.bcc.len();
+        if self.to.is_empty() {
+            faults.add("/to", "must name at least one recipient");
+        }
+        if recipients > limits.recipients {
+            faults.add("/to", format!("must name at most {} recipients with cc and bcc", limits.recipients));
+        }
+        if self.text.is_none() && self.html.is_none() {
+            faults.add("/text", "must be there unless html is");
+        }
+        let files: usize = self.attachments.iter().map(|file| file.content.len()).sum();
+        let bodies = [&self.text, &self.html].into_iter().flatten().map(String::len).sum::<usize>();
+        if files + bodies > limits.content {
+            faults.add("", format!("must hold at most {} octets with its attachments", limits.content));
+        }
+    }
+
+    fn check_idempotency_key(&self, faults: &mut Faults) {
+        let Some(key) = &self.idempotency_key else { return };
+        if key.is_empty() || key.len() > 256 || !key.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
+            faults.add("/idempotency_key", "must have 1 to 256 printable ASCII characters");
+        }
+    }
+
+    fn checked_schedule(&self, limits: &Limits, now: OffsetDateTime, faults: &mut Faults) -> Option<OffsetDateTime> {
+        let at = self.scheduled_at?;
+        if at < now - Duration::minutes(1) || at > now + limits.ahead {
+            let days = limits.ahead.whole_days();
+            faults.add("/scheduled_at", format!("must lie between now and {days} days ahead"));
+        }
+        Some(at).filter(|at| *at > now)
+    }
+
+    fn checked_mailbox(
+        &self,
+        pointer: impl Fn() -> String,
+        text: &str,
+        faults: &mut Faults,
+    ) -> Option<Mailbox> {
+        let mailbox: Mailbox = faults.take(&pointer, text.parse())?;
+        if mailbox.address.needs_smtputf8() && !self.smtputf8 {
+            faults.add(pointer(), "must be ASCII before the @ unless smtputf8 is true");
+        }
+        Some(mailbox)
+    }
+
+    fn checked_mailboxes(&self, field: &str, texts: &[String], most: usize, faults: &mut Faults) -> Vec<Mailbox> {
+        let checked = texts.iter().take(most).enumerate();
+        checked.filter_map(|(n, text)| self.checked_mailbox(|| format!("/{field}/{n}"), text, faults)).collect()
+    }
+
+    fn checked_headers(&self, limits: &Limits, faults: &mut Faults) -> Vec<Header> {
+        if self.headers.len() > limits.headers {
+            faults.add("/headers", format!("must be at most {}", limits.headers));
+        }
+        let checked = self.headers.iter().take(limits.headers);
+        checked
+            .filter_map(|(name, value)| faults.take(|| pointer_to("headers", name), Header::new(name, value)))
+            .collect()
+    }
+
+    fn checked_attachments(&self, limits: &Limits, faults: &mut Faults) -> Vec<Attachment> {
+        if self.attachments.len() > limits.attachments {
+            faults.add("/attachments", format!("must be at most {}", limits.attachments));
+        }
+        let mut attachments = Vec::with_capacity(self.attachments.len());
+        for (n, file) in self.attachments.iter().take(limits.attachments).enumerate() {
+            let content_type = file.content_type.as_deref().unwrap_or("application/octet-stream");
+            match Attachment::new(&file.filename, content_type, file.content_id.as_deref(), file.content.clone()) {
+                Ok(attachment) => attachments.push(attachment),
+                Err((member, detail)) => faults.add(format!("/attachments/{n}/{member}"), detail),
+            }
+        }
+        attachments
+    }
+
+    fn checked_tags(&self, faults: &mut Faults) -> Vec<Tag> {
+        if self.tags.len() > 50 {
+            faults.add("/tags", "must be at most 50");
+        }
+        let word = |text: &str| {
+            let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+            !text.is_empty() && text.len() <= 256 && text.bytes().all(allowed)
+        };
+        for (n, (name, value)) in self.tags.iter().enumerate() {
+            for (member, text) in [("name", name), ("value", value)] {
+                if !word(text) {
+                    faults.add(format!("/tags/{n}/{member}"), "must have 1 to 256 ASCII letters, digits, _ or -");
+                }
+            }
+        }
+        self.tags.iter().map(|(name, value)| Tag { name: name.clone(), value: value.clone() }).collect()
+    }
+}
+
+fn checked_subject(subject: &str) -> Result<String, String> {
+    text::check_line(subject)?;
+    text::check_length(subject, 998)?;
+    Ok(subject.to_owned())
+}
+
+/// A JSON pointer to a member whose name the submitter chose (RFC 6901 section 3), cut so that it stays short.
+fn pointer_to(field: &str, name: &str) -> String {
+    let cut = &name[..name.floor_char_boundary(80)];
+    format!("/{field}/{}", cut.replace('~', "~0").replace('/', "~1"))
+}

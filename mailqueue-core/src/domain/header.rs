@@ -1,0 +1,46 @@
+//! Custom headers.
+
+use serde::{Deserialize, Serialize};
+
+use super::text;
+
+/// The longest value, in octets: what RFC 5322 section 2.1.1 lets a line carry.
+const VALUE_LIMIT: usize = 998;
+
+/// A header that a submitter adds. Only names that cannot change who gets the message or what it says it is are
+/// allowed: `X-*`, `List-*`, `References`, `In-Reply-To`, `Auto-Submitted`, `Precedence`, `Importance`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// The name, within RFC 5322's `ftext`.
+    pub name: String,
+    /// The value, one line.
+    pub value: String,
+}
+
+impl Header {
+    /// Checks a header.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says what would be right.
+    pub fn new(name: &str, value: &str) -> Result<Self, String> {
+        check_name(name)?;
+        text::check_line(value)?;
+        text::check_length(value, VALUE_LIMIT)?;
+        Ok(Self { name: name.to_owned(), value: value.to_owned() })
+    }
+}
+
+fn check_name(name: &str) -> Result<(), String> {
+    let is_ftext = |b: u8| (33..=126).contains(&b) && b != b':';
+    if name.is_empty() || name.len() > 76 || !name.bytes().all(is_ftext) {
+        return Err("must have a name of 1 to 76 printable ASCII characters without colon or space".into());
+    }
+    let lower = name.to_ascii_lowercase();
+    let by_prefix = ["x-", "list-"].iter().any(|prefix| lower.starts_with(prefix) && lower.len() > prefix.len());
+    let by_name = ["references", "in-reply-to", "auto-submitted", "precedence", "importance"];
+    if by_prefix || by_name.contains(&lower.as_str()) {
+        return Ok(());
+    }
+    Err("must be named X-*, List-*, References, In-Reply-To, Auto-Submitted, Precedence or Importance".into())
+}

@@ -1,0 +1,52 @@
+//! What is wrong with a message that was handed in.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// One fault in one field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    /// Where the fault is, as a JSON pointer (RFC 6901) into the submitted message: `/to/0`.
+    pub pointer: String,
+    /// A sentence that says what would be right. It never repeats what was sent.
+    pub detail: String,
+}
+
+/// A message that cannot be accepted, with every fault that was found in it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Invalid {
+    /// At least one fault, in the order of the fields.
+    pub faults: Vec<Fault>,
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, fault) in self.faults.iter().enumerate() {
+            let separator = if n == 0 { "" } else { "; " };
+            write!(f, "{separator}{}: {}", fault.pointer, fault.detail)?;
+        }
+        Ok(())
+    }
+}
+
+/// Collects faults while a message is checked, so that all are named at once.
+#[derive(Debug, Default)]
+pub(crate) struct Faults(Vec<Fault>);
+
+impl Faults {
+    /// Notes a fault.
+    pub(crate) fn add(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
+        self.0.push(Fault { pointer: pointer.into(), detail: detail.into() });
+    }
+
+    /// Takes the value, or notes why there is none.
+    pub(crate) fn take<T>(&mut self, pointer: impl FnOnce() -> String, value: Result<T, String>) -> Option<T> {
+        value.map_err(|detail| self.add(pointer(), detail)).ok()
+    }
+
+    /// `Ok` iff nothing was noted.
+    pub(crate) fn into_result(self) -> Result<(), Invalid> {
+        if self.0.is_empty() { Ok(()) } else { Err(Invalid { faults: self.0 }) }
+    }
+}

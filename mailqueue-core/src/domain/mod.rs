@@ -1,0 +1,23 @@
+//! What mailqueue talks about: messages, addresses, deliveries and the rules that change them.
+//!
+//! Everything here is pure: no I/O, no async, and no clock but the one in [`clock`], which is told the
+//! time by the store.
+
+pub mod address;
+pub mod attachment;
+pub mod attempt;
+pub mod clock;
+pub mod delivery;
+pub mod draft;
+pub mod header;
+pub mod id;
+pub mod invalid;
+pub mod lane;
+pub mod message;
+pub mod recipient;
+pub mod render;
+pub mod report;
+pub mod retry;
+pub mod status;
+mod text;
+pub mod transition;

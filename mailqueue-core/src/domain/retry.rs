@@ -1,0 +1,36 @@
+//! When to try again.
+
+use std::time::Duration;
+
+/// The retry schedule: exponential back-off with full jitter, and a time after which a message is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// The longest wait before the second attempt. Later ones double it.
+    pub first: Duration,
+    /// The longest wait ever.
+    pub cap: Duration,
+    /// How long after it was first due a message is tried at all.
+    pub give_up_after: Duration,
+}
+
+impl Default for RetryPolicy {
+    /// 30 seconds, 4 hours, 3 days.
+    fn default() -> Self {
+        Self {
+            first: Duration::from_secs(30),
+            cap: Duration::from_secs(4 * 3600),
+            give_up_after: Duration::from_secs(3 * 24 * 3600),
+        }
+    }
+}
+
+impl RetryPolicy {
+    /// The wait after `attempt` (from 1) has failed. `roll` in 0..1 chooses within the window, evenly over all of
+    /// it ("full jitter"), so that messages deferred together do not come back together.
+    #[must_use]
+    pub fn wait(&self, attempt: u32, roll: f64) -> Duration {
+        let doublings = attempt.saturating_sub(1).min(31);
+        let window = self.first.saturating_mul(1 << doublings).min(self.cap);
+        window.mul_f64(roll.clamp(0.0, 1.0))
+    }
+}

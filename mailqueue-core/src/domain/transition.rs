@@ -1,0 +1,343 @@
+//! The one function by which a delivery changes.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use super::address::Address;
+use super::attempt::{self, Attempt, AttemptOutcome};
+use super::delivery::Delivery;
+use super::recipient::{Recipient, RecipientStatus};
+use super::report::{Outcome, RelayFault, Reply, Report, Verdict};
+use super::retry::RetryPolicy;
+use super::status::Status;
+
+/// What to do with a message whose outcome was lost after the final dot.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnUnknown {
+    /// Try again: it arrives at least once.
+    #[default]
+    Retry,
+    /// Park it as `unknown`: it arrives at most once.
+    Hold,
+}
+
+/// The rules a deployment sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeliveryPolicy {
+    /// When to try again and when to give up.
+    pub retry: RetryPolicy,
+    /// What to do about a lost outcome.
+    pub on_unknown: OnUnknown,
+    /// How many leases in a row may run out without a result before the message is taken for poison.
+    pub poison_after: u32,
+}
+
+impl Default for DeliveryPolicy {
+    fn default() -> Self {
+        Self { retry: RetryPolicy::default(), on_unknown: OnUnknown::default(), poison_after: 3 }
+    }
+}
+
+/// What an attempt looked like from outside.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Circumstances {
+    /// Which attempt it was, from 1.
+    pub attempt: u32,
+    /// When the message was claimed, by the store's clock.
+    pub started_at: OffsetDateTime,
+    /// How long ago that is.
+    pub duration: Duration,
+    /// How long the message has been due.
+    pub age: Duration,
+    /// The worker that holds or held the lease.
+    pub worker: String,
+    /// A number in 0..1 that chooses within the back-off window.
+    pub roll: f64,
+}
+
+/// Something that happened to a delivery.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A worker takes the message.
+    Claimed,
+    /// The worker that holds the lease asks to send the final dot.
+    DotAllowed,
+    /// The worker that holds the lease reports.
+    Reported(Report, Circumstances),
+    /// A worker reports that holds the lease no more.
+    ReportedLate(Report, Circumstances),
+    /// The lease ran out.
+    LeaseExpired(Circumstances),
+    /// A person withdraws the message.
+    Cancelled,
+    /// A person wants it tried again now.
+    RetriedNow,
+    /// A person moves it to another time.
+    Rescheduled(OffsetDateTime),
+}
+
+/// When the message is due after a transition, by the store's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// As before.
+    Unchanged,
+    /// After this long.
+    In(Duration),
+    /// At this time.
+    At(OffsetDateTime),
+}
+
+/// What follows from an event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Transition {
+    /// The state from now on.
+    pub delivery: Delivery,
+    /// When it is due.
+    pub due: Due,
+    /// Whether the time until giving up starts anew with the due time.
+    pub restart: bool,
+}
+
+/// An event that the state does not allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a message that is {status} does not allow this")]
+pub struct NotAllowed {
+    /// Where the message stands.
+    pub status: Status,
+}
+
+/// What an event makes of a delivery. Every change of a delivery, in every store and in the checked model, is this
+/// function; statements that do it in SQL are held to it by the conformance suite.
+///
+/// # Errors
+///
+/// [`NotAllowed`] when the state does not allow the event; then nothing may change.
+pub fn decide(delivery: &Delivery, event: &Event, policy: &DeliveryPolicy) -> Result<Transition, NotAllowed> {
+    let mut next = delivery.clone();
+    match (event, delivery.status) {
+        (Event::Claimed, Status::Queued) => {
+            next.status = Status::Sending;
+            next.attempt += 1;
+            next.dot_allowed = false;
+            Ok(stay(next))
+        }
+        (Event::DotAllowed, Status::Sending) => {
+            next.dot_allowed = true;
+            Ok(stay(next))
+        }
+        (Event::Reported(report, seen), Status::Sending) => Ok(reported(next, report, seen, policy)),
+        (Event::ReportedLate(report, seen), _) => reported_late(next, report, seen),
+        (Event::LeaseExpired(seen), Status::Sending) => Ok(lease_expired(next, seen, policy)),
+        (Event::Cancelled, Status::Queued) => {
+            for recipient in next.recipients.iter_mut().filter(|recipient| recipient.is_pending()) {
+                recipient.status = doubtful_or(recipient, RecipientStatus::Cancelled);
+            }
+            Ok(close(next))
+        }
+        (Event::RetriedNow, Status::Queued) => Ok(Transition { restart: true, ..wait(next, Duration::ZERO) }),
+        (Event::RetriedNow, Status::Failed | Status::Unknown) => {
+            for recipient in &mut next.recipients {
+                if matches!(recipient.status, RecipientStatus::Failed | RecipientStatus::Unknown) {
+                    recipient.status = RecipientStatus::Queued;
+                }
+            }
+            next.lost_leases = 0;
+            Ok(Transition { restart: true, ..wait(next, Duration::ZERO) })
+        }
+        (Event::Rescheduled(at), Status::Queued) => {
+            Ok(Transition { delivery: next, due: Due::At(*at), restart: true })
+        }
+        (_, status) => Err(NotAllowed { status }),
+    }
+}
+
+fn stay(delivery: Delivery) -> Transition {
+    Transition { delivery, due: Due::Unchanged, restart: false }
+}
+
+/// Ends a lease with the status that the recipients give.
+fn close(mut delivery: Delivery) -> Transition {
+    delivery.status = delivery.settled_status();
+    delivery.dot_allowed = false;
+    stay(delivery)
+}
+
+/// Puts the message back in line.
+fn wait(delivery: Delivery, after: Duration) -> Transition {
+    Transition { due: Due::In(after), ..close(delivery) }
+}
+
+/// `status`, unless a copy may be out: then nothing better than "unknown" can be said.
+fn doubtful_or(recipient: &Recipient, status: RecipientStatus) -> RecipientStatus {
+    if recipient.maybe_sent { RecipientStatus::Unknown } else { status }
+}
+
+fn reported(next: Delivery, report: &Report, seen: &Circumstances, policy: &DeliveryPolicy) -> Transition {
+    match &report.verdict {
+        Verdict::Withheld => {
+            let mut next = next;
+            next.attempt = next.attempt.saturating_sub(1);
+            wait(next, Duration::ZERO)
+        }
+        Verdict::Fault { fault, reply, retry_after } => {
+            relay_fault(next, report, (*fault, reply, *retry_after), seen, policy)
+        }
+        Verdict::Answered(outcomes) => answered(next, report, outcomes, seen, policy),
+    }
+}
+
+/// Not the message's fault: the attempt is given back, unless there is no time left for another.
+fn relay_fault(
+    mut next: Delivery,
+    report: &Report,
+    (fault, reply, retry_after): (RelayFault, &Reply, Duration),
+    seen: &Circumstances,
+    policy: &DeliveryPolicy,
+) -> Transition {
+    log(&mut next, report, seen);
+    if let Some(entry) = next.attempts.last_mut() {
+        entry.fault = Some(fault);
+    }
+    next.lost_leases = 0;
+    if seen.age >= policy.retry.give_up_after {
+        return give_up(next, reply);
+    }
+    next.attempt = next.attempt.saturating_sub(1);
+    wait(next, retry_after)
+}
+
+fn answered(
+    mut next: Delivery,
+    report: &Report,
+    outcomes: &[(Address, Outcome)],
+    seen: &Circumstances,
+    policy: &DeliveryPolicy,
+) -> Transition {
+    log(&mut next, report, seen);
+    next.lost_leases = 0;
+    for (address, outcome) in outcomes {
+        if let Some(recipient) = next.recipients.iter_mut().find(|r| r.is_pending() && r.address == *address) {
+            apply(recipient, outcome, policy.on_unknown);
+        }
+    }
+    retry_or_close(next, seen, policy)
+}
+
+fn apply(recipient: &mut Recipient, outcome: &Outcome, on_unknown: OnUnknown) {
+    let (status, reply) = match outcome {
+        Outcome::Accepted(reply) => (RecipientStatus::Sent, reply),
+        Outcome::Deferred(reply) => (RecipientStatus::Queued, reply),
+        Outcome::Refused(reply) => (doubtful_or(recipient, RecipientStatus::Failed), reply),
+        Outcome::Ambiguous(reply) => {
+            recipient.maybe_sent = true;
+            (doubted(on_unknown), reply)
+        }
+    };
+    recipient.status = status;
+    recipient.reply = Some(reply.clone());
+    if status == RecipientStatus::Sent {
+        recipient.maybe_sent = false;
+    }
+}
+
+fn doubted(on_unknown: OnUnknown) -> RecipientStatus {
+    match on_unknown {
+        OnUnknown::Retry => RecipientStatus::Queued,
+        OnUnknown::Hold => RecipientStatus::Unknown,
+    }
+}
+
+/// Closes the delivery, or lines it up for the next attempt while there is time for one.
+fn retry_or_close(next: Delivery, seen: &Circumstances, policy: &DeliveryPolicy) -> Transition {
+    if next.settled_status().is_final() {
+        return close(next);
+    }
+    let pause = policy.retry.wait(next.attempt, seen.roll);
+    if seen.age + pause >= policy.retry.give_up_after {
+        let last = next.pending().find_map(|recipient| recipient.reply.clone());
+        let reply = last.unwrap_or_else(|| Reply::new(None, "given up"));
+        return give_up(next, &reply);
+    }
+    wait(next, pause)
+}
+
+/// Ends it for every recipient that still waits.
+fn give_up(mut next: Delivery, last: &Reply) -> Transition {
+    for recipient in next.recipients.iter_mut().filter(|recipient| recipient.is_pending()) {
+        recipient.status = doubtful_or(recipient, RecipientStatus::Failed);
+        let text = format!("given up, the last answer was: {}", last.text);
+        recipient.reply = Some(Reply::new(last.code, text));
+    }
+    close(next)
+}
+
+/// The lease is gone, so nothing negative counts; but what a server took, it took.
+fn reported_late(mut next: Delivery, report: &Report, seen: &Circumstances) -> Result<Transition, NotAllowed> {
+    let refused = NotAllowed { status: next.status };
+    let Verdict::Answered(outcomes) = &report.verdict else { return Err(refused) };
+    let mut changed = false;
+    for (address, outcome) in outcomes {
+        let unsettled = |r: &&mut Recipient| r.address == *address && r.status != RecipientStatus::Sent;
+        if matches!(outcome, Outcome::Accepted(_))
+            && let Some(recipient) = next.recipients.iter_mut().find(unsettled)
+        {
+            apply(recipient, outcome, OnUnknown::Retry);
+            changed = true;
+        }
+    }
+    if !changed {
+        return Err(refused);
+    }
+    log(&mut next, report, seen);
+    let still_held = next.status == Status::Sending && !next.settled_status().is_final();
+    if still_held { Ok(stay(next)) } else { Ok(close(next)) }
+}
+
+fn lease_expired(mut next: Delivery, seen: &Circumstances, policy: &DeliveryPolicy) -> Transition {
+    let text = if next.dot_allowed {
+        "the worker's lease ran out after the message may have been sent"
+    } else {
+        "the worker's lease ran out before the message was sent"
+    };
+    let reply = Reply::new(None, text);
+    for recipient in next.recipients.iter_mut().filter(|recipient| recipient.is_pending()) {
+        if next.dot_allowed {
+            apply(recipient, &Outcome::Ambiguous(reply.clone()), policy.on_unknown);
+        }
+    }
+    next.lost_leases += 1;
+    let entry = entry(seen, None, AttemptOutcome::LeaseLost, Some(reply));
+    attempt::append(&mut next.attempts, entry);
+    if next.lost_leases >= policy.poison_after && !next.settled_status().is_final() {
+        let text = format!("poison: {} workers in a row vanished while they held it", next.lost_leases);
+        return give_up(next, &Reply::new(None, text));
+    }
+    retry_or_close(next, seen, policy)
+}
+
+fn log(next: &mut Delivery, report: &Report, seen: &Circumstances) {
+    if let Some((outcome, reply)) = attempt::summarize(report) {
+        let entry = entry(seen, report.relay.clone(), outcome, reply);
+        attempt::append(&mut next.attempts, entry);
+    }
+}
+
+fn entry(
+    seen: &Circumstances,
+    relay: Option<String>,
+    outcome: AttemptOutcome,
+    reply: Option<Reply>,
+) -> Attempt {
+    Attempt {
+        attempt: seen.attempt,
+        started_at: seen.started_at,
+        duration_ms: seen.duration.as_millis().try_into().unwrap_or(u64::MAX),
+        worker: seen.worker.clone(),
+        relay,
+        outcome,
+        fault: None,
+        reply,
+        times: 1,
+    }
+}

@@ -1,0 +1,133 @@
+//! What can be read back of a message.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::domain::address::Mailbox;
+use crate::domain::attachment::AttachmentSummary;
+use crate::domain::delivery::Delivery;
+use crate::domain::header::Header;
+use crate::domain::id::MessageId;
+use crate::domain::lane::Lane;
+use crate::domain::message::{Message, Tag};
+use crate::domain::status::Status;
+
+/// A message and what became of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// Its id.
+    pub id: MessageId,
+    /// Whose it is; empty where there are no tenants.
+    pub tenant: String,
+    /// When it was accepted, by the store's clock.
+    pub created_at: OffsetDateTime,
+    /// The time it was submitted for; `None` was at once.
+    pub scheduled_at: Option<OffsetDateTime>,
+    /// What was asked for.
+    pub summary: Summary,
+    /// The text part; `None` as well in lists and once it was pruned.
+    pub text: Option<String>,
+    /// The HTML part; likewise.
+    pub html: Option<String>,
+    /// The message as it is sent; likewise.
+    pub raw: Option<Vec<u8>>,
+    /// The lane it waits in.
+    pub lane: Lane,
+    /// When it is due, or was last.
+    pub due_at: OffsetDateTime,
+    /// When it came to its end.
+    pub finished_at: Option<OffsetDateTime>,
+    /// Where it stands.
+    pub delivery: Delivery,
+}
+
+/// What was asked for, without bodies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// The subject.
+    pub subject: String,
+    /// Everyone it names.
+    pub people: People,
+    /// Further headers.
+    pub headers: Vec<Header>,
+    /// Names to find it by.
+    pub tags: Vec<Tag>,
+    /// Its files.
+    pub attachments: Vec<AttachmentSummary>,
+}
+
+/// Everyone a message names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct People {
+    /// Who it is from.
+    pub from: Mailbox,
+    /// Who it is to.
+    pub to: Vec<Mailbox>,
+    /// Who gets a copy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cc: Vec<Mailbox>,
+    /// Who gets a copy without being named in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bcc: Vec<Mailbox>,
+    /// Where answers go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reply_to: Vec<Mailbox>,
+}
+
+impl People {
+    /// Those a message names.
+    #[must_use]
+    pub fn of(message: &Message) -> Self {
+        Self {
+            from: message.from.clone(),
+            to: message.to.clone(),
+            cc: message.cc.clone(),
+            bcc: message.bcc.clone(),
+            reply_to: message.reply_to.clone(),
+        }
+    }
+}
+
+/// Which messages to list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filter {
+    /// Only this tenant's.
+    pub tenant: Option<String>,
+    /// Only those that stand there.
+    pub status: Option<Status>,
+    /// Only those with this recipient, an address as it was given.
+    pub to: Option<String>,
+    /// Only those whose subject contains this, whatever its case.
+    pub subject: Option<String>,
+    /// Where the page begins.
+    pub cursor: Cursor,
+    /// How many at most.
+    pub limit: usize,
+}
+
+impl Default for Filter {
+    /// The 20 newest.
+    fn default() -> Self {
+        Self { tenant: None, status: None, to: None, subject: None, cursor: Cursor::Newest, limit: 20 }
+    }
+}
+
+/// Where a page begins in the order of ids, newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cursor {
+    /// At the newest message.
+    Newest,
+    /// After this message: older ones.
+    After(MessageId),
+    /// Right before this message: newer ones.
+    Before(MessageId),
+}
+
+/// A page of messages, newest first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// The messages, without bodies.
+    pub records: Vec<Record>,
+    /// Whether more follow in the direction asked for.
+    pub has_more: bool,
+}

@@ -1,0 +1,55 @@
+//! The migrations and the ledger of those that have run.
+//!
+//! diesel's own ledger table would be shared with a host that uses diesel for its own tables, so ours is another.
+
+use diesel::backend::Backend;
+use diesel::connection::Connection;
+use diesel::migration::Migration;
+
+/// What migrating can fail with.
+pub(super) type MigrationError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Creates the ledger where it is missing.
+pub(super) const CREATE: &str = "CREATE TABLE IF NOT EXISTS mailqueue_migrations (
+    version text NOT NULL CONSTRAINT mailqueue_migrations_pk PRIMARY KEY,
+    run_on  text NOT NULL DEFAULT CURRENT_TIMESTAMP
+)";
+
+diesel::table! {
+    /// The ledger.
+    mailqueue_migrations (version) {
+        /// The folder's date and number.
+        version -> Text,
+        /// When it ran.
+        run_on -> Text,
+    }
+}
+
+/// Runs those of `migrations` that are not in `applied`, in order, each in a transaction with its line in the ledger.
+/// The caller holds the lock that keeps other processes from doing the same.
+pub(super) fn run_pending<C>(
+    connection: &mut C,
+    mut migrations: Vec<Box<dyn Migration<C::Backend>>>,
+    applied: &[String],
+) -> Result<usize, MigrationError>
+where
+    C: Connection + diesel::migration::MigrationConnection + 'static,
+    C::Backend: Backend,
+{
+    migrations.sort_by_key(|migration| migration.name().version().to_string());
+    let mut run = 0;
+    for migration in migrations {
+        let version = migration.name().version().to_string();
+        if applied.contains(&version) {
+            continue;
+        }
+        // The version is the name of a folder in this repository: digits and dashes.
+        let note = format!("INSERT INTO mailqueue_migrations (version) VALUES ('{version}')");
+        connection.transaction::<_, MigrationError, _>(|connection| {
+            migration.run(connection)?;
+            Ok(connection.batch_execute(&note)?)
+        })?;
+        run += 1;
+    }
+    Ok(run)
+}

@@ -1,0 +1,4 @@
+//! Stores: the record on Postgres and on SQLite.
+
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod ledger;
