@@ -1,6 +1,9 @@
 //! mailqueue.
 pub mod contracts;
 pub mod domain;
+pub mod outbox;
 pub mod record;
 pub mod store;
 pub use domain::draft::Draft;
+pub use domain::id::MessageId;
+pub use outbox::Outbox;
