@@ -2,3 +2,5 @@
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod ledger;
+#[cfg(feature = "postgres")]
+pub mod postgres;
