@@ -1,5 +1,6 @@
-//! Stores: the record on Postgres and on SQLite.
+//! Stores: the record on Postgres and on SQLite, and what gathers calls to either.
 
+pub mod batched;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod ledger;
 #[cfg(feature = "postgres")]
