@@ -2,6 +2,8 @@
 //!
 //! | what | |
 //! | --- | --- |
+//! | [`Postgres`], [`Redis`] | real servers on ports of their own: stopped, frozen and started again at will |
+//! | [`PostfixSink`] | Postfix's `smtp-sink`, for benches |
 //! | [`Certificate`] | an authority and a server certificate for 127.0.0.1, new in every test |
 //!
 //! Three things hold for all of them. Nothing outlives the test process, not even one that was killed
@@ -10,5 +12,17 @@
 //! with a sentence that says what to do.
 
 mod certificate;
+mod directory;
+mod port;
+mod postfix;
+mod postgres;
+mod process;
+mod redis;
+mod runtime;
+mod tool;
 
 pub use certificate::Certificate;
+pub use postfix::PostfixSink;
+pub use postgres::Postgres;
+pub use redis::Redis;
+pub use tool::tool;

@@ -1,0 +1,35 @@
+//! The runtime on which sinks, proxies and administrative queries run.
+
+use std::sync::{OnceLock, mpsc};
+
+use tokio::runtime::{Builder, Handle, Runtime};
+
+/// One runtime a process, never shut down: peers are shared between tests, each of which has a runtime of
+/// its own that ends with it.
+pub(crate) fn handle() -> &'static Handle {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME
+        .get_or_init(|| {
+            Builder::new_multi_thread()
+                .worker_threads(2)
+                .thread_name("test-peer")
+                .enable_all()
+                .build()
+                .expect("the runtime of the test peers could not be built")
+        })
+        .handle()
+}
+
+/// Runs `future` to its end while this thread waits, inside or outside of any runtime.
+pub(crate) fn block<F>(future: F) -> F::Output
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let (sender, receiver) = mpsc::sync_channel(1);
+    handle().spawn(async move {
+        // The receiver waits below until this is sent.
+        let _ = sender.send(future.await);
+    });
+    receiver.recv().expect("a task of the test peers panicked; its message stands above")
+}
