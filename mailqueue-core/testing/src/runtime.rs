@@ -1,8 +1,11 @@
 //! The runtime on which sinks, proxies and administrative queries run.
 
 use std::sync::{OnceLock, mpsc};
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 
 /// One runtime a process, never shut down: peers are shared between tests, each of which has a runtime of
 /// its own that ends with it.
@@ -32,4 +35,11 @@ where
         let _ = sender.send(future.await);
     });
     receiver.recv().expect("a task of the test peers panicked; its message stands above")
+}
+
+/// Waits for cancelled tasks to be gone, so that their ports are closed when a drop returns. A rule that
+/// waits for the test would never end, so the wait is short then.
+pub(crate) fn finish(tasks: TaskTracker) {
+    tasks.close();
+    let _ = block(async move { timeout(Duration::from_secs(1), tasks.wait()).await.is_ok() });
 }
