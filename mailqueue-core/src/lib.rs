@@ -1,4 +1,6 @@
 //! mailqueue.
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod contracts;
 pub mod deliver;
 pub mod domain;
