@@ -83,7 +83,8 @@ async fn run(settings: Settings) -> Result<(), String> {
         () = shutdown.cancelled() => return Ok(()),
     };
     let admin = Admin::bind(settings.admin_listen, Arc::clone(&opened.store), metrics, shutdown.clone());
-    let admin = admin.await.map_err(|error| format!("MAILQUEUE_ADMIN_LISTEN: {}: {error}", settings.admin_listen))?;
+    let admin =
+        admin.await.map_err(|error| format!("MAILQUEUE_ADMIN_LISTEN: {}: {error}", settings.admin_listen))?;
     tokio::spawn(admin.serve());
     let mut worker = service.worker(&opened).concurrency(settings.concurrency);
     if let Some(name) = settings.worker_name {

@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 ///
 /// When the signals cannot be listened for.
 pub fn end_on_signal(shutdown: CancellationToken, grace: Duration) -> std::io::Result<()> {
-    let mut signals = Signals { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? };
+    let mut signals =
+        Signals { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? };
     tokio::spawn(async move {
         signals.next().await;
         tracing::info!("ending; a second signal ends at once");

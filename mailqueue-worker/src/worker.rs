@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use mailqueue_core::deliver::{DeliverOptions, Deliverer, Job};
 use mailqueue_core::sweep::{SweepOptions, Sweeper};
-use mailqueue_core::{DeliveryPolicy, Lane, MessageId, MessageStore, Queue, Retention, StoreError, Transport};
+use mailqueue_core::{
+    DeliveryPolicy, Lane, MessageId, MessageStore, Queue, Retention, StoreError, Transport,
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -136,7 +138,8 @@ impl Worker {
         tracing::info!(worker, concurrency, "working");
         let sweeper = Sweeper::new(Arc::clone(&self.store), Arc::clone(&self.queue), self.sweep);
         let sweeping = tokio::spawn(sweeping::run(sweeper, self.sweep.interval, shutdown.clone()));
-        let deliverer = Deliverer::new(Arc::clone(&self.store), Arc::clone(&self.transport), self.deliver.clone());
+        let deliverer =
+            Deliverer::new(Arc::clone(&self.store), Arc::clone(&self.transport), self.deliver.clone());
         let tasks = TaskTracker::new();
         self.take(&deliverer, &tasks, &shutdown).await;
         tracing::info!(worker, in_flight = tasks.len(), "draining");

@@ -114,7 +114,10 @@ impl Faults {
                 None
             }
             Err(error) => {
-                self.add(&format!("{name}_FILE"), format!("the file {} cannot be read: {error}", path.display()));
+                self.add(
+                    &format!("{name}_FILE"),
+                    format!("the file {} cannot be read: {error}", path.display()),
+                );
                 None
             }
         }

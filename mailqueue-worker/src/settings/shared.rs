@@ -90,9 +90,10 @@ impl SharedArgs {
         if lease < sweep_interval * 3 && !lease.is_zero() {
             faults.add("MAILQUEUE_LEASE", "must be at least three times MAILQUEUE_SWEEP_INTERVAL");
         }
-        let grace = self.grace.as_deref().map_or(lease / 4, |text| {
-            faults.duration("MAILQUEUE_GRACE", text, Duration::ZERO, DAY)
-        });
+        let grace = self
+            .grace
+            .as_deref()
+            .map_or(lease / 4, |text| faults.duration("MAILQUEUE_GRACE", text, Duration::ZERO, DAY));
         let (log_format, log) = (self.log_format(faults), self.log.clone());
         Service {
             database: database.unwrap_or_else(|| SecretString::from("sqlite://mailqueue.db")),
@@ -105,7 +106,12 @@ impl SharedArgs {
             grace,
             policy: self.policy(faults),
             retention: self.retention(faults),
-            shutdown_grace: faults.duration("MAILQUEUE_SHUTDOWN_GRACE", &self.shutdown_grace, SECOND / 10, DAY),
+            shutdown_grace: faults.duration(
+                "MAILQUEUE_SHUTDOWN_GRACE",
+                &self.shutdown_grace,
+                SECOND / 10,
+                DAY,
+            ),
             log,
             log_format,
         }

@@ -100,58 +100,67 @@ pub(super) async fn insert_within(
     connection: &mut AsyncPgConnection,
     submissions: Vec<Arc<Submission>>,
 ) -> Result<Vec<Inserted>, Failure> {
-    let known = reserve_keys(connection, &submissions).await?;
-    let results: Vec<Inserted> = submissions.iter().map(|submission| outcome(submission, &known)).collect();
+    let keys = reserve_keys(connection, &submissions).await?;
+    let results: Vec<Inserted> =
+        submissions.iter().enumerate().map(|(n, one)| keys.outcome(n, one)).collect();
     let stored = submissions.iter().zip(&results).filter(|(_, result)| **result == Inserted::Stored);
     insert_messages(connection, stored.flat_map(|(submission, _)| &submission.messages)).await?;
     Ok(results)
 }
 
-type Known = HashMap<(String, String), (Vec<u8>, Vec<Uuid>)>;
+type Key = (String, String);
 
-/// Takes what keys it can and returns what every key stands for now.
+/// What became of the keys of a batch.
+struct Keys {
+    /// Which submission has taken a key.
+    taken: HashMap<Key, usize>,
+    /// What every key stands for now.
+    known: HashMap<Key, (Vec<u8>, Vec<Uuid>)>,
+}
+
+impl Keys {
+    fn outcome(&self, n: usize, submission: &Submission) -> Inserted {
+        let Some(Idempotency { tenant, key, fingerprint, .. }) = &submission.idempotency else {
+            return Inserted::Stored;
+        };
+        let key = (tenant.clone(), key.clone());
+        match self.known.get(&key) {
+            _ if self.taken.get(&key) == Some(&n) => Inserted::Stored,
+            Some((print, ids)) if print == fingerprint => {
+                Inserted::Replayed(ids.iter().copied().map(Into::into).collect())
+            }
+            _ => Inserted::KeyReused,
+        }
+    }
+}
+
+/// Takes what keys are free.
 async fn reserve_keys(
     connection: &mut AsyncPgConnection,
     submissions: &[Arc<Submission>],
-) -> Result<Known, Failure> {
+) -> Result<Keys, Failure> {
     // Sorted, so that two batches never wait for each other's keys crosswise; the first of equal keys is tried.
-    let mut wanted: BTreeMap<(&str, &str), (&Idempotency, &Submission)> = BTreeMap::new();
-    for submission in submissions {
+    let mut wanted: BTreeMap<Key, (usize, &Idempotency, &Submission)> = BTreeMap::new();
+    for (n, submission) in submissions.iter().enumerate() {
         if let Some(key) = &submission.idempotency {
-            wanted.entry((&key.tenant, &key.key)).or_insert((key, submission));
+            wanted.entry((key.tenant.clone(), key.key.clone())).or_insert((n, key, submission));
         }
     }
-    let (tenants, keys): (Vec<String>, Vec<String>) =
-        wanted.keys().map(|(tenant, key)| ((*tenant).to_owned(), (*key).to_owned())).unzip();
+    let (tenants, keys): (Vec<String>, Vec<String>) = wanted.keys().cloned().unzip();
     let reserve = ReserveKeys {
         tenants: tenants.clone(),
         keys: keys.clone(),
-        fingerprints: wanted.values().map(|(key, _)| key.fingerprint.to_vec()).collect(),
-        email_ids: wanted.values().map(|(_, submission)| id_list(submission)).collect(),
-        scheduled: wanted.values().map(|(_, submission)| latest_schedule(submission)).collect(),
-        keep: wanted.values().map(|(key, _)| microseconds(key.keep)).collect(),
+        fingerprints: wanted.values().map(|(_, key, _)| key.fingerprint.to_vec()).collect(),
+        email_ids: wanted.values().map(|(_, _, submission)| id_list(submission)).collect(),
+        scheduled: wanted.values().map(|(_, _, submission)| latest_schedule(submission)).collect(),
+        keep: wanted.values().map(|(_, key, _)| microseconds(key.keep)).collect(),
     };
-    let _taken: Vec<(String, String)> = reserve.load(connection).await?;
+    let taken: Vec<Key> = reserve.load(connection).await?;
+    let taken =
+        taken.into_iter().filter_map(|key| wanted.get(&key).map(|(n, ..)| (key.clone(), *n))).collect();
     let rows: Vec<KeyRow> = ReadKeys { tenants, keys }.load(connection).await?;
-    Ok(rows.into_iter().map(|(tenant, key, print, ids)| ((tenant, key), (print, ids))).collect())
-}
-
-fn outcome(submission: &Submission, known: &Known) -> Inserted {
-    let Some(key) = &submission.idempotency else { return Inserted::Stored };
-    match known.get(&(key.tenant.clone(), key.key.clone())) {
-        Some((print, _)) if *print != key.fingerprint => Inserted::KeyReused,
-        Some((_, ids))
-            if !ids.iter().eq(submission
-                .messages
-                .iter()
-                .map(|new| new.id.as_uuid())
-                .collect::<Vec<_>>()
-                .iter()) =>
-        {
-            Inserted::Replayed(ids.iter().copied().map(Into::into).collect())
-        }
-        _ => Inserted::Stored,
-    }
+    let known = rows.into_iter().map(|(tenant, key, print, ids)| ((tenant, key), (print, ids))).collect();
+    Ok(Keys { taken, known })
 }
 
 /// An array literal.

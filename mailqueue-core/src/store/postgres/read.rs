@@ -10,6 +10,7 @@ use super::statement::statement;
 use super::{Failure, state};
 use crate::contracts::queue::Entry;
 use crate::contracts::store::{Amended, Amendment};
+use crate::domain::address::Address;
 use crate::domain::delivery::Delivery;
 use crate::domain::id::MessageId;
 use crate::domain::transition::{DeliveryPolicy, decide};
@@ -75,7 +76,9 @@ pub(super) async fn list(connection: &mut AsyncPgConnection, filter: Filter) -> 
         Cursor::Before(id) => (Some(id.as_uuid()), true),
     };
     let status = filter.status.map(|status| status.as_str());
-    let (tenant, recipient, subject) = (filter.tenant, filter.to, filter.subject);
+    let (tenant, subject) = (filter.tenant, filter.subject);
+    // Kept with its domain in lower case and as A-labels, so it is looked for like that.
+    let recipient = filter.to.map(|to| to.parse::<Address>().map_or(to, Into::into));
     // One more than asked for tells whether more follow.
     let limit = i64::try_from(filter.limit).unwrap_or(i64::MAX - 1) + 1;
     let mut rows: Vec<(RecordRow, StateRow)> = if newer {

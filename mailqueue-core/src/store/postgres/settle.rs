@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use diesel::sql_types::Uuid as SqlUuid;
+use diesel::sql_types::{Nullable, Uuid as SqlUuid};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
@@ -16,8 +16,8 @@ use crate::domain::id::MessageId;
 
 statement! {
     /// One row's state, locked until the transaction ends.
-    LockState { id: SqlUuid => Uuid } -> StateColumns = concat!(
-        "SELECT ", state_columns!(), " FROM deliveries d WHERE d.email_id = ? FOR UPDATE")
+    LockState { id: SqlUuid => Uuid } -> (Nullable<SqlUuid>, StateColumns) = concat!(
+        "SELECT d.lease_token, ", state_columns!(), " FROM deliveries d WHERE d.email_id = ? FOR UPDATE")
 }
 
 /// Writes what the leases still allow in one statement, and looks at the rest row by row.
@@ -34,7 +34,7 @@ pub(super) async fn settle(
             // Of two results for one lease in a batch the second finds the lease gone, as it would in the next batch.
             Ok(transition) if seen.insert(settlement.lease) => {
                 results[n] = Settled::Recorded(transition.delivery.status);
-                fenced.push(state::NewState::fenced(settlement.lease, transition));
+                fenced.push(state::NewState::fenced(settlement, transition));
             }
             _ => late.push(n),
         }
@@ -45,32 +45,29 @@ pub(super) async fn settle(
         matches!(results[*n], Settled::Recorded(_)) && !written.contains(&settlements[*n].lease.id)
     }));
     for n in late {
-        results[n] = settle_late(connection, Arc::clone(&settlements[n])).await?;
+        results[n] = settle_locked(connection, Arc::clone(&settlements[n])).await?;
     }
     Ok(results)
 }
 
-async fn settle_late(
+/// Decides on the row as it is now: the lease is gone, or a late success of an earlier one has changed the delivery.
+async fn settle_locked(
     connection: &mut AsyncPgConnection,
     settlement: Arc<Settlement>,
 ) -> Result<Settled, Failure> {
     connection
         .transaction(async move |connection| {
             let id = settlement.lease.id;
-            let Some(current) = lock(connection, id).await? else { return Ok(Settled::Superseded) };
-            let Ok(transition) = settlement.late_transition(&current) else { return Ok(Settled::Superseded) };
+            let rows: Vec<(Option<Uuid>, StateRow)> = LockState { id: id.as_uuid() }.load(connection).await?;
+            let Some((token, state)) = rows.into_iter().next() else { return Ok(Settled::Superseded) };
+            let current = Delivery::try_from(state)?;
+            let is_held = token == Some(settlement.lease.token);
+            let Ok(transition) = settlement.transition_of(&current, is_held) else {
+                return Ok(Settled::Superseded);
+            };
             let status = transition.delivery.status;
             state::write(connection, vec![state::NewState::locked(id, transition)]).await?;
             Ok(Settled::Recorded(status))
         })
         .await
-}
-
-/// A delivery's state, locked until the transaction ends.
-pub(super) async fn lock(
-    connection: &mut AsyncPgConnection,
-    id: MessageId,
-) -> Result<Option<Delivery>, Failure> {
-    let rows: Vec<StateRow> = LockState { id: id.as_uuid() }.load(connection).await?;
-    Ok(rows.into_iter().next().map(Delivery::try_from).transpose()?)
 }

@@ -7,18 +7,19 @@ use uuid::Uuid;
 
 use super::json::Json;
 use super::statement::statement;
-use crate::contracts::store::Lease;
+use crate::contracts::store::Settlement;
 use crate::domain::attempt::Attempt;
 use crate::domain::id::MessageId;
 use crate::domain::recipient::Recipient;
 use crate::domain::transition::{Due, Transition};
 
 statement! {
-    /// Writes states. One that comes with a token is written only while that lease is held (the fence). A lease ends
-    /// with the status `sending`. Binds are sorted by id, so that parallel batches lock in the same order.
+    /// Writes states. One that comes with a token is written only while that lease is held (the fence) and nobody has
+    /// added to the attempt log since it was claimed. A lease ends with the status `sending`. Binds are sorted by id, so that parallel batches lock in the same order.
     WriteStates {
         ids: Array<SqlUuid> => Vec<Uuid>,
         tokens: Array<Nullable<SqlUuid>> => Vec<Option<Uuid>>,
+        log_lengths: Array<Integer> => Vec<i32>,
         statuses: Array<Text> => Vec<&'static str>,
         attempts_made: Array<Integer> => Vec<i32>,
         lost_leases: Array<Integer> => Vec<i32>,
@@ -47,25 +48,33 @@ statement! {
             lease_until = CASE WHEN n.status = 'sending' THEN d.lease_until END,
             finished_at = CASE WHEN n.status IN ('sent', 'failed', 'cancelled', 'unknown')
                           THEN COALESCE(d.finished_at, now()) END
-        FROM UNNEST(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-            AS n (id, token, status, attempt, lost_leases, dot_allowed, maybe_sent, recipients, attempts, due_at,
+        FROM UNNEST(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            AS n (id, token, log_length, status, attempt, lost_leases, dot_allowed, maybe_sent, recipients, attempts, due_at,
                   due_in, restart)
         WHERE d.email_id = n.id
-          AND (n.token IS NULL OR d.status = 'sending' AND d.lease_token = n.token)
+          AND (n.token IS NULL OR d.status = 'sending' AND d.lease_token = n.token
+               AND jsonb_array_length(d.attempts) = n.log_length)
         RETURNING d.email_id, d.due_at"
+}
+
+/// Under which lease a state may be written, and on top of how many lines of the attempt log.
+pub(super) struct Fence {
+    token: Uuid,
+    log_length: usize,
 }
 
 /// A state to be written, and under which lease if that matters.
 pub(super) struct NewState {
     pub(super) id: MessageId,
-    pub(super) fence: Option<Uuid>,
+    pub(super) fence: Option<Fence>,
     pub(super) transition: Transition,
 }
 
 impl NewState {
-    /// A state that only the holder of the lease may write.
-    pub(super) fn fenced(lease: Lease, transition: Transition) -> Self {
-        Self { id: lease.id, fence: Some(lease.token), transition }
+    /// A state that only the holder of the lease may write, if the delivery is still as it was claimed.
+    pub(super) fn fenced(settlement: &Settlement, transition: Transition) -> Self {
+        let fence = Fence { token: settlement.lease.token, log_length: settlement.claimed.attempts.len() };
+        Self { id: settlement.lease.id, fence: Some(fence), transition }
     }
 
     /// A state for a row that is locked.
@@ -89,6 +98,7 @@ fn batch(states: Vec<NewState>) -> WriteStates {
     let mut batch = WriteStates {
         ids: Vec::with_capacity(room),
         tokens: Vec::with_capacity(room),
+        log_lengths: Vec::with_capacity(room),
         statuses: Vec::with_capacity(room),
         attempts_made: Vec::with_capacity(room),
         lost_leases: Vec::with_capacity(room),
@@ -102,7 +112,9 @@ fn batch(states: Vec<NewState>) -> WriteStates {
     };
     for NewState { id, fence, transition: Transition { delivery, due, restart } } in states {
         batch.ids.push(id.as_uuid());
-        batch.tokens.push(fence);
+        let log_length = fence.as_ref().map_or(0, |fence| fence.log_length);
+        batch.log_lengths.push(i32::try_from(log_length).unwrap_or(i32::MAX));
+        batch.tokens.push(fence.map(|fence| fence.token));
         batch.statuses.push(delivery.status.as_str());
         batch.attempts_made.push(integer(delivery.attempt));
         batch.lost_leases.push(integer(delivery.lost_leases));

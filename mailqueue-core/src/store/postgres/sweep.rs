@@ -139,14 +139,17 @@ statement! {
 }
 
 statement! {
-    /// Forgets old messages; their deliveries go with them.
-    PruneRecords { age: BigInt => i64, limit: BigInt => i64 } -> Bool = "
-        DELETE FROM emails WHERE id IN (
-            SELECT email_id FROM deliveries
+    /// Forgets old messages; their deliveries go with them. Tells how many, and how many still had their content.
+    PruneRecords { age: BigInt => i64, limit: BigInt => i64 } -> (BigInt, BigInt) = "
+        WITH old AS (
+            SELECT email_id, has_content FROM deliveries
             WHERE finished_at < now() - ? * interval '1 microsecond'
             ORDER BY finished_at LIMIT ?
             FOR UPDATE SKIP LOCKED
-        )"
+        ), gone AS (
+            DELETE FROM emails WHERE id IN (SELECT email_id FROM old)
+        )
+        SELECT count(*), count(*) FILTER (WHERE has_content) FROM old"
 }
 
 statement! {
@@ -170,7 +173,9 @@ pub(super) async fn prune(
         pruned.contents = statement.execute(connection).await? as u64;
     }
     let statement = PruneRecords { age: microseconds(retention.record), limit };
-    pruned.records = statement.execute(connection).await? as u64;
+    let (records, contents): (i64, i64) = statement.get_result(connection).await?;
+    pruned.records = records.unsigned_abs();
+    pruned.contents += contents.unsigned_abs();
     pruned.keys = PruneKeys { limit }.execute(connection).await? as u64;
     Ok(pruned)
 }
