@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use mailqueue_core::store::open::Migrate;
 use mailqueue_core::{DeliveryPolicy, OnUnknown, Retention, RetryPolicy};
 use secrecy::SecretString;
 
@@ -94,12 +95,13 @@ impl SharedArgs {
             .grace
             .as_deref()
             .map_or(lease / 4, |text| faults.duration("MAILQUEUE_GRACE", text, Duration::ZERO, DAY));
+        let migrate = faults.switch("MAILQUEUE_MIGRATE", &self.migrate);
         let (log_format, log) = (self.log_format(faults), self.log.clone());
         Service {
             database: database.unwrap_or_else(|| SecretString::from("sqlite://mailqueue.db")),
             redis: self.secret("REDIS_URL", &self.redis_url, &self.redis_url_file, faults),
             relays: smtp.unwrap_or_else(|| SecretString::from("file://outbox")),
-            migrate: faults.switch("MAILQUEUE_MIGRATE", &self.migrate),
+            migrate: if migrate { Migrate::Run } else { Migrate::Verify },
             queue_name: self.queue_name.clone(),
             lease,
             sweep_interval,
