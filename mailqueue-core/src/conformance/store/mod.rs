@@ -4,9 +4,9 @@
 //! each of them:
 //!
 //! ```ignore
-//! async fn open() -> (Arc<dyn MessageStore>, TempDir) { … }
+//! async fn open() -> (Arc<dyn MessageStore>, TempDir) { /* a new one in a folder of its own */ }
 //!
-//! mailqueue_core::message_store_conformance!(sqlite, open());
+//! mailqueue_core::message_store_conformance!(on_sqlite, open());
 //! ```
 
 pub mod amending;
