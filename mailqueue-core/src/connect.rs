@@ -5,17 +5,16 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::contracts::queue::Queue;
-use crate::contracts::store::MessageStore;
+use crate::contracts::store::{MessageStore, StoreError};
 use crate::contracts::transport::Transport;
 use crate::queue::local::LocalQueue;
 #[cfg(feature = "redis")]
 use crate::queue::redis::{RedisOptions, RedisQueue};
 use crate::store::batched::Batched;
-use crate::store::open::{Migrate, OpenError};
 #[cfg(feature = "postgres")]
 use crate::store::postgres::{PostgresOptions, PostgresStore};
 #[cfg(feature = "sqlite")]
-use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::{SqliteOptions, SqliteStore};
 use crate::transport::file::FileTransport;
 #[cfg(feature = "smtp")]
 use crate::transport::smtp::{RelayUrl, SmtpTransport, Timeouts};
@@ -25,7 +24,7 @@ use crate::transport::smtp::{RelayUrl, SmtpTransport, Timeouts};
 pub enum ConnectError {
     /// The store did not open.
     #[error("DATABASE_URL: {0}")]
-    Store(#[from] OpenError),
+    Store(#[from] StoreError),
     /// A setting is faulty.
     #[error("{name}: {detail}")]
     Setting {
@@ -40,7 +39,7 @@ impl ConnectError {
     /// Whether trying again a little later may help: a database that is still starting.
     #[must_use]
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Store(OpenError::Unavailable(_)))
+        matches!(self, Self::Store(StoreError::Unavailable(_)))
     }
 }
 
@@ -75,11 +74,11 @@ pub fn check_store(url: &SecretString) -> Result<(), ConnectError> {
 /// # Errors
 ///
 /// [`ConnectError`]
-pub async fn store(url: &SecretString, migrate: Migrate) -> Result<Arc<dyn MessageStore>, ConnectError> {
+pub async fn store(url: &SecretString, migrate: bool) -> Result<Arc<dyn MessageStore>, ConnectError> {
     check_store(url)?;
     let opened: Arc<dyn MessageStore> = match scheme(url) {
         #[cfg(feature = "sqlite")]
-        "sqlite" => Arc::new(SqliteStore::open(file_of(url), migrate).await?),
+        "sqlite" => Arc::new(SqliteStore::open(file_of(url), &SqliteOptions { migrate }).await?),
         #[cfg(feature = "postgres")]
         _ => {
             let options = PostgresOptions { migrate, ..PostgresOptions::default() };

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mailqueue_core::connect::{self, ConnectError};
-use mailqueue_core::store::open::Migrate;
 use mailqueue_core::{DeliveryPolicy, MessageStore, Queue, Retention, Transport};
 use secrecy::SecretString;
 
@@ -22,7 +21,7 @@ pub struct Service {
     /// The relays, comma separated.
     pub relays: SecretString,
     /// Whether to bring tables up to date.
-    pub migrate: Migrate,
+    pub migrate: bool,
     /// The queue's name.
     pub queue_name: String,
     /// How long a lease holds.

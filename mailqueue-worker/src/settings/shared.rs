@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use mailqueue_core::store::open::Migrate;
 use mailqueue_core::{DeliveryPolicy, OnUnknown, Retention, RetryPolicy};
 use secrecy::SecretString;
 
@@ -101,7 +100,7 @@ impl SharedArgs {
             database: database.unwrap_or_else(|| SecretString::from("sqlite://mailqueue.db")),
             redis: self.secret("REDIS_URL", &self.redis_url, &self.redis_url_file, faults),
             relays: smtp.unwrap_or_else(|| SecretString::from("file://outbox")),
-            migrate: if migrate { Migrate::Run } else { Migrate::Verify },
+            migrate,
             queue_name: self.queue_name.clone(),
             lease,
             sweep_interval,
