@@ -1,0 +1,4 @@
+//! Queues: the window on what is due, in process and on Redis.
+
+pub mod local;
+mod micros;
