@@ -1,0 +1,3 @@
+//! What every implementation of a contract has to pass, one suite a contract.
+
+pub mod transport;
