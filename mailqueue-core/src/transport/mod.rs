@@ -2,6 +2,8 @@
 
 pub mod file;
 pub mod memory;
+#[cfg(feature = "smtp")]
+pub mod smtp;
 
 use crate::contracts::transport::Outgoing;
 use crate::domain::address::Address;
