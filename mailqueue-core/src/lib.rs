@@ -45,6 +45,7 @@ pub mod sweep;
 #[cfg(any(feature = "postgres", feature = "smtp"))]
 pub mod tls;
 
+pub mod transport;
 
 pub use contracts::queue::{Entry, Queue, QueueError};
 pub use contracts::store::{MessageStore, Retention, StoreError};

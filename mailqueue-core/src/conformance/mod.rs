@@ -7,3 +7,4 @@
 pub mod lossy_queue;
 pub mod queue;
 pub mod store;
+pub mod transport;
