@@ -1,7 +1,9 @@
-//! What every implementation of a contract has to pass, and peers that misbehave on purpose.
+//! The suites that implementations of the contracts have to pass, and a queue that misbehaves on purpose.
 //!
-//! Each case is a public async function that panics with a sentence when the implementation does not keep the
-//! contract; a macro beside the cases turns all of them into tests.
+//! A suite is public, so that an implementation that lives elsewhere can be held to it too. A case is an async
+//! function that panics, naming what it missed, when the implementation breaks its contract; a macro beside the cases
+//! turns all of them into tests.
 
 pub mod lossy_queue;
 pub mod queue;
+pub mod store;

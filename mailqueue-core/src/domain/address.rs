@@ -99,7 +99,10 @@ fn check_local(local: &str) -> Result<(), String> {
 
 /// What RFC 6531 adds to an atom, less what cannot be seen.
 fn is_utf8_letter(c: char) -> bool {
-    !c.is_ascii() && !c.is_control() && !c.is_whitespace() && text::check_line(c.encode_utf8(&mut [0; 4])).is_ok()
+    !c.is_ascii()
+        && !c.is_control()
+        && !c.is_whitespace()
+        && text::check_line(c.encode_utf8(&mut [0; 4])).is_ok()
 }
 
 /// RFC 5321 `Quoted-string`, without its opening quote.

@@ -86,7 +86,10 @@ fn check_content_type(content_type: &str) -> Result<(), String> {
         return Err(fault());
     }
     let lower = content_type.to_ascii_lowercase();
-    if lower.starts_with("multipart/") || lower.starts_with("message/") || ContentType::parse(content_type).is_err() {
+    if lower.starts_with("multipart/")
+        || lower.starts_with("message/")
+        || ContentType::parse(content_type).is_err()
+    {
         return Err(fault());
     }
     Ok(())

@@ -34,6 +34,15 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// What is wrong with a time to send at. Up to a minute in the past is taken for now.
+    pub(crate) fn schedule_fault(&self, at: OffsetDateTime, now: OffsetDateTime) -> Option<String> {
+        let allowed = now - Duration::minutes(1)..=now + self.ahead;
+        let days = self.ahead.whole_days();
+        (!allowed.contains(&at)).then(|| format!("must lie between now and {days} days ahead"))
+    }
+}
+
 /// A message as it is handed in: plain strings, nothing checked yet.
 ///
 /// ```
@@ -98,7 +107,12 @@ impl Draft {
 
     /// Adds a file.
     #[must_use]
-    pub fn attach(mut self, filename: impl Into<String>, content_type: &str, content: impl Into<bytes::Bytes>) -> Self {
+    pub fn attach(
+        mut self,
+        filename: impl Into<String>,
+        content_type: &str,
+        content: impl Into<bytes::Bytes>,
+    ) -> Self {
         self.attachments.push(AttachmentDraft {
             filename: filename.into(),
             content_type: Some(content_type.to_owned()),
@@ -144,8 +158,9 @@ impl Draft {
             }
         }
         let from = self.checked_mailbox(|| "/from".into(), &self.from, &mut faults);
-        let mut mailboxes =
-            |field: &str, texts: &[String]| self.checked_mailboxes(field, texts, limits.recipients, &mut faults);
+        let mut mailboxes = |field: &str, texts: &[String]| {
+            self.checked_mailboxes(field, texts, limits.recipients, &mut faults)
+        };
         let to = mailboxes("to", &self.to);
         let cc = mailboxes("cc", &self.cc);
         let bcc = mailboxes("bcc", &self.bcc);
@@ -157,7 +172,19 @@ impl Draft {
         let (Some(from), Some(subject)) = (from, subject) else { return Err(Invalid { faults: Vec::new() }) };
         let (text, html, lane) = (self.text.clone(), self.html.clone(), self.lane);
         Ok(Message {
-            from, to, cc, bcc, reply_to, subject, text, html, headers, attachments, tags, scheduled_at, lane,
+            from,
+            to,
+            cc,
+            bcc,
+            reply_to,
+            subject,
+            text,
+            html,
+            headers,
+            attachments,
+            tags,
+            scheduled_at,
+            lane,
         })
     }
 
@@ -186,11 +213,15 @@ impl Draft {
         }
     }
 
-    fn checked_schedule(&self, limits: &Limits, now: OffsetDateTime, faults: &mut Faults) -> Option<OffsetDateTime> {
+    fn checked_schedule(
+        &self,
+        limits: &Limits,
+        now: OffsetDateTime,
+        faults: &mut Faults,
+    ) -> Option<OffsetDateTime> {
         let at = self.scheduled_at?;
-        if at < now - Duration::minutes(1) || at > now + limits.ahead {
-            let days = limits.ahead.whole_days();
-            faults.add("/scheduled_at", format!("must lie between now and {days} days ahead"));
+        if let Some(detail) = limits.schedule_fault(at, now) {
+            faults.add("/scheduled_at", detail);
         }
         Some(at).filter(|at| *at > now)
     }
@@ -208,9 +239,17 @@ impl Draft {
         Some(mailbox)
     }
 
-    fn checked_mailboxes(&self, field: &str, texts: &[String], most: usize, faults: &mut Faults) -> Vec<Mailbox> {
+    fn checked_mailboxes(
+        &self,
+        field: &str,
+        texts: &[String],
+        most: usize,
+        faults: &mut Faults,
+    ) -> Vec<Mailbox> {
         let checked = texts.iter().take(most).enumerate();
-        checked.filter_map(|(n, text)| self.checked_mailbox(|| format!("/{field}/{n}"), text, faults)).collect()
+        checked
+            .filter_map(|(n, text)| self.checked_mailbox(|| format!("/{field}/{n}"), text, faults))
+            .collect()
     }
 
     fn checked_headers(&self, limits: &Limits, faults: &mut Faults) -> Vec<Header> {
@@ -230,7 +269,12 @@ impl Draft {
         let mut attachments = Vec::with_capacity(self.attachments.len());
         for (n, file) in self.attachments.iter().take(limits.attachments).enumerate() {
             let content_type = file.content_type.as_deref().unwrap_or("application/octet-stream");
-            match Attachment::new(&file.filename, content_type, file.content_id.as_deref(), file.content.clone()) {
+            match Attachment::new(
+                &file.filename,
+                content_type,
+                file.content_id.as_deref(),
+                file.content.clone(),
+            ) {
                 Ok(attachment) => attachments.push(attachment),
                 Err((member, detail)) => faults.add(format!("/attachments/{n}/{member}"), detail),
             }
@@ -249,7 +293,10 @@ impl Draft {
         for (n, (name, value)) in self.tags.iter().enumerate() {
             for (member, text) in [("name", name), ("value", value)] {
                 if !word(text) {
-                    faults.add(format!("/tags/{n}/{member}"), "must have 1 to 256 ASCII letters, digits, _ or -");
+                    faults.add(
+                        format!("/tags/{n}/{member}"),
+                        "must have 1 to 256 ASCII letters, digits, _ or -",
+                    );
                 }
             }
         }

@@ -37,7 +37,8 @@ fn check_name(name: &str) -> Result<(), String> {
         return Err("must have a name of 1 to 76 printable ASCII characters without colon or space".into());
     }
     let lower = name.to_ascii_lowercase();
-    let by_prefix = ["x-", "list-"].iter().any(|prefix| lower.starts_with(prefix) && lower.len() > prefix.len());
+    let by_prefix =
+        ["x-", "list-"].iter().any(|prefix| lower.starts_with(prefix) && lower.len() > prefix.len());
     let by_name = ["references", "in-reply-to", "auto-submitted", "precedence", "importance"];
     if by_prefix || by_name.contains(&lower.as_str()) {
         return Ok(());

@@ -41,7 +41,11 @@ impl Faults {
     }
 
     /// Takes the value, or notes why there is none.
-    pub(crate) fn take<T>(&mut self, pointer: impl FnOnce() -> String, value: Result<T, String>) -> Option<T> {
+    pub(crate) fn take<T>(
+        &mut self,
+        pointer: impl FnOnce() -> String,
+        value: Result<T, String>,
+    ) -> Option<T> {
         value.map_err(|detail| self.add(pointer(), detail)).ok()
     }
 

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
-use lettre::message::{Attachment as FilePart, Mailbox as LettreMailbox, MessageBuilder, MultiPart, SinglePart};
+use lettre::message::{
+    Attachment as FilePart, Mailbox as LettreMailbox, MessageBuilder, MultiPart, SinglePart,
+};
 use time::OffsetDateTime;
 
 use super::address::Mailbox;
@@ -84,9 +86,7 @@ fn body(message: &Message) -> Result<Body, RenderError> {
     let html = message.html.as_ref().map(|html| related(html, &inline)).transpose()?;
     let text = message.text.as_ref().map(|text| SinglePart::plain(unix_lines(text)));
     let main = match (text, html) {
-        (Some(text), Some(html)) => {
-            Body::Multi(html.into_multi(MultiPart::alternative().singlepart(text)))
-        }
+        (Some(text), Some(html)) => Body::Multi(html.into_multi(MultiPart::alternative().singlepart(text))),
         (Some(text), None) => Body::Single(text),
         (None, Some(html)) => html,
         (None, None) => Body::Single(SinglePart::plain(String::new())),

@@ -195,10 +195,8 @@ fn relay_fault(
     seen: &Circumstances,
     policy: &DeliveryPolicy,
 ) -> Transition {
-    log(&mut next, report, seen);
-    if let Some(entry) = next.attempts.last_mut() {
-        entry.fault = Some(fault);
-    }
+    let entry = entry(seen, report.relay.clone(), AttemptOutcome::RelayFault, Some(reply.clone()));
+    attempt::append(&mut next.attempts, Attempt { fault: Some(fault), ..entry });
     next.lost_leases = 0;
     if seen.age >= policy.retry.give_up_after {
         return give_up(next, reply);
@@ -217,7 +215,8 @@ fn answered(
     log(&mut next, report, seen);
     next.lost_leases = 0;
     for (address, outcome) in outcomes {
-        if let Some(recipient) = next.recipients.iter_mut().find(|r| r.is_pending() && r.address == *address) {
+        if let Some(recipient) = next.recipients.iter_mut().find(|r| r.is_pending() && r.address == *address)
+        {
             apply(recipient, outcome, policy.on_unknown);
         }
     }
@@ -273,7 +272,11 @@ fn give_up(mut next: Delivery, last: &Reply) -> Transition {
 }
 
 /// The lease is gone, so nothing negative counts; but what a server took, it took.
-fn reported_late(mut next: Delivery, report: &Report, seen: &Circumstances) -> Result<Transition, NotAllowed> {
+fn reported_late(
+    mut next: Delivery,
+    report: &Report,
+    seen: &Circumstances,
+) -> Result<Transition, NotAllowed> {
     let refused = NotAllowed { status: next.status };
     let Verdict::Answered(outcomes) = &report.verdict else { return Err(refused) };
     let mut changed = false;

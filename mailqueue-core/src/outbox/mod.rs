@@ -1,0 +1,296 @@
+//! Handing mail over, looking it up, and changing one's mind.
+
+mod hints;
+mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use crate::contracts::queue::{Entry, Queue};
+use crate::contracts::store::{
+    Amended, Amendment, Idempotency, Inserted, MessageStore, NewMessage, Statistics, StoreError, Submission,
+};
+use crate::domain::clock::Clock;
+use crate::domain::draft::{Draft, Limits};
+use crate::domain::id::MessageId;
+use crate::domain::invalid::Invalid;
+use crate::domain::render::{RenderError, render};
+use crate::domain::status::Status;
+use crate::record::{Filter, Page, Record};
+use hints::Hints;
+use watch::Watch;
+
+/// How long an idempotency key is remembered, counted from acceptance or, if that is later, the scheduled time.
+const KEEP_KEYS: Duration = Duration::from_secs(24 * 3600);
+
+/// Takes mail in. Cheap to clone; all clones share one pipeline.
+///
+/// When a submission is answered with `Ok`, it is committed in the store and will end in exactly one of `sent`,
+/// `failed`, `cancelled` or `unknown`, whatever crashes.
+#[derive(Clone)]
+pub struct Outbox {
+    store: Arc<dyn MessageStore>,
+    hints: Hints,
+    watch: Arc<Watch>,
+    limits: Limits,
+    tenant: Option<Arc<str>>,
+}
+
+/// What a submitter gets for a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// The message.
+    pub id: MessageId,
+    /// Whether it had been accepted before under the same idempotency key.
+    pub replayed: bool,
+}
+
+/// Why a submission was not accepted. Nothing of it is kept.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SubmitError {
+    /// The message is faulty.
+    #[error("the message cannot be accepted: {0}")]
+    Invalid(#[from] Invalid),
+    /// The idempotency key stands for another message.
+    #[error("the idempotency key was used for another message")]
+    KeyReused,
+    /// The store did not take it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The mail library refused it.
+    #[error(transparent)]
+    Render(#[from] Arc<RenderError>),
+}
+
+impl Outbox {
+    /// An outbox on a store and a queue. Asks the store for its time first, so that schedules are judged by it;
+    /// a store that is out of reach is asked again later. Needs a tokio runtime.
+    pub async fn start(store: Arc<dyn MessageStore>, queue: Arc<dyn Queue>) -> Self {
+        let watch = Arc::new(Watch::start(Arc::clone(&store)).await);
+        Self { store, hints: Hints::start(queue), watch, limits: Limits::default(), tenant: None }
+    }
+
+    /// The same outbox with other limits.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// The same outbox for one tenant: it submits as this tenant and sees nothing of others.
+    #[must_use]
+    pub fn for_tenant(&self, tenant: &str) -> Self {
+        Self { tenant: Some(tenant.into()), ..self.clone() }
+    }
+
+    /// The limits messages are checked by.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The store's time.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        self.watch.clock()
+    }
+
+    /// How much was waiting a short while ago; `None` until the store has answered for the first time.
+    #[must_use]
+    pub fn statistics(&self) -> Option<Statistics> {
+        self.watch.statistics()
+    }
+
+    /// Accepts one message.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError`]; nothing is kept then, unless the store went out of reach while it was asked: submit again
+    /// with the same idempotency key to be sure.
+    pub async fn submit(&self, draft: Draft) -> Result<Receipt, SubmitError> {
+        let receipts =
+            self.submit_together(std::slice::from_ref(&draft), draft.idempotency_key.as_deref()).await?;
+        receipts
+            .into_iter()
+            .next()
+            .ok_or_else(|| StoreError::Unreadable("a submission without ids".into()).into())
+    }
+
+    /// Accepts several messages, each on its own. Results are in the order of the drafts.
+    pub async fn submit_many(&self, drafts: Vec<Draft>) -> Vec<Result<Receipt, SubmitError>> {
+        futures_util::future::join_all(drafts.into_iter().map(|draft| self.submit(draft))).await
+    }
+
+    /// Accepts several messages together or none, under one idempotency key if there is one; the keys of
+    /// the drafts themselves are not looked at.
+    ///
+    /// # Errors
+    ///
+    /// As [`submit`](Self::submit); the pointers of faults begin with the draft's index when there are several drafts.
+    pub async fn submit_together(
+        &self,
+        drafts: &[Draft],
+        key: Option<&str>,
+    ) -> Result<Vec<Receipt>, SubmitError> {
+        let submission = Arc::new(self.prepare(drafts, key)?);
+        let inserted = self.store.insert(vec![Arc::clone(&submission)]).await.pop();
+        let inserted =
+            inserted.ok_or_else(|| StoreError::Unreadable("an insert without a result".into()))??;
+        let (ids, replayed) = match inserted {
+            Inserted::Stored => {
+                self.announce(&submission);
+                metrics::counter!("mailqueue_messages_accepted_total")
+                    .increment(submission.messages.len() as u64);
+                (submission.ids(), false)
+            }
+            Inserted::Replayed(ids) => (ids, true),
+            Inserted::KeyReused => return Err(SubmitError::KeyReused),
+        };
+        Ok(ids.into_iter().map(|id| Receipt { id, replayed }).collect())
+    }
+
+    /// Checks and renders messages without keeping them, for a host that keeps them in a transaction of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`submit_together`](Self::submit_together), less the store's.
+    pub fn prepare(&self, drafts: &[Draft], key: Option<&str>) -> Result<Submission, SubmitError> {
+        let now = self.clock().now();
+        let mut faults = Vec::new();
+        let mut messages = Vec::with_capacity(drafts.len());
+        for (n, draft) in drafts.iter().enumerate() {
+            match draft.check(&self.limits, now) {
+                Ok(message) => messages.push(message),
+                Err(invalid) if drafts.len() == 1 => faults.extend(invalid.faults),
+                Err(invalid) => faults.extend(invalid.faults.into_iter().map(|mut fault| {
+                    fault.pointer.insert_str(0, &format!("/{n}"));
+                    fault
+                })),
+            }
+        }
+        if !faults.is_empty() {
+            return Err(Invalid { faults }.into());
+        }
+        let tenant = self.tenant.as_deref().unwrap_or_default();
+        let idempotency = key.map(|key| Idempotency {
+            tenant: tenant.to_owned(),
+            key: key.to_owned(),
+            fingerprint: fingerprint(drafts),
+            keep: KEEP_KEYS,
+        });
+        let rendered = messages.into_iter().map(|message| {
+            let id = MessageId::new(now);
+            let raw = render(&message, id, message.scheduled_at.unwrap_or(now)).map_err(Arc::new)?;
+            Ok(NewMessage { id, tenant: tenant.to_owned(), message, raw })
+        });
+        Ok(Submission { messages: rendered.collect::<Result<_, SubmitError>>()?, idempotency })
+    }
+
+    /// Tells the queue of messages that have just been committed, so that a worker takes them at once. Never waits and
+    /// never fails: what the queue misses, the next sweep adds.
+    pub fn announce(&self, submission: &Submission) {
+        let now = self.clock().now();
+        for new in
+            submission.messages.iter().filter(|new| new.message.scheduled_at.is_none_or(|at| at <= now))
+        {
+            self.hints.give(Entry { lane: new.message.lane, due_at: now, id: new.id });
+        }
+    }
+
+    /// One message with everything that is known of it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer.
+    pub async fn get(&self, id: MessageId) -> Result<Option<Record>, StoreError> {
+        self.store.get(self.tenant.as_deref(), id).await
+    }
+
+    /// A page of messages, newest first. The filter's tenant is overruled by the outbox's.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer.
+    pub async fn list(&self, mut filter: Filter) -> Result<Page, StoreError> {
+        if let Some(tenant) = &self.tenant {
+            filter.tenant = Some(tenant.to_string());
+        }
+        self.store.list(&filter).await
+    }
+
+    /// Withdraws a message that is still queued.
+    ///
+    /// # Errors
+    ///
+    /// [`AmendError`]
+    pub async fn cancel(&self, id: MessageId) -> Result<Status, AmendError> {
+        self.amend(id, Amendment::Cancel).await
+    }
+
+    /// Has a message that is queued, failed or unknown tried again now.
+    ///
+    /// # Errors
+    ///
+    /// [`AmendError`]
+    pub async fn retry_now(&self, id: MessageId) -> Result<Status, AmendError> {
+        self.amend(id, Amendment::RetryNow).await
+    }
+
+    /// Moves a message that is still queued to another time.
+    ///
+    /// # Errors
+    ///
+    /// [`AmendError`]; a time in the past or too far ahead is [`AmendError::Invalid`].
+    pub async fn reschedule(&self, id: MessageId, at: OffsetDateTime) -> Result<Status, AmendError> {
+        let now = self.clock().now();
+        if let Some(detail) = self.limits.schedule_fault(at, now) {
+            let pointer = "/scheduled_at".to_owned();
+            return Err(Invalid { faults: vec![crate::domain::invalid::Fault { pointer, detail }] }.into());
+        }
+        self.amend(id, Amendment::Reschedule(at)).await
+    }
+
+    async fn amend(&self, id: MessageId, amendment: Amendment) -> Result<Status, AmendError> {
+        match self.store.amend(self.tenant.as_deref(), id, amendment).await? {
+            Amended::Done { status, entry } => {
+                if status == Status::Queued && entry.due_at <= self.clock().now() {
+                    self.hints.give(entry);
+                }
+                Ok(status)
+            }
+            Amended::NotAllowed(status) => Err(AmendError::NotAllowed(status)),
+            Amended::NotFound => Err(AmendError::NotFound),
+        }
+    }
+}
+
+/// One draft hashes as itself, several as the list they are.
+fn fingerprint(drafts: &[Draft]) -> [u8; 32] {
+    use sha2::{Digest, Sha256};
+    if let [draft] = drafts {
+        return draft.fingerprint();
+    }
+    let mut hash = Sha256::new();
+    for draft in drafts {
+        hash.update(draft.fingerprint());
+    }
+    hash.finalize().into()
+}
+
+/// Why a wish was not granted. Nothing has changed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AmendError {
+    /// There is no such message.
+    #[error("there is no such message")]
+    NotFound,
+    /// The message's state does not allow it.
+    #[error("a message that is {0} does not allow this")]
+    NotAllowed(Status),
+    /// What is asked for makes no sense.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// The store did not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
