@@ -2,3 +2,5 @@
 
 pub mod local;
 mod micros;
+#[cfg(feature = "redis")]
+pub mod redis;
