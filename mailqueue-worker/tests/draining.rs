@@ -15,9 +15,9 @@ fn draft(n: usize) -> Draft {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_past_the_dot_is_finished_and_the_rest_is_given_back() {
     let system = System::start().await;
-    system.sink.set_rule(|event: &Event| match (event.phase, event.sender.as_deref()) {
-        (Phase::Dot, _) => Action::Default.delayed(Duration::from_secs(2)),
-        (Phase::Mail, _) if event.line.contains("stuck@") => Action::Hang,
+    system.sink.set_rule(|event: &Event| match event.phase {
+        Phase::Dot => Action::Default.delayed(Duration::from_secs(2)),
+        Phase::Mail if event.line.contains("stuck@") => Action::Hang,
         _ => Action::Default,
     });
     let worker = system.worker(&[]);

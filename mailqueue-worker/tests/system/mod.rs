@@ -1,5 +1,5 @@
 //! The whole on real parts: Postgres, Redis, an SMTP peer and worker processes.
-#![allow(dead_code, reason = "each test file uses its own part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part of it")]
 
 use std::collections::HashMap;
 use std::path::PathBuf;
