@@ -13,10 +13,17 @@ use mailqueue_core::domain::id::MessageId;
 use mailqueue_core::domain::report::{Outcome, RelayFault, Reply, Verdict};
 use mailqueue_core::transport::file::FileTransport;
 use mailqueue_core::transport::memory::MemoryTransport;
+use mailqueue_core::transport::smtp::{SmtpTransport, Timeouts};
+use mailqueue_testing::{SmtpSink, SmtpSinkBuilder};
 use tempfile::TempDir;
 
 mailqueue_core::transport_conformance!(memory, Memory::open());
 mailqueue_core::transport_conformance!(file, Files::open());
+mailqueue_core::transport_conformance!(smtp, Relay::open(SmtpSink::builder()));
+mailqueue_core::transport_conformance!(
+    smtp_without_pipelining,
+    Relay::open(SmtpSink::builder().ehlo(["8BITMIME"]))
+);
 
 struct Memory(MemoryTransport);
 
@@ -60,6 +67,30 @@ impl Harness for Files {
         let paths = entries.map(|entry| entry.unwrap().path());
         let mails = paths.filter(|path| path.extension().is_some_and(|extension| extension == "eml"));
         mails.map(|path| std::fs::read(path).unwrap().into()).collect()
+    }
+}
+
+struct Relay {
+    transport: Arc<SmtpTransport>,
+    sink: SmtpSink,
+}
+
+impl Relay {
+    async fn open(sink: SmtpSinkBuilder) -> Self {
+        let sink = sink.start().await;
+        let transport = SmtpTransport::open(vec![sink.url().parse().unwrap()], Timeouts::default()).unwrap();
+        Self { transport: Arc::new(transport), sink }
+    }
+}
+
+#[async_trait]
+impl Harness for Relay {
+    fn transport(&self) -> Arc<dyn Transport> {
+        self.transport.clone()
+    }
+
+    async fn received(&self) -> Vec<Bytes> {
+        self.sink.messages().into_iter().map(|message| message.body).collect()
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::for_all;
 use crate::contracts::transport::{Gate, Outgoing, Transport};
+use crate::domain::address::Address;
 use crate::domain::report::{Outcome, Reply, Report, Verdict};
 
 /// What the relay that stands behind a [`MemoryTransport`] would say.
@@ -82,7 +83,7 @@ impl MemoryTransport {
         }
     }
 
-    fn keep(&self, message: &Outgoing, outcomes: &[(crate::domain::address::Address, Outcome)]) {
+    fn keep(&self, message: &Outgoing, outcomes: &[(Address, Outcome)]) {
         let reached = outcomes.iter().filter(|(_, outcome)| may_arrive(outcome));
         let recipients = reached.map(|(recipient, _)| recipient.clone()).collect();
         self.shared.sent.send_modify(|sent| sent.push(Outgoing { recipients, ..message.clone() }));
