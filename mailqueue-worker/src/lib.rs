@@ -1,1 +1,24 @@
-//! mailqueue.
+//! The worker as a library: what the binary `mailqueue-worker` runs, and `mailqueue-http` hosts in its own process.
+//!
+//! ```no_run
+//! use mailqueue_worker::{CancellationToken, Worker};
+//! # async fn example(
+//! #     store: std::sync::Arc<dyn mailqueue_core::MessageStore>,
+//! #     queue: std::sync::Arc<dyn mailqueue_core::Queue>,
+//! #     transport: std::sync::Arc<dyn mailqueue_core::Transport>,
+//! # ) {
+//! let shutdown = CancellationToken::new();
+//! Worker::builder(store, queue, transport).concurrency(16).build().run(shutdown).await;
+//! # }
+//! ```
+
+pub mod admin;
+pub mod logging;
+pub mod metrics;
+pub mod settings;
+pub mod signals;
+mod sweeping;
+mod worker;
+
+pub use tokio_util::sync::CancellationToken;
+pub use worker::{Worker, WorkerBuilder};

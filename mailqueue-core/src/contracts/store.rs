@@ -230,16 +230,18 @@ impl Settlement {
     ///
     /// [`NotAllowed`] when the claimed state is not `sending`.
     pub fn transition(&self) -> Result<Transition, NotAllowed> {
-        decide(&self.claimed, &Event::Reported(self.report.clone(), self.seen.clone()), &self.policy)
+        self.transition_of(&self.claimed, true)
     }
 
-    /// What it makes of a delivery whose lease is no longer held.
+    /// What it makes of the delivery as it is now, depending on whether the lease is still held.
     ///
     /// # Errors
     ///
     /// [`NotAllowed`] when it changes nothing.
-    pub fn late_transition(&self, current: &Delivery) -> Result<Transition, NotAllowed> {
-        decide(current, &Event::ReportedLate(self.report.clone(), self.seen.clone()), &self.policy)
+    pub fn transition_of(&self, current: &Delivery, is_held: bool) -> Result<Transition, NotAllowed> {
+        let (report, seen) = (self.report.clone(), self.seen.clone());
+        let event = if is_held { Event::Reported(report, seen) } else { Event::ReportedLate(report, seen) };
+        decide(current, &event, &self.policy)
     }
 }
 

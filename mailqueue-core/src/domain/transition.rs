@@ -195,10 +195,8 @@ fn relay_fault(
     seen: &Circumstances,
     policy: &DeliveryPolicy,
 ) -> Transition {
-    log(&mut next, report, seen);
-    if let Some(entry) = next.attempts.last_mut() {
-        entry.fault = Some(fault);
-    }
+    let entry = entry(seen, report.relay.clone(), AttemptOutcome::RelayFault, Some(reply.clone()));
+    attempt::append(&mut next.attempts, Attempt { fault: Some(fault), ..entry });
     next.lost_leases = 0;
     if seen.age >= policy.retry.give_up_after {
         return give_up(next, reply);

@@ -25,6 +25,24 @@ diesel::table! {
     }
 }
 
+/// Refuses a database that a newer version has migrated, and, unless `run`, one that lacks a migration of ours.
+pub(super) fn check<DB: Backend>(
+    ours: &[Box<dyn Migration<DB>>],
+    applied: &[String],
+    run: bool,
+) -> Result<(), MigrationError> {
+    let versions: Vec<String> = ours.iter().map(|migration| migration.name().version().to_string()).collect();
+    if let Some(newer) = applied.iter().find(|version| !versions.contains(version)) {
+        return Err(format!("the database has migration {newer}, which this version does not know").into());
+    }
+    match versions.iter().find(|version| !applied.contains(version)) {
+        Some(missing) if !run => {
+            Err(format!("migration {missing} has not run and MAILQUEUE_MIGRATE is off").into())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Runs those of `migrations` that are not in `applied`, in order, each in a transaction with its line in the ledger.
 /// The caller holds the lock that keeps other processes from doing the same.
 pub(super) fn run_pending<C>(

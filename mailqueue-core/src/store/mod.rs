@@ -1,4 +1,9 @@
-//! Stores: the record on Postgres and on SQLite.
+//! Stores: the record on Postgres and on SQLite, and what gathers calls to either.
 
+pub mod batched;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod ledger;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;

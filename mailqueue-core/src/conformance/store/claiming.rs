@@ -1,0 +1,125 @@
+//! What is due goes to exactly one worker.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::rig::{ANA, LONG, Rig, draft, draft_for_two, eager, refused, report, terms};
+use crate::contracts::store::{Amendment, MessageStore};
+use crate::domain::delivery::Delivery;
+use crate::domain::id::MessageId;
+use crate::domain::lane::Lane;
+use crate::domain::status::Status;
+
+/// Queued and due: each is claimed once and not again.
+pub async fn takes_what_is_queued_and_due(store: Arc<dyn MessageStore>) {
+    let rig = Rig::new(store);
+    let ids = rig.submit_in_turn(3).await;
+    let claimed: HashSet<MessageId> = rig.claim_all(&ids, LONG).await.iter().map(|c| c.lease.id).collect();
+    assert_eq!(claimed, HashSet::from_iter(ids.clone()));
+    assert!(rig.claim_all(&ids, LONG).await.is_empty(), "what is leased is not claimable");
+    assert_eq!(rig.record(ids[0]).await.delivery.status, Status::Sending);
+    assert!(rig.claim_all(&[], LONG).await.is_empty());
+}
+
+/// What is scheduled, leased, finished or unknown to the store is left out, and stays as it is.
+pub async fn leaves_out_what_is_not(store: Arc<dyn MessageStore>) {
+    let rig = Rig::new(store);
+    let scheduled = rig.submit(&draft("later").at(rig.now().await + time::Duration::hours(1))).await;
+    let leased = rig.submit(&draft("leased")).await;
+    rig.claim(leased, LONG).await;
+    let cancelled = rig.submit(&draft("cancelled")).await;
+    rig.amend(cancelled, Amendment::Cancel).await;
+    let failed = rig.submit(&draft("failed")).await;
+    let claimed = rig.claim(failed, LONG).await;
+    rig.settle(&claimed, report([(ANA, refused())]), eager()).await;
+    let nowhere = rig.message(&draft("nowhere")).await.id;
+    let due = rig.submit(&draft("due")).await;
+
+    let ids = [scheduled, leased, cancelled, failed, nowhere, due];
+    let claimed = rig.claim_all(&ids, LONG).await;
+    assert_eq!(claimed.iter().map(|c| c.lease.id).collect::<Vec<_>>(), [due]);
+    assert_eq!(rig.record(scheduled).await.delivery.attempt, 0, "not claimed, not counted");
+}
+
+/// The claim carries the lease, the state and all that is needed to send.
+pub async fn hands_over_state_and_content(store: Arc<dyn MessageStore>) {
+    let rig = Rig::new(store);
+    let mut wanted = draft_for_two("to be sent");
+    wanted.lane = Lane::Urgent;
+    wanted.smtputf8 = true;
+    wanted.bcc = vec!["zé@example.org".into()];
+    let id = rig.submit(&wanted).await;
+    let record = rig.record(id).await;
+
+    let terms = terms("worker-7", LONG);
+    let claimed = rig.store.claim(&[id], &terms).await.expect("a claim is answered").remove(0);
+    assert_eq!((claimed.lease.id, claimed.lease.token), (id, terms.token));
+    assert_eq!(claimed.lane, Lane::Urgent);
+    assert_eq!(claimed.sender, "shop@example.com");
+    assert!(claimed.smtputf8, "a recipient needs SMTPUTF8");
+    assert_eq!(Some(claimed.raw.to_vec()), record.raw);
+    let expected = Delivery { status: Status::Sending, attempt: 1, ..record.delivery };
+    assert_eq!(claimed.delivery, expected);
+    assert_eq!(rig.record(id).await.delivery, expected, "what was handed over is what is kept");
+
+    let plain = rig.submit(&draft("plain")).await;
+    assert!(!rig.claim(plain, LONG).await.smtputf8);
+}
+
+/// Waited counts from the time it was last due, age from the time it was first.
+pub async fn tells_how_long_it_waited(store: Arc<dyn MessageStore>) {
+    let rig = Rig::new(store);
+    let id = rig.submit(&draft("patient")).await;
+    let created = rig.record(id).await.created_at;
+    rig.past(created + time::Duration::milliseconds(30)).await;
+    let (first, _) = rig.lose(id, false, &eager()).await;
+    assert!(
+        first.claimed_at > created && first.claimed_at <= rig.now().await,
+        "claimed by the store's clock"
+    );
+    let since = Duration::try_from(first.claimed_at - created).expect("time moves on");
+    assert_eq!((first.waited, first.age), (since, since), "the first time, both count from the submission");
+
+    let lined_up = rig.record(id).await.due_at;
+    rig.tick().await;
+    let second = rig.claim(id, LONG).await;
+    let since = |time| Duration::try_from(second.claimed_at - time).expect("time moves on");
+    assert_eq!((second.waited, second.age), (since(lined_up), since(created)));
+    assert!(second.waited < second.age);
+}
+
+/// However many ask for the same messages at once, each message goes to one of them.
+pub async fn has_one_winner(store: Arc<dyn MessageStore>) {
+    let rig = Arc::new(Rig::new(store));
+    let mut ids = Vec::new();
+    for n in 0..64 {
+        ids.push(rig.submit(&draft(&format!("number {n}"))).await);
+    }
+    let mut tasks = Vec::new();
+    for n in 0..32 {
+        let (rig, mut ids) = (Arc::clone(&rig), ids.clone());
+        ids.rotate_left(n * 2);
+        tasks.push(tokio::spawn(async move {
+            let mut won = Vec::new();
+            for some in ids.chunks(16) {
+                won.extend(rig.claim_all(some, LONG).await.into_iter().map(|claimed| claimed.lease));
+            }
+            won
+        }));
+    }
+    let mut winners = Vec::new();
+    for task in tasks {
+        winners.extend(task.await.expect("no task panics").into_iter().map(|lease| lease.id));
+    }
+    assert_eq!(winners.len(), 64, "each is won once");
+    assert_eq!(HashSet::<MessageId>::from_iter(winners), HashSet::from_iter(ids));
+}
+
+/// An id that the queue repeats is claimed once.
+pub async fn takes_a_repeated_id_once(store: Arc<dyn MessageStore>) {
+    let rig = Rig::new(store);
+    let id = rig.submit(&draft("once")).await;
+    assert_eq!(rig.claim_all(&[id, id, id], LONG).await.len(), 1);
+    assert_eq!(rig.record(id).await.delivery.attempt, 1);
+}

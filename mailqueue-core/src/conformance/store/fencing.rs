@@ -1,0 +1,127 @@
+//! Who lost its lease cannot harm the message, but what a server took, it took.
+
+use std::sync::Arc;
+
+use super::rig::{
+    ANA, LONG, RUI, Rig, accepted, ambiguous, deferred, draft, draft_for_two, eager, holding, refused, report,
+};
+use crate::contracts::store::{Amendment, Claimed, MessageStore, Renewal, Settled};
+use crate::domain::recipient::RecipientStatus;
+use crate::domain::status::Status;
+
+/// A claim on a new message for one whose lease is gone; the message is queued again.
+async fn lost_claim(rig: &Rig) -> Claimed {
+    let id = rig.submit(&draft("lost")).await;
+    rig.lose(id, false, &eager()).await.0
+}
+
+/// The late success of `claim` is written down over `before`.
+async fn succeeds_late(rig: &Rig, claim: &Claimed, before: Status) {
+    let id = claim.lease.id;
+    assert_eq!(rig.record(id).await.delivery.status, before);
+    let settled = rig.settle(claim, report([(ANA, accepted())]), eager()).await;
+    assert_eq!(settled, Settled::Recorded(Status::Sent));
+    let record = rig.record(id).await;
+    assert_eq!(record.delivery.status, Status::Sent);
+    assert!(!record.delivery.maybe_sent(), "there is no doubt left");
+    assert!(record.finished_at.is_some());
+    assert!(rig.claim_all(&[id], LONG).await.is_empty(), "it is not sent again");
+    let again = rig.settle(claim, report([(ANA, accepted())]), eager()).await;
+    assert_eq!(again, Settled::Superseded, "once is enough");
+}
+
+/// Nothing negative counts without the lease.
+pub async fn ignores_a_late_failure(store: Arc<dyn MessageStore>) {
+    let rig = Rig::new(store);
+    let claim = lost_claim(&rig).await;
+    let before = rig.record(claim.lease.id).await;
+    for outcome in [refused(), deferred(), ambiguous()] {
+        assert_eq!(rig.settle(&claim, report([(ANA, outcome)]), eager()).await, Settled::Superseded);
+    }
+    assert_eq!(rig.record(claim.lease.id).await, before);
+}
+
+/// Nor does it disturb who holds the lease now.
+pub async fn ignores_a_late_failure_while_another_sends(store: Arc<dyn MessageStore>) {
+    let rig = Rig::new(store);
+    let first = lost_claim(&rig).await;
+    let second = rig.claim(first.lease.id, LONG).await;
+    let before = rig.record(first.lease.id).await;
+    assert_eq!(rig.settle(&first, report([(ANA, refused())]), eager()).await, Settled::Superseded);
+    assert_eq!(rig.record(first.lease.id).await, before);
+    let settled = rig.settle(&second, report([(ANA, accepted())]), eager()).await;
+    assert_eq!(settled, Settled::Recorded(Status::Sent));
+}
+
+/// A message in line again turns out to be sent.
+pub async fn records_a_late_success_over_queued(store: Arc<dyn MessageStore>) {
+    let rig = Rig::new(store);
+    let claim = lost_claim(&rig).await;
+    succeeds_late(&rig, &claim, Status::Queued).await;
+}
+
+/// A message that another is sending turns out to be sent; the other finds its lease gone.
+pub async fn records_a_late_success_while_another_sends(store: Arc<dyn MessageStore>) {
+    let rig = Rig::new(store);
+    let first = lost_claim(&rig).await;
+    let second = rig.claim(first.lease.id, LONG).await;
+    succeeds_late(&rig, &first, Status::Sending).await;
+    let renewal = Renewal { lease: second.lease, before_dot: true };
+    assert_eq!(rig.store.renew(vec![renewal], LONG).await.expect("a renewal is answered"), [false]);
+    assert_eq!(rig.settle(&second, report([(ANA, refused())]), eager()).await, Settled::Superseded);
+    assert_eq!(rig.record(first.lease.id).await.delivery.status, Status::Sent);
+}
+
+/// A message that another saw refused turns out to be sent.
+pub async fn records_a_late_success_over_failed(store: Arc<dyn MessageStore>) {
+    let rig = Rig::new(store);
+    let first = lost_claim(&rig).await;
+    let second = rig.claim(first.lease.id, LONG).await;
+    rig.settle(&second, report([(ANA, refused())]), eager()).await;
+    succeeds_late(&rig, &first, Status::Failed).await;
+}
+
+/// A message that was parked in doubt turns out to be sent.
+pub async fn records_a_late_success_over_unknown(store: Arc<dyn MessageStore>) {
+    let rig = Rig::new(store);
+    let id = rig.submit(&draft("in doubt")).await;
+    let (claim, _) = rig.lose(id, true, &holding()).await;
+    succeeds_late(&rig, &claim, Status::Unknown).await;
+}
+
+/// A message that was withdrawn meanwhile turns out to be sent.
+pub async fn records_a_late_success_over_cancelled(store: Arc<dyn MessageStore>) {
+    let rig = Rig::new(store);
+    let claim = lost_claim(&rig).await;
+    rig.amend(claim.lease.id, Amendment::Cancel).await;
+    succeeds_late(&rig, &claim, Status::Cancelled).await;
+}
+
+/// A late success for one recipient leaves the holder its lease, for the others.
+pub async fn keeps_the_holders_lease_for_the_other_recipients(store: Arc<dyn MessageStore>) {
+    let rig = Rig::new(store);
+    let id = rig.submit(&draft_for_two("for two")).await;
+    let (first, _) = rig.lose(id, false, &eager()).await;
+    let second = rig.claim(id, LONG).await;
+    let late = rig.settle(&first, report([(ANA, accepted()), (RUI, refused())]), eager()).await;
+    assert_eq!(late, Settled::Recorded(Status::Sending));
+    let renewal = Renewal { lease: second.lease, before_dot: true };
+    assert_eq!(rig.store.renew(vec![renewal], LONG).await.expect("a renewal is answered"), [true]);
+    let settled = rig.settle(&second, report([(ANA, accepted()), (RUI, accepted())]), eager()).await;
+    assert_eq!(settled, Settled::Recorded(Status::Sent));
+}
+
+/// The holder claimed before the late success was written; its own refusal does not undo it.
+pub async fn keeps_a_late_success_from_the_holders_refusal(store: Arc<dyn MessageStore>) {
+    let rig = Rig::new(store);
+    let id = rig.submit(&draft_for_two("for two")).await;
+    let (first, _) = rig.lose(id, false, &eager()).await;
+    let second = rig.claim(id, LONG).await;
+    rig.settle(&first, report([(ANA, accepted()), (RUI, deferred())]), eager()).await;
+    let settled = rig.settle(&second, report([(ANA, refused()), (RUI, refused())]), eager()).await;
+    assert_eq!(settled, Settled::Recorded(Status::Sent), "a success always wins");
+    let record = rig.record(id).await;
+    let statuses: Vec<_> = record.delivery.recipients.iter().map(|recipient| recipient.status).collect();
+    assert_eq!(statuses, [RecipientStatus::Sent, RecipientStatus::Failed]);
+    assert_eq!(record.delivery.attempts.len(), 3, "the lost lease and both reports are on record");
+}

@@ -1,0 +1,146 @@
+//! Repeating a submission is harmless.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::rig::{Rig, draft, idempotency, wait_until};
+use crate::contracts::store::{Idempotency, Inserted, MessageStore, NewMessage, Submission};
+use crate::domain::id::MessageId;
+use crate::record::Filter;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// One message under a key. Every call makes a new message.
+async fn keyed(rig: &Rig, key: Idempotency) -> Submission {
+    Submission { messages: vec![rig.message(&draft("once")).await], idempotency: Some(key) }
+}
+
+async fn stored(rig: &Rig) -> HashSet<MessageId> {
+    let page = rig.store.list(&Filter { limit: 100, ..Filter::default() }).await.expect("a page is read");
+    page.records.iter().map(|record| record.id).collect()
+}
+
+/// The same key with the same content gives the ids of the first time and adds nothing.
+pub async fn replays_the_same(store: Arc<dyn MessageStore>) {
+    let rig = Rig::new(store);
+    let mut first = keyed(&rig, idempotency("key", 1, DAY)).await;
+    first.messages.push(rig.message(&draft("second")).await);
+    let ids = first.ids();
+    assert_eq!(rig.insert(first).await.expect("it is kept"), Inserted::Stored);
+    for _ in 0..2 {
+        let again = keyed(&rig, idempotency("key", 1, DAY)).await;
+        assert_eq!(rig.insert(again).await.expect("it is answered"), Inserted::Replayed(ids.clone()));
+    }
+    assert_eq!(stored(&rig).await, HashSet::from_iter(ids));
+}
+
+/// The same key with other content is refused and adds nothing.
+pub async fn refuses_a_key_for_something_else(store: Arc<dyn MessageStore>) {
+    let rig = Rig::new(store);
+    let first = keyed(&rig, idempotency("key", 1, DAY)).await;
+    let ids = first.ids();
+    assert_eq!(rig.insert(first).await.expect("it is kept"), Inserted::Stored);
+    let other = keyed(&rig, idempotency("key", 2, DAY)).await;
+    assert_eq!(rig.insert(other).await.expect("it is answered"), Inserted::KeyReused);
+    assert_eq!(stored(&rig).await, HashSet::from_iter(ids));
+}
+
+/// A key that stands twice in one batch is stored once.
+pub async fn sees_a_repeat_within_a_batch(store: Arc<dyn MessageStore>) {
+    let rig = Rig::new(store);
+    let mut batch = Vec::new();
+    for (key, what) in [("a", 1), ("b", 1), ("a", 1), ("a", 2)] {
+        batch.push(Arc::new(keyed(&rig, idempotency(key, what, DAY)).await));
+    }
+    let results = rig.store.insert(batch.clone()).await;
+    let results: Vec<_> = results.into_iter().map(|result| result.expect("it is answered")).collect();
+    let expected =
+        [Inserted::Stored, Inserted::Stored, Inserted::Replayed(batch[0].ids()), Inserted::KeyReused];
+    assert_eq!(results, expected);
+    assert_eq!(stored(&rig).await, HashSet::from([batch[0].ids()[0], batch[1].ids()[0]]));
+}
+
+/// Of many that submit the same at once, one stores it and all get the same ids.
+pub async fn stores_once_however_many_ask_at_once(store: Arc<dyn MessageStore>) {
+    let rig = Arc::new(Rig::new(store));
+    let mut tasks = Vec::new();
+    for _ in 0..32 {
+        let rig = Arc::clone(&rig);
+        tasks.push(tokio::spawn(async move {
+            let submission = keyed(&rig, idempotency("key", 1, DAY)).await;
+            let ids = submission.ids();
+            (ids, rig.insert(submission).await.expect("it is answered"))
+        }));
+    }
+    let mut answers = HashSet::new();
+    let mut winners = 0;
+    for task in tasks {
+        match task.await.expect("no task panics") {
+            (ids, Inserted::Stored) => {
+                winners += 1;
+                answers.insert(ids);
+            }
+            (_, Inserted::Replayed(ids)) => drop(answers.insert(ids)),
+            (_, Inserted::KeyReused) => panic!("the content was the same"),
+        }
+    }
+    assert_eq!((winners, answers.len()), (1, 1), "one stores it, all get the same ids");
+    assert_eq!(stored(&rig).await.len(), 1);
+}
+
+/// What is refused for its key leaves no part of it.
+pub async fn adds_nothing_when_refused(store: Arc<dyn MessageStore>) {
+    let rig = Rig::new(store);
+    let first = keyed(&rig, idempotency("key", 1, DAY)).await;
+    assert_eq!(rig.insert(first).await.expect("it is kept"), Inserted::Stored);
+    let other = keyed(&rig, idempotency("key", 2, DAY)).await;
+    let id = other.ids()[0];
+    assert_eq!(rig.insert(other).await.expect("it is answered"), Inserted::KeyReused);
+    assert_eq!(rig.store.get(None, id).await.expect("records can be read"), None);
+    assert!(rig.claim_all(&[id], DAY).await.is_empty(), "and nothing to be sent");
+}
+
+/// A key that has run out counts as new.
+pub async fn forgets_a_key_in_time(store: Arc<dyn MessageStore>) {
+    let rig = Rig::new(store);
+    let keep = Duration::from_millis(1);
+    assert_eq!(
+        rig.insert(keyed(&rig, idempotency("key", 1, keep)).await).await.expect("kept"),
+        Inserted::Stored
+    );
+    wait_until("the key runs out", || async {
+        let other = keyed(&rig, idempotency("key", 2, DAY)).await;
+        let answer = rig.insert(other).await.expect("it is answered");
+        (answer == Inserted::Stored).then_some(())
+    })
+    .await;
+    let third = keyed(&rig, idempotency("key", 3, DAY)).await;
+    assert_eq!(rig.insert(third).await.expect("it is answered"), Inserted::KeyReused, "the new one holds");
+    assert_eq!(stored(&rig).await.len(), 2);
+}
+
+/// The key of a scheduled message is remembered until after it was due.
+pub async fn remembers_a_key_past_the_scheduled_time(store: Arc<dyn MessageStore>) {
+    let rig = Rig::new(store);
+    let keep = Duration::from_millis(1);
+    let at = rig.now().await + time::Duration::hours(1);
+    let scheduled = rig.message(&draft("later").at(at)).await;
+    let first = Submission { messages: vec![scheduled], idempotency: Some(idempotency("key", 1, keep)) };
+    assert_eq!(rig.insert(first).await.expect("it is kept"), Inserted::Stored);
+    rig.past(rig.now().await + time::Duration::milliseconds(20)).await;
+    let again = keyed(&rig, idempotency("key", 1, keep)).await;
+    assert!(matches!(rig.insert(again).await.expect("it is answered"), Inserted::Replayed(_)));
+}
+
+/// Two tenants may choose the same key.
+pub async fn keeps_tenants_keys_apart(store: Arc<dyn MessageStore>) {
+    let rig = Rig::new(store);
+    for tenant in ["acme", "umbrella"] {
+        let message = NewMessage { tenant: tenant.into(), ..rig.message(&draft("once")).await };
+        let key = Idempotency { tenant: tenant.into(), ..idempotency("key", 1, DAY) };
+        let submission = Submission { messages: vec![message], idempotency: Some(key) };
+        assert_eq!(rig.insert(submission).await.expect("it is kept"), Inserted::Stored);
+    }
+    assert_eq!(stored(&rig).await.len(), 2);
+}

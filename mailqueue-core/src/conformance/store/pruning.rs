@@ -1,0 +1,143 @@
+//! How much there is, and what is forgotten of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::rig::{ANA, LONG, Rig, accepted, draft, eager, idempotency, report, wait_until};
+use crate::contracts::store::{Inserted, MessageStore, Pruned, Retention, Submission};
+use crate::domain::id::MessageId;
+use crate::domain::status::Status;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const NOTHING: Retention = Retention { content: Duration::ZERO, record: Duration::ZERO };
+
+/// `count` messages that are sent, a while ago.
+async fn sent(rig: &Rig, count: usize) -> Vec<MessageId> {
+    let mut ids = Vec::with_capacity(count);
+    for n in 0..count {
+        let id = rig.submit(&draft(&format!("number {n}"))).await;
+        let claimed = rig.claim(id, LONG).await;
+        rig.settle(&claimed, report([(ANA, accepted())]), eager()).await;
+        ids.push(id);
+    }
+    rig.tick().await;
+    ids
+}
+
+async fn prune(rig: &Rig, retention: Retention, limit: usize) -> Pruned {
+    rig.store.prune(&retention, limit).await.expect("pruning works")
+}
+
+/// Prunes until there is nothing left to forget, and adds up.
+async fn prune_all(rig: &Rig, retention: Retention, limit: usize) -> Pruned {
+    let mut sum = Pruned::default();
+    loop {
+        let pruned = prune(rig, retention, limit).await;
+        if pruned == Pruned::default() {
+            return sum;
+        }
+        let most = limit as u64;
+        assert!(pruned.contents <= most && pruned.records <= most && pruned.keys <= most, "{pruned:?}");
+        sum.contents += pruned.contents;
+        sum.records += pruned.records;
+        sum.keys += pruned.keys;
+    }
+}
+
+/// What waits and what is leased is counted, and the longest due is named.
+pub async fn tells_how_much_is_waiting(store: Arc<dyn MessageStore>) {
+    let rig = Rig::new(store);
+    let told = rig.store.statistics().await.expect("statistics are told");
+    assert_eq!((told.queued, told.sending, told.oldest_due), (0, 0, None));
+    let later = rig.submit(&draft("later").at(told.now + time::Duration::hours(1))).await;
+    let told = rig.store.statistics().await.expect("statistics are told");
+    assert_eq!((told.queued, told.sending, told.oldest_due), (1, 0, None), "nothing is due yet");
+
+    let ids = rig.submit_in_turn(4).await;
+    rig.claim(ids[0], LONG).await;
+    sent(&rig, 1).await;
+    let told = rig.store.statistics().await.expect("statistics are told");
+    assert_eq!((told.queued, told.sending), (4, 1));
+    assert_eq!(told.oldest_due, Some(rig.record(ids[1]).await.due_at));
+    assert!(told.now < rig.record(later).await.due_at);
+    rig.past(told.now).await;
+}
+
+/// With a shorter retention for content, the record stays without it.
+pub async fn takes_content_before_the_record(store: Arc<dyn MessageStore>) {
+    let rig = Rig::new(store);
+    let id = sent(&rig, 1).await[0];
+    let mut expected = rig.record(id).await;
+    (expected.text, expected.html, expected.raw) = (None, None, None);
+    let content_only = Retention { content: Duration::ZERO, record: HOUR };
+    assert_eq!(prune_all(&rig, content_only, 10).await, Pruned { contents: 1, ..Pruned::default() });
+    assert_eq!(rig.record(id).await, expected, "everything else stays");
+    assert_eq!(prune_all(&rig, NOTHING, 10).await, Pruned { records: 1, ..Pruned::default() });
+    assert_eq!(rig.store.get(None, id).await.expect("records can be read"), None);
+}
+
+/// With no retention at all, nothing stays.
+pub async fn takes_the_record_with_its_content(store: Arc<dyn MessageStore>) {
+    let rig = Rig::new(store);
+    let ids = sent(&rig, 3).await;
+    let pruned = prune_all(&rig, NOTHING, 10).await;
+    assert_eq!((pruned.contents, pruned.records), (3, 3));
+    for id in ids {
+        assert_eq!(rig.store.get(None, id).await.expect("records can be read"), None);
+    }
+}
+
+/// What is not at its end is never forgotten, nor its content.
+pub async fn touches_nothing_unfinished(store: Arc<dyn MessageStore>) {
+    let rig = Rig::new(store);
+    let ids = rig.submit_in_turn(3).await;
+    rig.claim(ids[0], LONG).await;
+    rig.lose(ids[1], true, &eager()).await;
+    let before = [rig.record(ids[0]).await, rig.record(ids[1]).await, rig.record(ids[2]).await];
+    assert_eq!(prune_all(&rig, NOTHING, 10).await, Pruned::default());
+    for record in before {
+        assert_eq!(rig.record(record.id).await, record);
+    }
+    assert_eq!(rig.record(ids[1]).await.delivery.status, Status::Queued);
+}
+
+/// What is finished stays as long as retention says.
+pub async fn keeps_what_is_not_old_enough(store: Arc<dyn MessageStore>) {
+    let rig = Rig::new(store);
+    let id = sent(&rig, 1).await[0];
+    let before = rig.record(id).await;
+    let retention = Retention { content: HOUR, record: HOUR };
+    assert_eq!(prune_all(&rig, retention, 10).await, Pruned::default());
+    assert_eq!(prune_all(&rig, Retention::default(), 10).await, Pruned::default());
+    assert_eq!(rig.record(id).await, before);
+}
+
+/// One call forgets no more than it may; the next ones go on.
+pub async fn stops_at_the_limit(store: Arc<dyn MessageStore>) {
+    let rig = Rig::new(store);
+    sent(&rig, 5).await;
+    let content_only = Retention { content: Duration::ZERO, record: HOUR };
+    assert_eq!(prune(&rig, content_only, 2).await, Pruned { contents: 2, ..Pruned::default() });
+    assert_eq!(prune_all(&rig, content_only, 2).await.contents, 3);
+    assert_eq!(prune_all(&rig, NOTHING, 2).await.records, 5);
+}
+
+/// Keys that have run out go; the others stay.
+pub async fn forgets_keys_that_ran_out(store: Arc<dyn MessageStore>) {
+    let rig = Rig::new(store);
+    let mut repeat = None;
+    for (key, keep) in [("gone", Duration::from_millis(1)), ("kept", HOUR)] {
+        let messages = vec![rig.message(&draft("once")).await];
+        let submission = Submission { messages, idempotency: Some(idempotency(key, 1, keep)) };
+        repeat = Some(submission.clone());
+        assert_eq!(rig.insert(submission).await.expect("it is kept"), Inserted::Stored);
+    }
+    wait_until("the key runs out", || async {
+        let pruned = prune(&rig, Retention::default(), 10).await;
+        assert!(pruned.keys <= 1, "only one has run out");
+        (pruned == Pruned { keys: 1, ..Pruned::default() }).then_some(())
+    })
+    .await;
+    let repeated = rig.insert(repeat.expect("it was set above")).await.expect("it is answered");
+    assert!(matches!(repeated, Inserted::Replayed(_)), "{repeated:?}");
+}

@@ -1,0 +1,109 @@
+//! The leases this worker holds.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::contracts::store::{Lease, MessageStore, Renewal};
+
+/// How many leases one renewal carries.
+const PAGE: usize = 256;
+
+/// A token that no other claim has.
+pub(super) fn token() -> Uuid {
+    Uuid::from_u128(fastrand::u128(..))
+}
+
+/// One lease, and how far its message has come.
+pub(super) struct Held {
+    lease: Lease,
+    since: Instant,
+    lost: CancellationToken,
+    past_dot: AtomicBool,
+}
+
+impl Held {
+    pub(super) fn lease(&self) -> Lease {
+        self.lease
+    }
+
+    /// The time since the claim was asked for: never less than the time since it was granted.
+    pub(super) fn since_claim(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// Notes that somebody else may hold the message by now.
+    pub(super) fn lose(&self) {
+        self.lost.cancel();
+    }
+
+    /// Notes that the final dot may be on its way.
+    pub(super) fn pass_dot(&self) {
+        self.past_dot.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_past_dot(&self) -> bool {
+        self.past_dot.load(Ordering::Acquire)
+    }
+
+    /// Returns when the lease is lost and the dot has not been allowed; past the dot, never.
+    pub(super) async fn lost_before_dot(&self) {
+        self.lost.cancelled().await;
+        if self.is_past_dot() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Renews every lease each third of its length until it is released.
+pub(super) struct Leases {
+    held: Mutex<HashMap<Lease, Arc<Held>>>,
+}
+
+impl Leases {
+    /// Starts renewing; ends when the last handle is dropped.
+    pub(super) fn start(store: Arc<dyn MessageStore>, duration: Duration) -> Arc<Self> {
+        let leases = Arc::new(Self { held: Mutex::default() });
+        tokio::spawn(renew(Arc::downgrade(&leases), store, duration));
+        leases
+    }
+
+    /// Takes a lease into care that was asked for at `since`.
+    pub(super) fn hold(&self, lease: Lease, since: Instant) -> Arc<Held> {
+        let (lost, past_dot) = (CancellationToken::new(), AtomicBool::new(false));
+        let held = Arc::new(Held { lease, since, lost, past_dot });
+        self.lock().insert(lease, Arc::clone(&held));
+        held
+    }
+
+    /// Lets a lease go.
+    pub(super) fn release(&self, held: &Held) {
+        self.lock().remove(&held.lease);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Lease, Arc<Held>>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn renew(leases: Weak<Leases>, store: Arc<dyn MessageStore>, duration: Duration) {
+    loop {
+        tokio::time::sleep(duration / 3).await;
+        let Some(leases) = leases.upgrade() else { return };
+        let old = |held: &&Arc<Held>| held.since_claim() >= duration / 4;
+        let held: Vec<Arc<Held>> = leases.lock().values().filter(old).cloned().collect();
+        for page in held.chunks(PAGE) {
+            let renewals = page.iter().map(|held| Renewal { lease: held.lease, before_dot: false }).collect();
+            // A store that is out of reach renews nothing, but takes nothing away either: the gate asks again.
+            if let Ok(answers) = store.renew(renewals, duration).await {
+                for (held, _) in page.iter().zip(answers).filter(|(_, is_held)| !is_held) {
+                    held.lose();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Sending one claimed message and writing down what happened.
+
+mod leases;
+mod telling;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use tokio_util::sync::CancellationToken;
+
+use crate::contracts::store::{Claimed, LeaseTerms, MessageStore, Renewal, Settled, Settlement, StoreError};
+use crate::contracts::transport::{Gate, Outgoing, Transport};
+use crate::domain::id::MessageId;
+use crate::domain::report::{Outcome, Reply, Report, Verdict};
+use crate::domain::transition::{Circumstances, DeliveryPolicy};
+use leases::{Held, Leases};
+
+/// How a deployment delivers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliverOptions {
+    /// The name this worker has in logs and in the record.
+    pub worker: String,
+    /// When to try again, and what to do about lost outcomes.
+    pub policy: DeliveryPolicy,
+    /// How long a lease holds. It is renewed every third of that.
+    pub lease: Duration,
+}
+
+impl Default for DeliverOptions {
+    /// A lease of 60 seconds.
+    fn default() -> Self {
+        let worker = "worker".to_owned();
+        Self { worker, policy: DeliveryPolicy::default(), lease: Duration::from_secs(60) }
+    }
+}
+
+/// Claims messages, sends them and writes down results. Cheap to clone; clones share the leases.
+#[derive(Clone)]
+pub struct Deliverer {
+    store: Arc<dyn MessageStore>,
+    transport: Arc<dyn Transport>,
+    options: Arc<DeliverOptions>,
+    leases: Arc<Leases>,
+}
+
+/// A message this worker holds the lease of.
+pub struct Job {
+    claimed: Claimed,
+    held: Arc<Held>,
+}
+
+/// A result that is not written down yet.
+pub struct Unsettled {
+    settlement: Arc<Settlement>,
+    held: Arc<Held>,
+}
+
+impl Deliverer {
+    /// A deliverer that keeps the leases of what it claims until it is dropped. Needs a tokio runtime.
+    #[must_use]
+    pub fn new(store: Arc<dyn MessageStore>, transport: Arc<dyn Transport>, options: DeliverOptions) -> Self {
+        let leases = Leases::start(Arc::clone(&store), options.lease);
+        Self { store, transport, options: Arc::new(options), leases }
+    }
+
+    /// Leases those of `ids` that are queued and due, for this worker alone.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; if something was leased all the same, its lease runs out by itself.
+    pub async fn claim(&self, ids: &[MessageId]) -> Result<Vec<Job>, StoreError> {
+        let terms = LeaseTerms {
+            owner: self.options.worker.clone(),
+            token: leases::token(),
+            duration: self.options.lease,
+        };
+        let asked = Instant::now();
+        let claimed = self.store.claim(ids, &terms).await?;
+        let job = |claimed: Claimed| {
+            telling::claimed(&claimed);
+            Job { held: self.leases.hold(claimed.lease, asked), claimed }
+        };
+        Ok(claimed.into_iter().map(job).collect())
+    }
+
+    /// Makes one attempt. Ends early, with the message given back untouched, when `drain` is cancelled or the lease is
+    /// lost before the final dot. Never panics: what panics inside costs this message its attempt.
+    pub async fn attempt(&self, job: Job, drain: &CancellationToken) -> Unsettled {
+        let Job { claimed, held } = job;
+        let started = Instant::now();
+        let gate = LeaseGate { store: &*self.store, held: &held, lease: self.options.lease, drain };
+        let message = Outgoing {
+            id: claimed.lease.id,
+            sender: claimed.sender.clone(),
+            recipients: claimed.delivery.pending().map(|recipient| recipient.address.clone()).collect(),
+            raw: claimed.raw.clone(),
+            smtputf8: claimed.smtputf8,
+        };
+        let sending = AssertUnwindSafe(self.transport.send(&message, &gate)).catch_unwind();
+        let report = tokio::select! {
+            biased;
+            report = sending => report.unwrap_or_else(|_| panicked(&message, held.is_past_dot())),
+            () = held.lost_before_dot() => withheld(),
+            () = until_drained_before_dot(drain, &held) => withheld(),
+        };
+        let seen = Circumstances {
+            attempt: claimed.delivery.attempt,
+            started_at: claimed.claimed_at,
+            duration: held.since_claim(),
+            age: claimed.age + held.since_claim(),
+            worker: self.options.worker.clone(),
+            roll: fastrand::f64(),
+        };
+        telling::attempted(&claimed, &report, started.elapsed());
+        let (lease, policy) = (claimed.lease, self.options.policy);
+        let settlement = Settlement { lease, claimed: claimed.delivery, report, seen, policy };
+        Unsettled { settlement: Arc::new(settlement), held }
+    }
+
+    /// Writes a result down, however long the store is out of reach; the lease is kept meanwhile.
+    pub async fn settle(&self, unsettled: Unsettled) {
+        let Unsettled { settlement, held } = unsettled;
+        let mut pause = Duration::from_millis(50);
+        loop {
+            let answer = self.store.settle(vec![Arc::clone(&settlement)]).await.pop();
+            match answer {
+                Some(Ok(settled)) => {
+                    telling::settled(&settlement, settled);
+                    break;
+                }
+                Some(Err(StoreError::Refused(reason) | StoreError::Unreadable(reason))) => {
+                    telling::not_settled(settlement.lease.id, &reason);
+                    break;
+                }
+                Some(Err(_)) | None => {
+                    tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+                    pause = (pause * 2).min(Duration::from_secs(2));
+                }
+            }
+        }
+        self.leases.release(&held);
+    }
+}
+
+fn withheld() -> Report {
+    Report { relay: None, dot_sent: false, verdict: Verdict::Withheld }
+}
+
+fn panicked(message: &Outgoing, past_dot: bool) -> Report {
+    let reply = Reply::new(None, "the worker failed while it sent the message");
+    let outcome = if past_dot { Outcome::Ambiguous(reply) } else { Outcome::Deferred(reply) };
+    let outcomes = message.recipients.iter().map(|address| (address.clone(), outcome.clone())).collect();
+    Report { relay: None, dot_sent: past_dot, verdict: Verdict::Answered(outcomes) }
+}
+
+async fn until_drained_before_dot(drain: &CancellationToken, held: &Held) {
+    drain.cancelled().await;
+    if held.is_past_dot() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// The gate before the final dot: the store writes down that the dot may be sent, and only while the lease is held.
+struct LeaseGate<'a> {
+    store: &'a dyn MessageStore,
+    held: &'a Held,
+    lease: Duration,
+    drain: &'a CancellationToken,
+}
+
+#[async_trait]
+impl Gate for LeaseGate<'_> {
+    async fn may_send_dot(&self) -> bool {
+        if self.drain.is_cancelled() {
+            return false;
+        }
+        let asked = Instant::now();
+        let renewal = Renewal { lease: self.held.lease(), before_dot: true };
+        let held = match self.store.renew(vec![renewal], self.lease).await {
+            Ok(held) => held.first().copied().unwrap_or(false),
+            Err(_) => return false,
+        };
+        if !held {
+            self.held.lose();
+            return false;
+        }
+        // An answer that took a third of the lease is too old to act on: the margin for the dot's own way is the rest.
+        if asked.elapsed() > self.lease / 3 || self.drain.is_cancelled() {
+            return false;
+        }
+        self.held.pass_dot();
+        true
+    }
+}
+
+/// Whether anything is left to say about a result.
+impl Unsettled {
+    /// The message it is about.
+    #[must_use]
+    pub fn id(&self) -> MessageId {
+        self.settlement.lease.id
+    }
+}
+
+/// The status a result led to, for logs.
+fn word(settled: Settled) -> &'static str {
+    match settled {
+        Settled::Recorded(status) => status.as_str(),
+        Settled::Superseded => "superseded",
+    }
+}

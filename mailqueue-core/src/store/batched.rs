@@ -1,0 +1,214 @@
+//! Micro-batching: many callers, one statement.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::{BoxFuture, join_all};
+use time::OffsetDateTime;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::contracts::queue::Entry;
+use crate::contracts::store::{
+    Amended, Amendment, Claimed, Inserted, LeaseTerms, MessageStore, Pruned, Reclaimed, Renewal, Retention,
+    Settled, Settlement, Statistics, StoreError, Submission,
+};
+use crate::domain::id::MessageId;
+use crate::domain::lane::Lane;
+use crate::domain::transition::DeliveryPolicy;
+use crate::record::{Filter, Page, Record};
+
+/// How many items one call to the store carries at most.
+const BATCH: usize = 256;
+
+/// How many octets of messages one insert carries at most, unless a single one is larger.
+const BATCH_OCTETS: usize = 8 << 20;
+
+/// How many items wait at most. More would only make everybody wait longer: the caller is told at once.
+const ROOM: usize = 4096;
+
+/// A store that gathers what many callers ask for at the same time into few calls of the store behind it.
+///
+/// It takes what is waiting and never waits for a batch to fill, so a lone caller loses nothing. Every caller gets the
+/// answer to its own item. When too much waits, further callers get [`StoreError::Overloaded`] at once.
+pub struct Batched {
+    inner: Arc<dyn MessageStore>,
+    inserts: Gatherer<Arc<Submission>, Inserted>,
+    renewals: Gatherer<(Renewal, Duration), bool>,
+    settlements: Gatherer<Arc<Settlement>, Settled>,
+}
+
+impl Batched {
+    /// Gathers calls for `inner`. Needs a tokio runtime.
+    #[must_use]
+    pub fn new(inner: Arc<dyn MessageStore>) -> Self {
+        let (inserts, renewals, settlements) = (Arc::clone(&inner), Arc::clone(&inner), Arc::clone(&inner));
+        Self {
+            inner,
+            inserts: Gatherer::start(
+                |submission: &Arc<Submission>| submission.size(),
+                move |batch| {
+                    let store = Arc::clone(&inserts);
+                    Box::pin(async move { store.insert(batch).await })
+                },
+            ),
+            renewals: Gatherer::start(
+                |_| 0,
+                move |batch| {
+                    let store = Arc::clone(&renewals);
+                    Box::pin(async move { renew(&*store, batch).await })
+                },
+            ),
+            settlements: Gatherer::start(
+                |_| 0,
+                move |batch| {
+                    let store = Arc::clone(&settlements);
+                    Box::pin(async move { store.settle(batch).await })
+                },
+            ),
+        }
+    }
+}
+
+/// Renews in one call for each duration; in practice there is one.
+async fn renew(store: &dyn MessageStore, batch: Vec<(Renewal, Duration)>) -> Vec<Result<bool, StoreError>> {
+    let mut held = Vec::with_capacity(batch.len());
+    for same in batch.chunk_by(|(_, one), (_, other)| one == other) {
+        let (renewals, duration) = (same.iter().map(|(renewal, _)| *renewal).collect(), same[0].1);
+        match store.renew(renewals, duration).await {
+            Ok(answers) => held.extend(answers.into_iter().map(Ok)),
+            Err(error) => held.extend(same.iter().map(|_| Err(error.clone()))),
+        }
+    }
+    held
+}
+
+#[async_trait]
+impl MessageStore for Batched {
+    async fn insert(&self, submissions: Vec<Arc<Submission>>) -> Vec<Result<Inserted, StoreError>> {
+        self.inserts.ask_all(submissions).await
+    }
+
+    async fn get(&self, tenant: Option<&str>, id: MessageId) -> Result<Option<Record>, StoreError> {
+        self.inner.get(tenant, id).await
+    }
+
+    async fn list(&self, filter: &Filter) -> Result<Page, StoreError> {
+        self.inner.list(filter).await
+    }
+
+    async fn claim(&self, ids: &[MessageId], terms: &LeaseTerms) -> Result<Vec<Claimed>, StoreError> {
+        self.inner.claim(ids, terms).await
+    }
+
+    async fn renew(&self, renewals: Vec<Renewal>, duration: Duration) -> Result<Vec<bool>, StoreError> {
+        let asked = renewals.into_iter().map(|renewal| (renewal, duration)).collect();
+        self.renewals.ask_all(asked).await.into_iter().collect()
+    }
+
+    async fn settle(&self, settlements: Vec<Arc<Settlement>>) -> Vec<Result<Settled, StoreError>> {
+        self.settlements.ask_all(settlements).await
+    }
+
+    async fn due(
+        &self,
+        lane: Lane,
+        before: Option<OffsetDateTime>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.inner.due(lane, before, limit).await
+    }
+
+    async fn reclaim(
+        &self,
+        expired_before: OffsetDateTime,
+        limit: usize,
+        policy: &DeliveryPolicy,
+    ) -> Result<Vec<Reclaimed>, StoreError> {
+        self.inner.reclaim(expired_before, limit, policy).await
+    }
+
+    async fn amend(
+        &self,
+        tenant: Option<&str>,
+        id: MessageId,
+        amendment: Amendment,
+    ) -> Result<Amended, StoreError> {
+        self.inner.amend(tenant, id, amendment).await
+    }
+
+    async fn statistics(&self) -> Result<Statistics, StoreError> {
+        self.inner.statistics().await
+    }
+
+    async fn prune(&self, retention: &Retention, limit: usize) -> Result<Pruned, StoreError> {
+        self.inner.prune(retention, limit).await
+    }
+}
+
+/// An item and who waits for its answer.
+type Asked<I, O> = (I, oneshot::Sender<Result<O, StoreError>>);
+
+/// Gathers items that are waiting into batches, one batch at a time.
+struct Gatherer<I, O> {
+    asked: mpsc::Sender<Asked<I, O>>,
+}
+
+impl<I: Send + 'static, O: Send + 'static> Gatherer<I, O> {
+    /// `octets` tells an item's size, `work` answers a batch in its order.
+    fn start(
+        octets: impl Fn(&I) -> usize + Send + 'static,
+        work: impl Fn(Vec<I>) -> BoxFuture<'static, Vec<Result<O, StoreError>>> + Send + 'static,
+    ) -> Self {
+        let (asked, mut waiting) = mpsc::channel::<Asked<I, O>>(ROOM);
+        tokio::spawn(async move {
+            while let Some(first) = waiting.recv().await {
+                let (items, callers) = gather(first, &mut waiting, &octets);
+                for (caller, answer) in callers.into_iter().zip(work(items).await) {
+                    // A caller that went away does not need its answer.
+                    let _ = caller.send(answer);
+                }
+            }
+        });
+        Self { asked }
+    }
+
+    async fn ask_all(&self, items: Vec<I>) -> Vec<Result<O, StoreError>> {
+        let answers: Vec<_> = items.into_iter().map(|item| self.ask(item)).collect();
+        join_all(answers.into_iter().map(async |answer| match answer {
+            Ok(answer) => answer.await.unwrap_or_else(|_| Err(ended())),
+            Err(error) => Err(error),
+        }))
+        .await
+    }
+
+    fn ask(&self, item: I) -> Result<oneshot::Receiver<Result<O, StoreError>>, StoreError> {
+        let (caller, answer) = oneshot::channel();
+        self.asked.try_send((item, caller)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => StoreError::Overloaded("too much is waiting".to_owned()),
+            mpsc::error::TrySendError::Closed(_) => ended(),
+        })?;
+        Ok(answer)
+    }
+}
+
+fn ended() -> StoreError {
+    StoreError::Unavailable("the task that asks it has ended".to_owned())
+}
+
+/// `first` and what else is waiting by now, within the bounds of a batch.
+fn gather<I, O>(
+    first: Asked<I, O>,
+    waiting: &mut mpsc::Receiver<Asked<I, O>>,
+    octets: impl Fn(&I) -> usize,
+) -> (Vec<I>, Vec<oneshot::Sender<Result<O, StoreError>>>) {
+    let mut total = octets(&first.0);
+    let (mut items, mut callers) = (vec![first.0], vec![first.1]);
+    while items.len() < BATCH && total < BATCH_OCTETS {
+        let Ok((item, caller)) = waiting.try_recv() else { break };
+        total += octets(&item);
+        items.push(item);
+        callers.push(caller);
+    }
+    (items, callers)
+}

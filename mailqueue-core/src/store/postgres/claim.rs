@@ -1,0 +1,116 @@
+//! Claiming messages and keeping their leases.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Text, Timestamptz, Uuid as SqlUuid};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::row::{StateColumns, StateRow, state_columns};
+use super::statement::statement;
+use super::{Failure, microseconds};
+use crate::contracts::store::{Claimed, Lease, LeaseTerms, Renewal};
+use crate::domain::id::MessageId;
+
+statement! {
+    /// Leases what is queued and due. Rows another worker is looking at are skipped, not waited for.
+    Claim {
+        ids: Array<SqlUuid> => Vec<Uuid>,
+        owner: Text => String,
+        token: SqlUuid => Uuid,
+        duration: BigInt => i64,
+    } -> (SqlUuid, Text, StateColumns, Timestamptz, BigInt, BigInt, Text, Binary, Bool) = concat!("
+        WITH picked AS (
+            SELECT email_id FROM deliveries
+            WHERE email_id = ANY (?) AND status = 'queued' AND due_at <= now()
+            ORDER BY email_id
+            FOR UPDATE SKIP LOCKED
+        )
+        UPDATE deliveries d SET
+            status      = 'sending',
+            attempt     = d.attempt + 1,
+            dot_allowed = false,
+            lease_owner = ?,
+            lease_token = ?,
+            lease_until = now() + ? * interval '1 microsecond',
+            claimed_at  = now()
+        FROM picked p JOIN emails e ON e.id = p.email_id
+        WHERE d.email_id = p.email_id
+        RETURNING d.email_id, d.lane, ", state_columns!(), ", d.claimed_at,
+            (extract(epoch FROM now() - d.due_at) * 1000000)::bigint,
+            (extract(epoch FROM now() - d.due_since) * 1000000)::bigint,
+            e.sender, e.raw, e.smtputf8")
+}
+
+type ClaimedRow = (Uuid, String, StateRow, OffsetDateTime, i64, i64, String, Vec<u8>, bool);
+
+statement! {
+    /// Extends leases, and notes for those about to send their final dot that it is allowed.
+    Renew {
+        duration: BigInt => i64,
+        ids: Array<SqlUuid> => Vec<Uuid>,
+        tokens: Array<SqlUuid> => Vec<Uuid>,
+        dots: Array<Bool> => Vec<bool>,
+    } -> (SqlUuid, SqlUuid) = "
+        UPDATE deliveries d SET
+            lease_until = now() + ? * interval '1 microsecond',
+            dot_allowed = d.dot_allowed OR n.dot
+        FROM UNNEST(?, ?, ?) AS n (id, token, dot)
+        WHERE d.email_id = n.id AND d.status = 'sending' AND d.lease_token = n.token
+        RETURNING d.email_id, d.lease_token"
+}
+
+/// Leases those of `ids` that are queued and due.
+pub(super) async fn claim(
+    connection: &mut AsyncPgConnection,
+    ids: Vec<MessageId>,
+    terms: LeaseTerms,
+) -> Result<Vec<Claimed>, Failure> {
+    let statement = Claim {
+        ids: ids.iter().map(|id| id.as_uuid()).collect(),
+        owner: terms.owner,
+        token: terms.token,
+        duration: microseconds(terms.duration),
+    };
+    let rows: Vec<ClaimedRow> = statement.load(connection).await?;
+    rows.into_iter().map(|row| claimed(row, terms.token)).collect()
+}
+
+fn claimed(row: ClaimedRow, token: Uuid) -> Result<Claimed, Failure> {
+    let (id, lane, state, claimed_at, waited, age, sender, raw, smtputf8) = row;
+    let duration = |microseconds: i64| Duration::from_micros(u64::try_from(microseconds).unwrap_or(0));
+    Ok(Claimed {
+        lease: Lease { id: id.into(), token },
+        lane: lane.parse().map_err(Failure::unreadable)?,
+        delivery: state.try_into()?,
+        claimed_at,
+        waited: duration(waited),
+        age: duration(age),
+        sender,
+        raw: raw.into(),
+        smtputf8,
+    })
+}
+
+/// Extends leases; the answer is whether each is still held.
+pub(super) async fn renew(
+    connection: &mut AsyncPgConnection,
+    renewals: Vec<Renewal>,
+    duration: Duration,
+) -> Result<Vec<bool>, Failure> {
+    let mut sorted = renewals.clone();
+    // In the order of ids, as every batch locks. A lease asked for twice is written once, with either's dot.
+    sorted.sort_unstable_by_key(|renewal| (renewal.lease.id, renewal.lease.token, !renewal.before_dot));
+    sorted.dedup_by_key(|renewal| renewal.lease);
+    let statement = Renew {
+        duration: microseconds(duration),
+        ids: sorted.iter().map(|renewal| renewal.lease.id.as_uuid()).collect(),
+        tokens: sorted.iter().map(|renewal| renewal.lease.token).collect(),
+        dots: sorted.iter().map(|renewal| renewal.before_dot).collect(),
+    };
+    let held: Vec<(Uuid, Uuid)> = statement.load(connection).await?;
+    let held: HashSet<Lease> = held.into_iter().map(|(id, token)| Lease { id: id.into(), token }).collect();
+    Ok(renewals.iter().map(|renewal| held.contains(&renewal.lease)).collect())
+}

@@ -1,0 +1,223 @@
+//! Keeping submissions.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::json::Json;
+use super::statement::statement;
+use super::{Failure, microseconds};
+use crate::contracts::store::{Idempotency, Inserted, NewMessage, Submission};
+use crate::domain::attachment::{Attachment, AttachmentSummary};
+use crate::domain::delivery::Delivery;
+use crate::domain::header::Header;
+use crate::domain::message::Tag;
+use crate::domain::recipient::Recipient;
+use crate::record::People;
+
+statement! {
+    /// Both rows of every message, in one statement and so in one transaction.
+    InsertMessages {
+        ids: Array<SqlUuid> => Vec<Uuid>,
+        tenants: Array<Text> => Vec<String>,
+        scheduled: Array<Nullable<Timestamptz>> => Vec<Option<OffsetDateTime>>,
+        subjects: Array<Text> => Vec<String>,
+        senders: Array<Text> => Vec<String>,
+        people: Array<Jsonb> => Vec<Json<People>>,
+        headers: Array<Jsonb> => Vec<Json<Vec<Header>>>,
+        tags: Array<Jsonb> => Vec<Json<Vec<Tag>>>,
+        attachments: Array<Jsonb> => Vec<Json<Vec<AttachmentSummary>>>,
+        smtputf8: Array<Bool> => Vec<bool>,
+        texts: Array<Nullable<Text>> => Vec<Option<String>>,
+        htmls: Array<Nullable<Text>> => Vec<Option<String>>,
+        raws: Array<Binary> => Vec<Vec<u8>>,
+        lanes: Array<Text> => Vec<&'static str>,
+        recipients: Array<Jsonb> => Vec<Json<Vec<Recipient>>>,
+    } -> Bool = "
+        WITH n AS (
+            SELECT * FROM UNNEST(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                AS n (id, tenant, scheduled_at, subject, sender, people, headers, tags, attachments, smtputf8,
+                      body_text, body_html, raw, lane, recipients)
+        ), record AS (
+            INSERT INTO emails (id, tenant, scheduled_at, subject, sender, people, headers, tags, attachments,
+                                smtputf8, body_text, body_html, raw)
+            SELECT id, tenant, scheduled_at, subject, sender, people, headers, tags, attachments,
+                   smtputf8, body_text, body_html, raw FROM n
+        )
+        INSERT INTO deliveries (email_id, status, lane, due_at, due_since, recipients)
+        SELECT id, 'queued', lane, GREATEST(now(), scheduled_at), GREATEST(now(), scheduled_at), recipients FROM n"
+}
+
+statement! {
+    /// Takes keys that are free or have run out. A key that another transaction is taking is waited for, so its
+    /// outcome is known afterwards. Lists of ids come as text: UNNEST would flatten an array of arrays.
+    ReserveKeys {
+        tenants: Array<Text> => Vec<String>,
+        keys: Array<Text> => Vec<String>,
+        fingerprints: Array<Binary> => Vec<Vec<u8>>,
+        email_ids: Array<Text> => Vec<String>,
+        scheduled: Array<Nullable<Timestamptz>> => Vec<Option<OffsetDateTime>>,
+        keep: Array<BigInt> => Vec<i64>,
+    } -> (Text, Text) = "
+        INSERT INTO idempotency_keys AS k (tenant, key, fingerprint, email_ids, expires_at)
+        SELECT tenant, key, fingerprint, email_ids::uuid[],
+               GREATEST(now(), scheduled_at) + keep * interval '1 microsecond'
+        FROM UNNEST(?, ?, ?, ?, ?, ?) AS n (tenant, key, fingerprint, email_ids, scheduled_at, keep)
+        ON CONFLICT (tenant, key) DO UPDATE
+            SET fingerprint = excluded.fingerprint, email_ids = excluded.email_ids, expires_at = excluded.expires_at
+            WHERE k.expires_at < now()
+        RETURNING tenant, key"
+}
+
+statement! {
+    /// What keys stand for.
+    ReadKeys { tenants: Array<Text> => Vec<String>, keys: Array<Text> => Vec<String> }
+        -> (Text, Text, Binary, Array<SqlUuid>) = "
+        SELECT tenant, key, fingerprint, email_ids FROM idempotency_keys
+        WHERE (tenant, key) IN (SELECT * FROM UNNEST(?, ?))"
+}
+
+type KeyRow = (String, String, Vec<u8>, Vec<Uuid>);
+
+/// Keeps all of the submissions that are new, in one transaction.
+pub(super) async fn insert(
+    connection: &mut AsyncPgConnection,
+    submissions: Vec<Arc<Submission>>,
+) -> Result<Vec<Inserted>, Failure> {
+    if submissions.iter().all(|submission| submission.idempotency.is_none()) {
+        insert_messages(connection, submissions.iter().flat_map(|submission| &submission.messages)).await?;
+        return Ok(vec![Inserted::Stored; submissions.len()]);
+    }
+    connection.transaction(async move |connection| insert_within(connection, submissions).await).await
+}
+
+/// Keeps the submissions in the transaction that the connection is in.
+pub(super) async fn insert_within(
+    connection: &mut AsyncPgConnection,
+    submissions: Vec<Arc<Submission>>,
+) -> Result<Vec<Inserted>, Failure> {
+    let keys = reserve_keys(connection, &submissions).await?;
+    let results: Vec<Inserted> =
+        submissions.iter().enumerate().map(|(n, one)| keys.outcome(n, one)).collect();
+    let stored = submissions.iter().zip(&results).filter(|(_, result)| **result == Inserted::Stored);
+    insert_messages(connection, stored.flat_map(|(submission, _)| &submission.messages)).await?;
+    Ok(results)
+}
+
+type Key = (String, String);
+
+/// What became of the keys of a batch.
+struct Keys {
+    /// Which submission has taken a key.
+    taken: HashMap<Key, usize>,
+    /// What every key stands for now.
+    known: HashMap<Key, (Vec<u8>, Vec<Uuid>)>,
+}
+
+impl Keys {
+    fn outcome(&self, n: usize, submission: &Submission) -> Inserted {
+        let Some(Idempotency { tenant, key, fingerprint, .. }) = &submission.idempotency else {
+            return Inserted::Stored;
+        };
+        let key = (tenant.clone(), key.clone());
+        match self.known.get(&key) {
+            _ if self.taken.get(&key) == Some(&n) => Inserted::Stored,
+            Some((print, ids)) if print == fingerprint => {
+                Inserted::Replayed(ids.iter().copied().map(Into::into).collect())
+            }
+            _ => Inserted::KeyReused,
+        }
+    }
+}
+
+/// Takes what keys are free.
+async fn reserve_keys(
+    connection: &mut AsyncPgConnection,
+    submissions: &[Arc<Submission>],
+) -> Result<Keys, Failure> {
+    // Sorted, so that two batches never wait for each other's keys crosswise; the first of equal keys is tried.
+    let mut wanted: BTreeMap<Key, (usize, &Idempotency, &Submission)> = BTreeMap::new();
+    for (n, submission) in submissions.iter().enumerate() {
+        if let Some(key) = &submission.idempotency {
+            wanted.entry((key.tenant.clone(), key.key.clone())).or_insert((n, key, submission));
+        }
+    }
+    let (tenants, keys): (Vec<String>, Vec<String>) = wanted.keys().cloned().unzip();
+    let reserve = ReserveKeys {
+        tenants: tenants.clone(),
+        keys: keys.clone(),
+        fingerprints: wanted.values().map(|(_, key, _)| key.fingerprint.to_vec()).collect(),
+        email_ids: wanted.values().map(|(_, _, submission)| id_list(submission)).collect(),
+        scheduled: wanted.values().map(|(_, _, submission)| latest_schedule(submission)).collect(),
+        keep: wanted.values().map(|(_, key, _)| microseconds(key.keep)).collect(),
+    };
+    let taken: Vec<Key> = reserve.load(connection).await?;
+    let taken =
+        taken.into_iter().filter_map(|key| wanted.get(&key).map(|(n, ..)| (key.clone(), *n))).collect();
+    let rows: Vec<KeyRow> = ReadKeys { tenants, keys }.load(connection).await?;
+    let known = rows.into_iter().map(|(tenant, key, print, ids)| ((tenant, key), (print, ids))).collect();
+    Ok(Keys { taken, known })
+}
+
+/// An array literal.
+fn id_list(submission: &Submission) -> String {
+    let ids: Vec<String> = submission.messages.iter().map(|new| new.id.to_string()).collect();
+    format!("{{{}}}", ids.join(","))
+}
+
+fn latest_schedule(submission: &Submission) -> Option<OffsetDateTime> {
+    submission.messages.iter().filter_map(|new| new.message.scheduled_at).max()
+}
+
+async fn insert_messages(
+    connection: &mut AsyncPgConnection,
+    messages: impl Iterator<Item = &NewMessage>,
+) -> Result<(), Failure> {
+    let batch = batch(messages);
+    if !batch.ids.is_empty() {
+        batch.execute(connection).await?;
+    }
+    Ok(())
+}
+
+fn batch<'a>(messages: impl Iterator<Item = &'a NewMessage>) -> InsertMessages {
+    let mut batch = InsertMessages {
+        ids: Vec::new(),
+        tenants: Vec::new(),
+        scheduled: Vec::new(),
+        subjects: Vec::new(),
+        senders: Vec::new(),
+        people: Vec::new(),
+        headers: Vec::new(),
+        tags: Vec::new(),
+        attachments: Vec::new(),
+        smtputf8: Vec::new(),
+        texts: Vec::new(),
+        htmls: Vec::new(),
+        raws: Vec::new(),
+        lanes: Vec::new(),
+        recipients: Vec::new(),
+    };
+    for NewMessage { id, tenant, message, raw } in messages {
+        batch.ids.push(id.as_uuid());
+        batch.tenants.push(tenant.clone());
+        batch.scheduled.push(message.scheduled_at);
+        batch.subjects.push(message.subject.clone());
+        batch.senders.push(message.from.address.to_string());
+        batch.people.push(Json(People::of(message)));
+        batch.headers.push(Json(message.headers.clone()));
+        batch.tags.push(Json(message.tags.clone()));
+        batch.attachments.push(Json(message.attachments.iter().map(Attachment::summary).collect()));
+        batch.smtputf8.push(message.needs_smtputf8());
+        batch.texts.push(message.text.clone());
+        batch.htmls.push(message.html.clone());
+        batch.raws.push(raw.to_vec());
+        batch.lanes.push(message.lane.as_str());
+        batch.recipients.push(Json(Delivery::new(message.envelope()).recipients));
+    }
+    batch
+}

@@ -1,0 +1,257 @@
+//! The record on Postgres 13 and later.
+
+mod claim;
+mod connection;
+mod error;
+mod insert;
+mod json;
+mod migrate;
+mod read;
+mod row;
+mod settle;
+mod state;
+mod statement;
+mod sweep;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use diesel_async::AsyncPgConnection;
+use futures_util::future::BoxFuture;
+use secrecy::SecretString;
+use time::OffsetDateTime;
+
+use crate::contracts::queue::Entry;
+use crate::contracts::store::{
+    Amended, Amendment, Claimed, Inserted, LeaseTerms, MessageStore, Pruned, Reclaimed, Renewal, Retention,
+    Settled, Settlement, Statistics, StoreError, Submission,
+};
+use crate::domain::id::MessageId;
+use crate::domain::lane::Lane;
+use crate::domain::transition::DeliveryPolicy;
+use crate::record::{Filter, Page, Record};
+use connection::{Pool, Target};
+
+pub use connection::PostgresOptions;
+
+/// How often a statement is tried again that the database undid to end a deadlock.
+const DEADLOCK_TRIES: usize = 5;
+
+/// A [`MessageStore`] on Postgres, by diesel and without libpq.
+#[derive(Clone)]
+pub struct PostgresStore {
+    pool: Pool,
+    /// How long any call may take in all: what a server that has been frozen keeps a caller.
+    limit: Duration,
+}
+
+/// Why a step on a connection failed.
+enum Failure {
+    Database(diesel::result::Error),
+    Store(StoreError),
+}
+
+impl Failure {
+    fn unreadable(what: String) -> Self {
+        Self::Store(StoreError::Unreadable(what))
+    }
+
+    fn is_deadlock(&self) -> bool {
+        matches!(self, Self::Database(error) if error::is_deadlock(error))
+    }
+}
+
+impl From<diesel::result::Error> for Failure {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Database(error) => error::outcome(error),
+            Failure::Store(error) => error,
+        }
+    }
+}
+
+fn microseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 2)
+}
+
+impl PostgresStore {
+    /// Opens the database behind a `postgres://` URL and, unless the options say no, brings its tables up to date; of
+    /// several processes that start together one does it and the others wait.
+    ///
+    /// Understood besides what the driver knows: `sslmode=require|verify-ca|verify-full` (TLS, the certificate is
+    /// always checked) and `sslrootcert=FILE`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] when it cannot be reached, [`StoreError::Refused`] when the URL is faulty or the
+    /// tables are a newer version's. No error repeats the URL.
+    pub async fn open(url: &SecretString, options: &PostgresOptions) -> Result<Self, StoreError> {
+        let target = Target::parse(url, options)?;
+        let first = target.connect().await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        migrate::migrate(first, options.migrate).await?;
+        let limit = options.patience + options.statement + Duration::from_secs(1);
+        Ok(Self { pool: target.pool(options).await?, limit })
+    }
+
+    /// Keeps a prepared submission in a transaction of the host's own, on its own connection: it is accepted iff that
+    /// transaction commits. Call [`Outbox::announce`](crate::Outbox::announce) after the commit, or leave it to the
+    /// next sweep.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; the host's transaction has failed then, as after any failed statement.
+    pub async fn insert_within(
+        connection: &mut AsyncPgConnection,
+        submission: Submission,
+    ) -> Result<Inserted, StoreError> {
+        let mut inserted = insert::insert_within(connection, vec![Arc::new(submission)]).await?;
+        inserted.pop().ok_or_else(|| StoreError::Unreadable("an insert without a result".to_owned()))
+    }
+
+    /// Runs `work` on a connection, again if a deadlock was ended with it. It runs in a task of its own: a caller that
+    /// stops waiting leaves no connection behind in the middle of an exchange.
+    async fn run<T, W>(&self, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: for<'c> Fn(&'c mut AsyncPgConnection) -> BoxFuture<'c, Result<T, Failure>> + Send + Sync + 'static,
+    {
+        let pool = self.pool.clone();
+        let running = tokio::spawn(async move {
+            let mut connection =
+                pool.get().await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+            let mut tries = 1;
+            loop {
+                match work(&mut connection).await {
+                    Err(failure) if failure.is_deadlock() && tries < DEADLOCK_TRIES => tries += 1,
+                    result => return Ok(result?),
+                }
+            }
+        });
+        match tokio::time::timeout(self.limit, running).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(StoreError::Unavailable("the task that asked it ended".to_owned())),
+            Err(_) => Err(StoreError::Unavailable("it did not answer in time".to_owned())),
+        }
+    }
+
+    async fn insert_one(&self, submission: Arc<Submission>) -> Result<Inserted, StoreError> {
+        let mut inserted = self.insert_together(vec![submission]).await?;
+        inserted.pop().ok_or_else(|| StoreError::Unreadable("an insert without a result".to_owned()))
+    }
+
+    async fn insert_together(&self, submissions: Vec<Arc<Submission>>) -> Result<Vec<Inserted>, StoreError> {
+        self.run(move |connection| {
+            let submissions = submissions.clone();
+            Box::pin(insert::insert(connection, submissions))
+        })
+        .await
+    }
+
+    async fn settle_together(&self, settlements: Vec<Arc<Settlement>>) -> Result<Vec<Settled>, StoreError> {
+        self.run(move |connection| Box::pin(settle::settle(connection, settlements.clone()))).await
+    }
+}
+
+#[async_trait]
+impl MessageStore for PostgresStore {
+    async fn insert(&self, submissions: Vec<Arc<Submission>>) -> Vec<Result<Inserted, StoreError>> {
+        match self.insert_together(submissions.clone()).await {
+            Ok(inserted) => inserted.into_iter().map(Ok).collect(),
+            // One of them is at fault: each on its own, so that the others do not suffer.
+            Err(StoreError::Refused(_)) if submissions.len() > 1 => {
+                let mut results = Vec::with_capacity(submissions.len());
+                for submission in submissions {
+                    results.push(self.insert_one(submission).await);
+                }
+                results
+            }
+            Err(error) => vec![Err(error); submissions.len()],
+        }
+    }
+
+    async fn get(&self, tenant: Option<&str>, id: MessageId) -> Result<Option<Record>, StoreError> {
+        let tenant = tenant.map(str::to_owned);
+        self.run(move |connection| Box::pin(read::get(connection, tenant.clone(), id))).await
+    }
+
+    async fn list(&self, filter: &Filter) -> Result<Page, StoreError> {
+        let filter = filter.clone();
+        self.run(move |connection| Box::pin(read::list(connection, filter.clone()))).await
+    }
+
+    async fn claim(&self, ids: &[MessageId], terms: &LeaseTerms) -> Result<Vec<Claimed>, StoreError> {
+        let (ids, terms) = (ids.to_vec(), terms.clone());
+        self.run(move |connection| Box::pin(claim::claim(connection, ids.clone(), terms.clone()))).await
+    }
+
+    async fn renew(&self, renewals: Vec<Renewal>, duration: Duration) -> Result<Vec<bool>, StoreError> {
+        self.run(move |connection| Box::pin(claim::renew(connection, renewals.clone(), duration))).await
+    }
+
+    async fn settle(&self, settlements: Vec<Arc<Settlement>>) -> Vec<Result<Settled, StoreError>> {
+        match self.settle_together(settlements.clone()).await {
+            Ok(settled) => settled.into_iter().map(Ok).collect(),
+            Err(StoreError::Refused(_) | StoreError::Unreadable(_)) if settlements.len() > 1 => {
+                let mut results = Vec::with_capacity(settlements.len());
+                for settlement in settlements {
+                    let settled = self.settle_together(vec![settlement]).await;
+                    results
+                        .push(settled.map(|settled| settled.first().copied().unwrap_or(Settled::Superseded)));
+                }
+                results
+            }
+            Err(error) => vec![Err(error); settlements.len()],
+        }
+    }
+
+    async fn due(
+        &self,
+        lane: Lane,
+        before: Option<OffsetDateTime>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.run(move |connection| Box::pin(sweep::due(connection, lane, before, limit))).await
+    }
+
+    async fn reclaim(
+        &self,
+        expired_before: OffsetDateTime,
+        limit: usize,
+        policy: &DeliveryPolicy,
+    ) -> Result<Vec<Reclaimed>, StoreError> {
+        let policy = *policy;
+        self.run(move |connection| Box::pin(sweep::reclaim(connection, expired_before, limit, policy))).await
+    }
+
+    async fn amend(
+        &self,
+        tenant: Option<&str>,
+        id: MessageId,
+        amendment: Amendment,
+    ) -> Result<Amended, StoreError> {
+        let tenant = tenant.map(str::to_owned);
+        self.run(move |connection| Box::pin(read::amend(connection, tenant.clone(), id, amendment))).await
+    }
+
+    async fn statistics(&self) -> Result<Statistics, StoreError> {
+        self.run(|connection| Box::pin(sweep::statistics(connection))).await
+    }
+
+    async fn prune(&self, retention: &Retention, limit: usize) -> Result<Pruned, StoreError> {
+        let retention = *retention;
+        self.run(move |connection| Box::pin(sweep::prune(connection, retention, limit))).await
+    }
+}

@@ -1,0 +1,43 @@
+//! Statements written by hand that diesel still prepares once a connection.
+//!
+//! diesel re-parses `sql_query`, every `update(..)` and every `values(&vec)`, one round trip more each time. A type
+//! with a static [`QueryId`](diesel::query_builder::QueryId) is prepared once, and because its batches are
+//! arrays, once is enough for every batch size.
+
+/// Declares a statement: its binds in the order of the `?` in its text, and the columns it returns.
+macro_rules! statement {
+    (
+        $(#[$doc:meta])*
+        $name:ident { $($field:ident: $sql_type:ty => $rust_type:ty),* $(,)? } -> $row:ty = $sql:expr
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub(super) struct $name { $(pub(super) $field: $rust_type),* }
+
+        impl diesel::query_builder::QueryFragment<diesel::pg::Pg> for $name {
+            fn walk_ast<'b>(
+                &'b self,
+                mut pass: diesel::query_builder::AstPass<'_, 'b, diesel::pg::Pg>,
+            ) -> diesel::QueryResult<()> {
+                let mut pieces = $sql.split('?');
+                pass.push_sql(pieces.next().unwrap_or_default());
+                $(
+                    pass.push_bind_param::<$sql_type, $rust_type>(&self.$field)?;
+                    pass.push_sql(pieces.next().unwrap_or_default());
+                )*
+                Ok(())
+            }
+        }
+
+        impl diesel::query_builder::QueryId for $name {
+            type QueryId = $name;
+            const HAS_STATIC_QUERY_ID: bool = true;
+        }
+
+        impl diesel::query_builder::Query for $name {
+            type SqlType = $row;
+        }
+    };
+}
+
+pub(super) use statement;

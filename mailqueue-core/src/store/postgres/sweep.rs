@@ -1,0 +1,185 @@
+//! What the sweep asks for: what is due, whose lease ran out, what may be forgotten.
+
+use std::time::Duration;
+
+use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::row::{StateColumns, StateRow, state_columns};
+use super::statement::statement;
+use super::{Failure, microseconds, state};
+use crate::contracts::queue::Entry;
+use crate::contracts::store::{Pruned, Reclaimed, Retention, Statistics};
+use crate::domain::delivery::Delivery;
+use crate::domain::lane::Lane;
+use crate::domain::transition::{Circumstances, DeliveryPolicy, Event, decide};
+
+statement! {
+    /// A page of the due index.
+    DueEntries {
+        lane: Text => &'static str,
+        before: Nullable<Timestamptz> => Option<OffsetDateTime>,
+        limit: BigInt => i64,
+    } -> (SqlUuid, Timestamptz) = "
+        SELECT email_id, due_at FROM deliveries
+        WHERE status = 'queued' AND lane = ? AND due_at <= now() AND due_at < COALESCE(?, 'infinity')
+        ORDER BY due_at, email_id LIMIT ?"
+}
+
+/// What is queued and due in a lane.
+pub(super) async fn due(
+    connection: &mut AsyncPgConnection,
+    lane: Lane,
+    before: Option<OffsetDateTime>,
+    limit: usize,
+) -> Result<Vec<Entry>, Failure> {
+    let statement = DueEntries { lane: lane.as_str(), before, limit: rows(limit) };
+    let rows: Vec<(Uuid, OffsetDateTime)> = statement.load(connection).await?;
+    Ok(rows.into_iter().map(|(id, due_at)| Entry { lane, due_at, id: id.into() }).collect())
+}
+
+statement! {
+    /// Leases that ran out, locked; those another sweep is looking at are skipped.
+    LockExpired { before: Timestamptz => OffsetDateTime, limit: BigInt => i64 }
+        -> (SqlUuid, Timestamptz, BigInt, BigInt, Text, StateColumns) = concat!("
+        SELECT d.email_id, d.claimed_at,
+            (extract(epoch FROM d.lease_until - d.claimed_at) * 1000000)::bigint,
+            (extract(epoch FROM now() - d.due_since) * 1000000)::bigint,
+            d.lease_owner, ", state_columns!(), "
+        FROM deliveries d
+        WHERE d.status = 'sending' AND d.lease_until < ?
+        ORDER BY d.email_id LIMIT ?
+        FOR UPDATE SKIP LOCKED")
+}
+
+type ExpiredRow = (Uuid, OffsetDateTime, i64, i64, String, StateRow);
+
+/// Ends leases that ran out.
+pub(super) async fn reclaim(
+    connection: &mut AsyncPgConnection,
+    before: OffsetDateTime,
+    limit: usize,
+    policy: DeliveryPolicy,
+) -> Result<Vec<Reclaimed>, Failure> {
+    connection
+        .transaction(async move |connection| {
+            let expired: Vec<ExpiredRow> =
+                LockExpired { before, limit: rows(limit) }.load(connection).await?;
+            let mut reclaimed = Vec::with_capacity(expired.len());
+            let mut states = Vec::with_capacity(expired.len());
+            for row in expired {
+                let (result, state) = end_lease(row, &policy)?;
+                reclaimed.push(result);
+                states.push(state);
+            }
+            if !states.is_empty() {
+                state::write(connection, states).await?;
+            }
+            Ok(reclaimed)
+        })
+        .await
+}
+
+fn end_lease(row: ExpiredRow, policy: &DeliveryPolicy) -> Result<(Reclaimed, state::NewState), Failure> {
+    let (id, started_at, held, age, worker, state) = row;
+    let delivery = Delivery::try_from(state)?;
+    let duration = |microseconds: i64| Duration::from_micros(u64::try_from(microseconds).unwrap_or(0));
+    let seen = Circumstances {
+        attempt: delivery.attempt,
+        started_at,
+        duration: duration(held),
+        age: duration(age),
+        worker,
+        roll: fastrand::f64(),
+    };
+    let transition = decide(&delivery, &Event::LeaseExpired(seen), policy)
+        .map_err(|error| Failure::unreadable(error.to_string()))?;
+    let (id, status) = (id.into(), transition.delivery.status);
+    let reclaimed = Reclaimed { id, status, ambiguous: delivery.dot_allowed };
+    Ok((reclaimed, state::NewState::locked(id, transition)))
+}
+
+statement! {
+    /// How much waits; every part is answered from a partial index.
+    ReadStatistics {} -> (Timestamptz, BigInt, BigInt, Nullable<Timestamptz>) = "
+        SELECT now(),
+            (SELECT count(*) FROM deliveries WHERE status = 'queued'),
+            (SELECT count(*) FROM deliveries WHERE status = 'sending'),
+            (SELECT min(first.due_at) FROM (VALUES ('urgent'), ('normal'), ('bulk')) AS lanes (lane)
+             CROSS JOIN LATERAL (
+                 SELECT due_at FROM deliveries d
+                 WHERE d.status = 'queued' AND d.lane = lanes.lane AND d.due_at <= now()
+                 ORDER BY due_at LIMIT 1
+             ) AS first)"
+}
+
+/// How much is waiting.
+pub(super) async fn statistics(connection: &mut AsyncPgConnection) -> Result<Statistics, Failure> {
+    let row: (OffsetDateTime, i64, i64, Option<OffsetDateTime>) =
+        ReadStatistics {}.get_result(connection).await?;
+    let (now, queued, sending, oldest_due) = row;
+    Ok(Statistics { now, queued: queued.unsigned_abs(), sending: sending.unsigned_abs(), oldest_due })
+}
+
+statement! {
+    /// Takes the content of old messages away.
+    PruneContent { age: BigInt => i64, limit: BigInt => i64 } -> Bool = "
+        WITH old AS (
+            SELECT email_id FROM deliveries
+            WHERE has_content AND finished_at < now() - ? * interval '1 microsecond'
+            ORDER BY finished_at LIMIT ?
+            FOR UPDATE SKIP LOCKED
+        ), emptied AS (
+            UPDATE emails SET raw = NULL, body_text = NULL, body_html = NULL
+            WHERE id IN (SELECT email_id FROM old)
+        )
+        UPDATE deliveries SET has_content = false WHERE email_id IN (SELECT email_id FROM old)"
+}
+
+statement! {
+    /// Forgets old messages; their deliveries go with them. Tells how many, and how many still had their content.
+    PruneRecords { age: BigInt => i64, limit: BigInt => i64 } -> (BigInt, BigInt) = "
+        WITH old AS (
+            SELECT email_id, has_content FROM deliveries
+            WHERE finished_at < now() - ? * interval '1 microsecond'
+            ORDER BY finished_at LIMIT ?
+            FOR UPDATE SKIP LOCKED
+        ), gone AS (
+            DELETE FROM emails WHERE id IN (SELECT email_id FROM old)
+        )
+        SELECT count(*), count(*) FILTER (WHERE has_content) FROM old"
+}
+
+statement! {
+    /// Forgets keys that have run out.
+    PruneKeys { limit: BigInt => i64 } -> Bool = "
+        DELETE FROM idempotency_keys WHERE (tenant, key) IN (
+            SELECT tenant, key FROM idempotency_keys WHERE expires_at < now() LIMIT ? FOR UPDATE SKIP LOCKED
+        )"
+}
+
+/// Forgets what is older than `retention` says.
+pub(super) async fn prune(
+    connection: &mut AsyncPgConnection,
+    retention: Retention,
+    limit: usize,
+) -> Result<Pruned, Failure> {
+    let limit = rows(limit);
+    let mut pruned = Pruned::default();
+    if retention.content < retention.record {
+        let statement = PruneContent { age: microseconds(retention.content), limit };
+        pruned.contents = statement.execute(connection).await? as u64;
+    }
+    let statement = PruneRecords { age: microseconds(retention.record), limit };
+    let (records, contents): (i64, i64) = statement.get_result(connection).await?;
+    pruned.records = records.unsigned_abs();
+    pruned.contents += contents.unsigned_abs();
+    pruned.keys = PruneKeys { limit }.execute(connection).await? as u64;
+    Ok(pruned)
+}
+
+fn rows(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,45 @@
+//! What a person asks for.
+
+use diesel::prelude::*;
+
+use super::delivery::{self, DeliveryRow};
+use super::error::outcome;
+use super::job::Transaction;
+use super::statement::Statement;
+use super::time::time;
+use crate::contracts::queue::Entry;
+use crate::contracts::store::{Amended, Amendment, StoreError};
+use crate::domain::id::MessageId;
+use crate::domain::transition::{DeliveryPolicy, decide};
+
+const LOAD: &str = "SELECT d.* FROM deliveries d JOIN emails e ON e.id = d.email_id WHERE d.email_id = ?";
+const OF_TENANT: &str = " AND e.tenant = ?";
+
+/// Does it if the state allows it.
+pub(super) fn amend(
+    transaction: &mut Transaction<'_>,
+    tenant: Option<&str>,
+    id: MessageId,
+    amendment: Amendment,
+) -> Result<Amended, StoreError> {
+    let mut load = Statement::new(LOAD).bind(id);
+    if let Some(tenant) = tenant {
+        load = load.push(OF_TENANT).bind(tenant);
+    }
+    let row: Option<DeliveryRow> = load.get_result(transaction.connection).optional().map_err(outcome)?;
+    let Some(row) = row else { return Ok(Amended::NotFound) };
+    let current = row.delivery()?;
+    // Once retention has taken the content there is nothing left to be sent.
+    if !row.has_content {
+        return Ok(Amended::NotAllowed(current.status));
+    }
+    // No rule has a say in a wish.
+    match decide(&current, &amendment.event(), &DeliveryPolicy::default()) {
+        Err(refused) => Ok(Amended::NotAllowed(refused.status)),
+        Ok(next) => {
+            let due_at = time(delivery::write(transaction, &row, &next)?)?;
+            let entry = Entry { lane: row.lane()?, due_at, id };
+            Ok(Amended::Done { status: next.delivery.status, entry })
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Leases: given and extended.
+
+use std::time::Duration;
+
+use diesel::prelude::*;
+use diesel::sql_types::{Binary, Bool, Nullable, Text};
+
+use super::delivery::DeliveryRow;
+use super::error::outcome;
+use super::job::Transaction;
+use super::statement::Statement;
+use super::time::{between, later, time};
+use crate::contracts::store::{Claimed, Lease, LeaseTerms, Renewal, StoreError};
+use crate::domain::id::MessageId;
+use crate::domain::transition::{DeliveryPolicy, Event, decide};
+
+const CLAIMABLE: &str = "SELECT d.*, e.sender, e.smtputf8, e.raw
+    FROM deliveries d JOIN emails e ON e.id = d.email_id
+    WHERE d.email_id = ? AND d.status = 'queued' AND d.due_at <= ?";
+
+#[derive(QueryableByName)]
+struct Claimable {
+    #[diesel(embed)]
+    delivery: DeliveryRow,
+    #[diesel(sql_type = Text)]
+    sender: String,
+    #[diesel(sql_type = Bool)]
+    smtputf8: bool,
+    #[diesel(sql_type = Nullable<Binary>)]
+    raw: Option<Vec<u8>>,
+}
+
+/// Leases those of `ids` that are queued and due. One that cannot be read stays where it is and is named in the log,
+/// so that it does not hold up the others.
+pub(super) fn claim(
+    transaction: &mut Transaction<'_>,
+    ids: &[MessageId],
+    terms: &LeaseTerms,
+) -> Result<Vec<Claimed>, StoreError> {
+    let mut claimed = Vec::with_capacity(ids.len());
+    for &id in ids {
+        let found: Option<Claimable> = Statement::new(CLAIMABLE)
+            .bind(id)
+            .bind(transaction.now)
+            .get_result(transaction.connection)
+            .optional()
+            .map_err(outcome)?;
+        let Some(found) = found else { continue };
+        match found.claimed(transaction, terms) {
+            Ok(one) => {
+                lease(transaction, &one, terms)?;
+                claimed.push(one);
+            }
+            Err(error) => tracing::error!(message_id = %id, %error, "this message cannot be claimed"),
+        }
+    }
+    Ok(claimed)
+}
+
+impl Claimable {
+    fn claimed(self, transaction: &Transaction<'_>, terms: &LeaseTerms) -> Result<Claimed, StoreError> {
+        let row = &self.delivery;
+        // No rule has a say in a claim.
+        let next = decide(&row.delivery()?, &Event::Claimed, &DeliveryPolicy::default())
+            .map_err(|error| StoreError::Unreadable(error.to_string()))?;
+        let raw = self.raw.ok_or_else(|| StoreError::Unreadable("its content is gone".into()))?;
+        Ok(Claimed {
+            lease: Lease { id: row.id()?, token: terms.token },
+            lane: row.lane()?,
+            delivery: next.delivery,
+            claimed_at: time(transaction.now)?,
+            waited: between(row.due_at, transaction.now),
+            age: between(row.due_since, transaction.now),
+            sender: self.sender,
+            raw: raw.into(),
+            smtputf8: self.smtputf8,
+        })
+    }
+}
+
+const LEASE: &str = "UPDATE deliveries SET status = 'sending', attempt = ?, dot_allowed = 0, claimed_at = ?,
+    lease_owner = ?, lease_token = ?, lease_until = ? WHERE email_id = ?";
+
+fn lease(transaction: &mut Transaction<'_>, claimed: &Claimed, terms: &LeaseTerms) -> Result<(), StoreError> {
+    Statement::new(LEASE)
+        .bind(claimed.delivery.attempt)
+        .bind(transaction.now)
+        .bind(&*terms.owner)
+        .bind(terms.token)
+        .bind(later(transaction.now, terms.duration))
+        .bind(claimed.lease.id)
+        .execute(transaction.connection)
+        .map_err(outcome)?;
+    Ok(())
+}
+
+const RENEW: &str = "UPDATE deliveries SET lease_until = ?, dot_allowed = max(dot_allowed, ?)
+    WHERE email_id = ? AND status = 'sending' AND lease_token = ?";
+
+/// Extends leases, also such as ran out without anybody ending them, and says which are held.
+pub(super) fn renew(
+    transaction: &mut Transaction<'_>,
+    renewals: &[Renewal],
+    duration: Duration,
+) -> Result<Vec<bool>, StoreError> {
+    let until = later(transaction.now, duration);
+    let mut held = Vec::with_capacity(renewals.len());
+    for renewal in renewals {
+        let changed = Statement::new(RENEW)
+            .bind(until)
+            .bind(renewal.before_dot)
+            .bind(renewal.lease.id)
+            .bind(renewal.lease.token)
+            .execute(transaction.connection)
+            .map_err(outcome)?;
+        held.push(changed == 1);
+    }
+    Ok(held)
+}

@@ -1,0 +1,80 @@
+//! One connection to the database file.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection;
+use diesel::declare_sql_function;
+use diesel::prelude::*;
+
+use super::error::is_locked;
+use crate::contracts::store::StoreError;
+
+/// How long SQLite waits for a lock that another process holds.
+const BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 5000";
+
+/// How long opening goes on while others open the same new file.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Every commit is on the disk before it is answered (`FULL`). The log file is cut back to 64 MiB after a burst, and
+/// copied into the database 16 MiB at a time.
+const PRAGMAS: [&str; 6] = [
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA wal_autocheckpoint = 4096",
+    "PRAGMA journal_size_limit = 67108864",
+    "PRAGMA cache_size = -16384",
+];
+
+#[declare_sql_function]
+extern "SQL" {
+    /// Whether a text contains another one in lower case. SQLite's own LIKE knows only ASCII's cases.
+    fn contains_folded(
+        text: diesel::sql_types::Text,
+        wanted: diesel::sql_types::Text,
+    ) -> diesel::sql_types::Bool;
+}
+
+/// Opens the file, which is created if it is not there, readable for its owner alone: it holds people's mail.
+pub(super) fn open(path: &Path) -> Result<SqliteConnection, StoreError> {
+    let fault = |error: &dyn std::fmt::Display| StoreError::Unavailable(error.to_string());
+    // An absolute path is never taken for a URI or for `:memory:`.
+    let path = std::path::absolute(path).map_err(|error| fault(&error))?;
+    create(&path).map_err(|error| fault(&error))?;
+    let path = path.to_str().ok_or_else(|| fault(&"its path is not valid UTF-8"))?;
+    let mut connection = SqliteConnection::establish(path).map_err(|error| fault(&error))?;
+    connection.batch_execute(BUSY_TIMEOUT).map_err(|error| fault(&error))?;
+    for pragma in PRAGMAS {
+        patiently(|| connection.batch_execute(pragma)).map_err(|error| fault(&error))?;
+    }
+    contains_folded_utils::register_impl(&mut connection, |text: String, wanted: String| {
+        text.to_lowercase().contains(&wanted)
+    })
+    .map_err(|error| fault(&error))?;
+    Ok(connection)
+}
+
+fn create(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// Asks again while others hold the lock: to change the journal mode, SQLite does not wait as it does elsewhere.
+fn patiently(mut ask: impl FnMut() -> QueryResult<()>) -> QueryResult<()> {
+    let start = Instant::now();
+    loop {
+        match ask() {
+            Err(error) if is_locked(&error) && start.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            answer => return answer,
+        }
+    }
+}

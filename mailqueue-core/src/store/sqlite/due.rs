@@ -1,0 +1,77 @@
+//! What is waiting.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Binary, Nullable};
+use time::OffsetDateTime;
+
+use super::delivery;
+use super::error::outcome;
+use super::job::Transaction;
+use super::statement::Statement;
+use super::time::{Micros, micros, time};
+use crate::contracts::queue::Entry;
+use crate::contracts::store::{Statistics, StoreError};
+use crate::domain::lane::Lane;
+
+/// Answered from the index `deliveries_due` alone.
+const DUE: &str = "SELECT email_id, due_at FROM deliveries
+    WHERE status = 'queued' AND lane = ? AND due_at < ? AND due_at <= ? ORDER BY due_at, email_id LIMIT ?";
+
+#[derive(QueryableByName)]
+struct Due {
+    #[diesel(sql_type = Binary)]
+    email_id: Vec<u8>,
+    #[diesel(sql_type = BigInt)]
+    due_at: Micros,
+}
+
+/// Messages of a lane that are queued and due, the longest due first.
+pub(super) fn due(
+    transaction: &mut Transaction<'_>,
+    lane: Lane,
+    before: Option<OffsetDateTime>,
+    limit: usize,
+) -> Result<Vec<Entry>, StoreError> {
+    let rows: Vec<Due> = Statement::new(DUE)
+        .bind(lane.as_str())
+        .bind(before.map_or(Micros::MAX, micros))
+        .bind(transaction.now)
+        .bind(limit)
+        .load(transaction.connection)
+        .map_err(outcome)?;
+    rows.into_iter()
+        .map(|row| Ok(Entry { lane, due_at: time(row.due_at)?, id: delivery::id(&row.email_id)? }))
+        .collect()
+}
+
+/// A minimum for each lane, since the index is by lane first.
+const STATISTICS: &str = "SELECT
+    (SELECT count(*) FROM deliveries WHERE status = 'queued') AS queued,
+    (SELECT count(*) FROM deliveries WHERE status = 'sending') AS sending,
+    (SELECT min(due_at) FROM (
+        SELECT min(due_at) AS due_at FROM deliveries WHERE status = 'queued' AND lane = 'urgent' UNION ALL
+        SELECT min(due_at) FROM deliveries WHERE status = 'queued' AND lane = 'normal' UNION ALL
+        SELECT min(due_at) FROM deliveries WHERE status = 'queued' AND lane = 'bulk'
+    )) AS first_due";
+
+#[derive(QueryableByName)]
+struct Counts {
+    #[diesel(sql_type = BigInt)]
+    queued: i64,
+    #[diesel(sql_type = BigInt)]
+    sending: i64,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    first_due: Option<Micros>,
+}
+
+/// How much is waiting.
+pub(super) fn statistics(transaction: &mut Transaction<'_>) -> Result<Statistics, StoreError> {
+    let counts: Counts = Statement::new(STATISTICS).get_result(transaction.connection).map_err(outcome)?;
+    let due = counts.first_due.filter(|&due_at| due_at <= transaction.now);
+    Ok(Statistics {
+        now: time(transaction.now)?,
+        queued: counts.queued.unsigned_abs(),
+        sending: counts.sending.unsigned_abs(),
+        oldest_due: due.map(time).transpose()?,
+    })
+}

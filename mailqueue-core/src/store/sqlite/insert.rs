@@ -1,0 +1,168 @@
+//! Keeping what is submitted.
+
+use std::sync::Arc;
+
+use diesel::prelude::*;
+use diesel::sql_types::{Binary, Text};
+
+use super::error::outcome;
+use super::job::Transaction;
+use super::json;
+use super::statement::Statement;
+use super::time::{later, micros};
+use crate::contracts::store::{Idempotency, Inserted, NewMessage, StoreError, Submission};
+use crate::domain::delivery::Delivery;
+use crate::domain::id::MessageId;
+use crate::record::People;
+
+/// A submission with its JSON columns written: done by the caller, so that the one thread that writes need not.
+pub(super) struct Prepared {
+    submission: Arc<Submission>,
+    columns: Vec<Columns>,
+}
+
+struct Columns {
+    people: String,
+    headers: String,
+    tags: String,
+    attachments: String,
+    recipients: String,
+}
+
+impl Prepared {
+    /// Prepares a submission.
+    pub(super) fn new(submission: Arc<Submission>) -> Result<Self, StoreError> {
+        let columns = submission.messages.iter().map(Columns::of).collect::<Result<_, _>>()?;
+        Ok(Self { submission, columns })
+    }
+}
+
+impl Columns {
+    fn of(new: &NewMessage) -> Result<Self, StoreError> {
+        let message = &new.message;
+        let attachments: Vec<_> = message.attachments.iter().map(|file| file.summary()).collect();
+        Ok(Self {
+            people: json::write("emails.people", &People::of(message))?,
+            headers: json::write("emails.headers", &message.headers)?,
+            tags: json::write("emails.tags", &message.tags)?,
+            attachments: json::write("emails.attachments", &attachments)?,
+            recipients: json::write("deliveries.recipients", &Delivery::new(message.envelope()).recipients)?,
+        })
+    }
+}
+
+/// Keeps a submission, unless its key says that it is kept already.
+pub(super) fn insert(transaction: &mut Transaction<'_>, prepared: &Prepared) -> Result<Inserted, StoreError> {
+    let submission = &prepared.submission;
+    if let Some(key) = &submission.idempotency {
+        if let Some(earlier) = earlier(transaction, key)? {
+            return Ok(earlier);
+        }
+        remember(transaction, key, submission)?;
+    }
+    for (new, columns) in submission.messages.iter().zip(&prepared.columns) {
+        insert_email(transaction, new, columns)?;
+        insert_delivery(transaction, new, columns)?;
+    }
+    Ok(Inserted::Stored)
+}
+
+const EARLIER: &str = "SELECT fingerprint, email_ids FROM idempotency_keys
+    WHERE tenant = ? AND key = ? AND expires_at >= ?";
+
+#[derive(QueryableByName)]
+struct Earlier {
+    #[diesel(sql_type = Binary)]
+    fingerprint: Vec<u8>,
+    #[diesel(sql_type = Text)]
+    email_ids: String,
+}
+
+fn earlier(transaction: &mut Transaction<'_>, key: &Idempotency) -> Result<Option<Inserted>, StoreError> {
+    let found: Option<Earlier> = Statement::new(EARLIER)
+        .bind(&*key.tenant)
+        .bind(&*key.key)
+        .bind(transaction.now)
+        .get_result(transaction.connection)
+        .optional()
+        .map_err(outcome)?;
+    let Some(found) = found else { return Ok(None) };
+    if found.fingerprint != key.fingerprint {
+        return Ok(Some(Inserted::KeyReused));
+    }
+    let ids: Vec<MessageId> = json::read("idempotency_keys.email_ids", &found.email_ids)?;
+    Ok(Some(Inserted::Replayed(ids)))
+}
+
+/// An earlier use of the key is over by now, or it would have been found.
+const REMEMBER: &str = "INSERT OR REPLACE INTO idempotency_keys
+    (tenant, key, fingerprint, email_ids, expires_at) VALUES (?, ?, ?, ?, ?)";
+
+fn remember(
+    transaction: &mut Transaction<'_>,
+    key: &Idempotency,
+    submission: &Submission,
+) -> Result<(), StoreError> {
+    let scheduled = submission.messages.iter().filter_map(|new| new.message.scheduled_at).max();
+    let from = scheduled.map_or(transaction.now, |at| micros(at).max(transaction.now));
+    Statement::new(REMEMBER)
+        .bind(&*key.tenant)
+        .bind(&*key.key)
+        .bind(key.fingerprint.as_slice())
+        .bind(json::write("idempotency_keys.email_ids", &submission.ids())?)
+        .bind(later(from, key.keep))
+        .execute(transaction.connection)
+        .map_err(outcome)?;
+    Ok(())
+}
+
+const INSERT_EMAIL: &str =
+    "INSERT INTO emails (id, tenant, created_at, scheduled_at, subject, sender, people,
+    headers, tags, attachments, smtputf8, body_text, body_html, raw)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
+fn insert_email(
+    transaction: &mut Transaction<'_>,
+    new: &NewMessage,
+    columns: &Columns,
+) -> Result<(), StoreError> {
+    let message = &new.message;
+    Statement::new(INSERT_EMAIL)
+        .bind(new.id)
+        .bind(&*new.tenant)
+        .bind(transaction.now)
+        .bind(message.scheduled_at.map(micros))
+        .bind(&*message.subject)
+        .bind(message.from.address.as_str())
+        .bind(&*columns.people)
+        .bind(&*columns.headers)
+        .bind(&*columns.tags)
+        .bind(&*columns.attachments)
+        .bind(message.needs_smtputf8())
+        .bind(message.text.as_deref())
+        .bind(message.html.as_deref())
+        .bind(&*new.raw)
+        .execute(transaction.connection)
+        .map_err(outcome)?;
+    Ok(())
+}
+
+const INSERT_DELIVERY: &str = "INSERT INTO deliveries (email_id, status, lane, due_at, due_since, recipients)
+    VALUES (?, 'queued', ?, ?, ?, ?)";
+
+fn insert_delivery(
+    transaction: &mut Transaction<'_>,
+    new: &NewMessage,
+    columns: &Columns,
+) -> Result<(), StoreError> {
+    let due_at = new.message.scheduled_at.map_or(transaction.now, |at| micros(at).max(transaction.now));
+    Statement::new(INSERT_DELIVERY)
+        .bind(new.id)
+        .bind(new.message.lane.as_str())
+        .bind(due_at)
+        .bind(due_at)
+        .bind(&*columns.recipients)
+        .execute(transaction.connection)
+        .map_err(outcome)?;
+    Ok(())
+}

@@ -1,0 +1,43 @@
+//! Bringing the tables up to date.
+
+use diesel::connection::SimpleConnection;
+use diesel::migration::MigrationSource;
+use diesel::prelude::*;
+use diesel::sqlite::Sqlite;
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+
+use super::super::ledger::{self, MigrationError, mailqueue_migrations};
+use super::error::is_locked;
+use crate::contracts::store::StoreError;
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+
+/// Runs what is missing, one process at a time, and refuses a database that a newer version has migrated.
+/// With `run` false it only checks that nothing is missing, and changes nothing.
+pub(super) fn migrate(connection: &mut SqliteConnection, run: bool) -> Result<(), StoreError> {
+    let result = if run { connection.exclusive_transaction(locked) } else { check(connection) };
+    result.map_err(|error| match error.downcast::<diesel::result::Error>() {
+        Ok(locked) if is_locked(&locked) => StoreError::Unavailable(locked.to_string()),
+        Ok(other) => StoreError::Refused(format!("migrating failed: {other}")),
+        Err(other) => StoreError::Refused(format!("migrating failed: {other}")),
+    })
+}
+
+fn locked(connection: &mut SqliteConnection) -> Result<(), MigrationError> {
+    let migrations = MigrationSource::<Sqlite>::migrations(&MIGRATIONS)?;
+    connection.batch_execute(ledger::CREATE)?;
+    let applied = applied(connection)?;
+    ledger::check(&migrations, &applied, true)?;
+    ledger::run_pending(connection, migrations, &applied)?;
+    Ok(())
+}
+
+fn check(connection: &mut SqliteConnection) -> Result<(), MigrationError> {
+    let migrations = MigrationSource::<Sqlite>::migrations(&MIGRATIONS)?;
+    // Without a ledger nothing has run.
+    ledger::check(&migrations, &applied(connection).unwrap_or_default(), false)
+}
+
+fn applied(connection: &mut SqliteConnection) -> QueryResult<Vec<String>> {
+    mailqueue_migrations::table.select(mailqueue_migrations::version).load(connection)
+}

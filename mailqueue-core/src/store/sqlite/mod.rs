@@ -1,0 +1,179 @@
+//! The store on SQLite: one file, one process, nothing to install.
+//!
+//! One thread writes. What waits for it goes into one transaction, and nobody is answered before that is on the disk;
+//! so many small requests cost one wait for the disk. Two more threads read beside it, one what is to be sent and one
+//! what people look at, so that neither holds up the other.
+
+mod amend;
+mod claim;
+mod connection;
+mod delivery;
+mod due;
+mod error;
+mod insert;
+mod job;
+mod json;
+mod lookup;
+mod migrate;
+mod prune;
+mod reader;
+mod reclaim;
+mod settle;
+mod statement;
+mod thread;
+mod time;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::time::OffsetDateTime;
+use async_trait::async_trait;
+use futures_util::future::join_all;
+
+use self::insert::Prepared;
+use self::thread::ConnectionThread;
+use crate::contracts::queue::Entry;
+use crate::contracts::store::{
+    Amended, Amendment, Claimed, Inserted, LeaseTerms, MessageStore, Pruned, Reclaimed, Renewal, Retention,
+    Settled, Settlement, Statistics, StoreError, Submission,
+};
+use crate::domain::id::MessageId;
+use crate::domain::lane::Lane;
+use crate::domain::transition::DeliveryPolicy;
+use crate::record::{Filter, Page, Record};
+
+/// How a database file is opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SqliteOptions {
+    /// Whether to bring the tables up to date when opening. Default true.
+    pub migrate: bool,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self { migrate: true }
+    }
+}
+
+/// A [`MessageStore`] in a file. Its threads end when it is dropped, after the work they were given.
+pub struct SqliteStore {
+    writer: ConnectionThread,
+    /// Reads for workers.
+    dispatch: ConnectionThread,
+    /// Reads for people.
+    lookup: ConnectionThread,
+}
+
+impl SqliteStore {
+    /// Opens a database file, creates it where there is none and, unless the options say no, brings its tables up to
+    /// date; of several processes that start together one does it and the others wait.
+    ///
+    /// Several processes may have one file open. But SQLite is not fair among those that write, so one process should
+    /// do all the work.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] when the file cannot be opened or stays locked, [`StoreError::Refused`] when the
+    /// tables are a newer version's, or lack a migration and are not to be changed.
+    pub async fn open(path: impl AsRef<Path>, options: &SqliteOptions) -> Result<Self, StoreError> {
+        let (path, options) = (path.as_ref().to_owned(), options.clone());
+        let opening = tokio::task::spawn_blocking(move || Self::open_blocking(&path, &options));
+        opening.await.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
+    }
+
+    fn open_blocking(path: &Path, options: &SqliteOptions) -> Result<Self, StoreError> {
+        let mut connection = connection::open(path)?;
+        migrate::migrate(&mut connection, options.migrate)?;
+        let start = |name, connection, serve| {
+            ConnectionThread::start(name, connection, serve)
+                .map_err(|error| StoreError::Unavailable(error.to_string()))
+        };
+        Ok(Self {
+            writer: start("write", connection, writer::serve)?,
+            dispatch: start("dispatch", connection::open(path)?, reader::serve)?,
+            lookup: start("lookup", connection::open(path)?, reader::serve)?,
+        })
+    }
+}
+
+impl std::fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteStore").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl MessageStore for SqliteStore {
+    async fn insert(&self, submissions: Vec<Arc<Submission>>) -> Vec<Result<Inserted, StoreError>> {
+        join_all(submissions.into_iter().map(|submission| {
+            let octets = submission.size();
+            let waiting = Prepared::new(submission)
+                .map(|prepared| self.writer.bring(octets, move |t| insert::insert(t, &prepared)));
+            async { waiting?.await }
+        }))
+        .await
+    }
+
+    async fn get(&self, tenant: Option<&str>, id: MessageId) -> Result<Option<Record>, StoreError> {
+        let tenant = tenant.map(str::to_owned);
+        self.lookup.run(move |t| lookup::get(t, tenant.as_deref(), id)).await
+    }
+
+    async fn list(&self, filter: &Filter) -> Result<Page, StoreError> {
+        let filter = filter.clone();
+        self.lookup.run(move |t| lookup::list(t, &filter)).await
+    }
+
+    async fn claim(&self, ids: &[MessageId], terms: &LeaseTerms) -> Result<Vec<Claimed>, StoreError> {
+        let (ids, terms) = (ids.to_owned(), terms.clone());
+        self.writer.run(move |t| claim::claim(t, &ids, &terms)).await
+    }
+
+    async fn renew(&self, renewals: Vec<Renewal>, duration: Duration) -> Result<Vec<bool>, StoreError> {
+        self.writer.run(move |t| claim::renew(t, &renewals, duration)).await
+    }
+
+    async fn settle(&self, settlements: Vec<Arc<Settlement>>) -> Vec<Result<Settled, StoreError>> {
+        join_all(settlements.into_iter().map(|one| self.writer.run(move |t| settle::settle(t, &one)))).await
+    }
+
+    async fn due(
+        &self,
+        lane: Lane,
+        before: Option<OffsetDateTime>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.dispatch.run(move |t| due::due(t, lane, before, limit)).await
+    }
+
+    async fn reclaim(
+        &self,
+        expired_before: OffsetDateTime,
+        limit: usize,
+        policy: &DeliveryPolicy,
+    ) -> Result<Vec<Reclaimed>, StoreError> {
+        let policy = *policy;
+        self.writer.run(move |t| reclaim::reclaim(t, expired_before, limit, &policy)).await
+    }
+
+    async fn amend(
+        &self,
+        tenant: Option<&str>,
+        id: MessageId,
+        amendment: Amendment,
+    ) -> Result<Amended, StoreError> {
+        let tenant = tenant.map(str::to_owned);
+        self.writer.run(move |t| amend::amend(t, tenant.as_deref(), id, amendment)).await
+    }
+
+    async fn statistics(&self) -> Result<Statistics, StoreError> {
+        self.dispatch.run(due::statistics).await
+    }
+
+    async fn prune(&self, retention: &Retention, limit: usize) -> Result<Pruned, StoreError> {
+        let retention = *retention;
+        self.writer.run(move |t| prune::prune(t, &retention, limit)).await
+    }
+}

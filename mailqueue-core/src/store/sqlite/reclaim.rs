@@ -1,0 +1,64 @@
+//! Ending leases that ran out.
+
+use diesel::prelude::*;
+use time::OffsetDateTime;
+
+use super::delivery::{self, DeliveryRow};
+use super::error::outcome;
+use super::job::Transaction;
+use super::statement::Statement;
+use super::time::{Micros, between, micros, time};
+use crate::contracts::store::{Reclaimed, StoreError};
+use crate::domain::transition::{Circumstances, DeliveryPolicy, Event, Transition, decide};
+
+/// The time given is one this store has told; should it lie ahead all the same, a lease that holds is not ended.
+const EXPIRED: &str = "SELECT * FROM deliveries WHERE status = 'sending' AND lease_until < min(?, ?)
+    ORDER BY lease_until LIMIT ?";
+
+/// Ends leases, the longest expired first. One that cannot be read stays and is named in the log.
+pub(super) fn reclaim(
+    transaction: &mut Transaction<'_>,
+    expired_before: OffsetDateTime,
+    limit: usize,
+    policy: &DeliveryPolicy,
+) -> Result<Vec<Reclaimed>, StoreError> {
+    let rows: Vec<DeliveryRow> = Statement::new(EXPIRED)
+        .bind(micros(expired_before))
+        .bind(transaction.now)
+        .bind(limit)
+        .load(transaction.connection)
+        .map_err(outcome)?;
+    let mut reclaimed = Vec::with_capacity(rows.len());
+    for row in rows {
+        match expired(&row, transaction.now, policy) {
+            Ok((one, next)) => {
+                delivery::write(transaction, &row, &next)?;
+                reclaimed.push(one);
+            }
+            Err(error) => tracing::error!(message_id = ?row.id(), %error, "this lease cannot be ended"),
+        }
+    }
+    Ok(reclaimed)
+}
+
+/// What becomes of a message whose lease ran out.
+fn expired(
+    row: &DeliveryRow,
+    now: Micros,
+    policy: &DeliveryPolicy,
+) -> Result<(Reclaimed, Transition), StoreError> {
+    let current = row.delivery()?;
+    let claimed_at = row.claimed_at.unwrap_or(row.due_at);
+    let seen = Circumstances {
+        attempt: current.attempt,
+        started_at: time(claimed_at)?,
+        duration: between(claimed_at, row.lease_until.unwrap_or(now)),
+        age: between(row.due_since, now),
+        worker: row.lease_owner.clone().unwrap_or_default(),
+        roll: fastrand::f64(),
+    };
+    let next = decide(&current, &Event::LeaseExpired(seen), policy)
+        .map_err(|error| StoreError::Unreadable(error.to_string()))?;
+    let one = Reclaimed { id: row.id()?, status: next.delivery.status, ambiguous: current.dot_allowed };
+    Ok((one, next))
+}

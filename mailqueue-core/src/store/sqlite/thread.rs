@@ -1,0 +1,109 @@
+//! Threads that each own a connection and do what is asked for, in order.
+
+use std::sync::Arc;
+
+use diesel::prelude::*;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use super::job::{Job, Task, Transaction};
+use crate::contracts::store::StoreError;
+
+/// How many jobs may wait for a thread.
+const WAITING: usize = 8192;
+
+/// How many jobs a thread takes at once.
+const TAKEN: usize = 256;
+
+/// What waiting submissions may weigh, in KiB. With [`LEAST`] it lets half as many wait as there is place for, so the
+/// results of what is being sent always find one.
+const ROOM: u32 = 128 << 10;
+
+/// What a submission weighs at least, in KiB.
+const LEAST: usize = 32;
+
+/// A thread with a connection. It ends when this is dropped, after the jobs it was given.
+pub(super) struct ConnectionThread {
+    jobs: mpsc::Sender<Box<dyn Job>>,
+    room: Arc<Semaphore>,
+}
+
+impl ConnectionThread {
+    /// Starts a thread that hands the jobs it finds waiting to `serve`, all at once. `serve` leaves none.
+    ///
+    /// # Errors
+    ///
+    /// The system's, when it starts no more threads.
+    pub(super) fn start(
+        name: &str,
+        mut connection: SqliteConnection,
+        serve: fn(&mut SqliteConnection, Vec<Box<dyn Job>>),
+    ) -> std::io::Result<Self> {
+        let (jobs, mut waiting) = mpsc::channel(WAITING);
+        let work = move || {
+            let mut taken = Vec::with_capacity(TAKEN);
+            while waiting.blocking_recv_many(&mut taken, TAKEN) > 0 {
+                serve(&mut connection, std::mem::take(&mut taken));
+            }
+        };
+        std::thread::Builder::new().name(format!("sqlite-{name}")).spawn(work)?;
+        Ok(Self { jobs, room: Arc::new(Semaphore::new(ROOM as usize)) })
+    }
+
+    /// Has `work` done and gives its result; of a writer's, once it is committed. It may be done more than once, each
+    /// time after the last was rolled back.
+    ///
+    /// # Errors
+    ///
+    /// Those of `work`; [`StoreError::Overloaded`] when too many wait.
+    pub(super) async fn run<T, W>(&self, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: FnMut(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.enqueue(work, None)?.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// As [`run`](Self::run), for work that brings in `octets`. There is less room for it. It waits in line as soon
+    /// as this is called.
+    pub(super) fn bring<T, W>(
+        &self,
+        octets: usize,
+        work: W,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send + use<T, W>
+    where
+        T: Send + 'static,
+        W: FnMut(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        // A single one that is larger than all the room still fits when nothing else waits.
+        let weight = u32::try_from(LEAST + octets / 1024).unwrap_or(ROOM).min(ROOM);
+        let room = Arc::clone(&self.room).try_acquire_many_owned(weight);
+        let answer = match room {
+            Ok(room) => self.enqueue(work, Some(room)),
+            Err(_) => Err(StoreError::Overloaded("too many submissions wait for SQLite".into())),
+        };
+        async { answer?.await.unwrap_or_else(|_| Err(stopped())) }
+    }
+
+    fn enqueue<T, W>(
+        &self,
+        work: W,
+        room: Option<OwnedSemaphorePermit>,
+    ) -> Result<oneshot::Receiver<Result<T, StoreError>>, StoreError>
+    where
+        T: Send + 'static,
+        W: FnMut(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (task, answer) = Task::new(work, room);
+        match self.jobs.try_send(Box::new(task)) {
+            Ok(()) => Ok(answer),
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                Err(StoreError::Overloaded("too many requests wait for SQLite".into()))
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(stopped()),
+        }
+    }
+}
+
+fn stopped() -> StoreError {
+    StoreError::Unavailable("the thread that talks to SQLite has stopped".into())
+}

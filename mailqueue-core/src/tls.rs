@@ -1,0 +1,61 @@
+//! TLS for whoever opens connections: certificates are always checked.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+
+/// Why TLS cannot be set up on this machine.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsSetupError {
+    /// The file is missing or not PEM.
+    #[error("the certificate file {path} cannot be read: {reason}")]
+    Authority {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There is nothing to check certificates against.
+    #[error("this system has no certificate authorities; install the package ca-certificates")]
+    NoAuthorities,
+    /// rustls refused.
+    #[error("TLS cannot be set up: {0}")]
+    Rustls(#[from] rustls::Error),
+}
+
+/// A client configuration that trusts the system's authorities, or only the one in `authority` if that is given.
+///
+/// # Errors
+///
+/// [`TlsSetupError`]
+pub fn client_config(authority: Option<&Path>) -> Result<ClientConfig, TlsSetupError> {
+    let mut roots = RootCertStore::empty();
+    match authority {
+        Some(path) => add_file(&mut roots, path)?,
+        None => {
+            for certificate in rustls_native_certs::load_native_certs().certs {
+                // One that rustls cannot parse is one it could not use either.
+                let _ = roots.add(certificate);
+            }
+        }
+    }
+    if roots.is_empty() {
+        return Err(TlsSetupError::NoAuthorities);
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), TlsSetupError> {
+    let refused = |reason: String| TlsSetupError::Authority { path: path.display().to_string(), reason };
+    let certificates = CertificateDer::pem_file_iter(path).map_err(|error| refused(error.to_string()))?;
+    for certificate in certificates {
+        let certificate = certificate.map_err(|error| refused(error.to_string()))?;
+        roots.add(certificate).map_err(|error| refused(error.to_string()))?;
+    }
+    Ok(())
+}

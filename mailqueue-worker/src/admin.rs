@@ -1,0 +1,98 @@
+//! The worker's own address: is it alive, can it work, what has it done.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::CONTENT_TYPE;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use mailqueue_core::MessageStore;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// How long the store may take to answer `/readyz`.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Serves `/livez`, `/readyz` and `/metrics`.
+pub struct Admin {
+    listener: TcpListener,
+    state: Arc<State>,
+}
+
+struct State {
+    store: Arc<dyn MessageStore>,
+    metrics: PrometheusHandle,
+    draining: CancellationToken,
+}
+
+impl Admin {
+    /// Listens. `draining` makes it say that it is not ready any more.
+    ///
+    /// # Errors
+    ///
+    /// When the address is taken or not this machine's.
+    pub async fn bind(
+        address: SocketAddr,
+        store: Arc<dyn MessageStore>,
+        metrics: PrometheusHandle,
+        draining: CancellationToken,
+    ) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        Ok(Self { listener, state: Arc::new(State { store, metrics, draining }) })
+    }
+
+    /// Serves for ever.
+    pub async fn serve(self) {
+        loop {
+            let Ok((stream, _)) = self.listener.accept().await else {
+                // Out of file descriptors: others have to close theirs first.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            };
+            let state = Arc::clone(&self.state);
+            tokio::spawn(async move {
+                let service = service_fn(move |request| answer(Arc::clone(&state), request));
+                let mut http = hyper::server::conn::http1::Builder::new();
+                http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
+                // A client that goes away in the middle is no event.
+                let _ = http.serve_connection(TokioIo::new(stream), service).await;
+            });
+        }
+    }
+}
+
+async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Ok(text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n"));
+    }
+    Ok(match request.uri().path() {
+        "/livez" => text(StatusCode::OK, "alive\n"),
+        "/readyz" => ready(&state).await,
+        "/metrics" => text(StatusCode::OK, state.metrics.render()),
+        _ => text(StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics\n"),
+    })
+}
+
+async fn ready(state: &State) -> Response<Full<Bytes>> {
+    if state.draining.is_cancelled() {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
+    }
+    match tokio::time::timeout(PATIENCE, state.store.statistics()).await {
+        Ok(Ok(_)) => text(StatusCode::OK, "ready\n"),
+        _ => text(StatusCode::SERVICE_UNAVAILABLE, "the message store does not answer\n"),
+    }
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    let plain = hyper::header::HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, plain);
+    response
+}

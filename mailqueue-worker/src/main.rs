@@ -1,0 +1,95 @@
+//! Takes what is due and sends it.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use mailqueue_worker::CancellationToken;
+use mailqueue_worker::admin::Admin;
+use mailqueue_worker::settings::{EXIT_CONFIG, Faults, Service, SettingFault, SharedArgs, unknown_variables};
+use mailqueue_worker::{logging, metrics, signals};
+use std::net::SocketAddr;
+
+/// Sends queued mail: takes ids from the queue, claims the messages in the database, sends them by SMTP and writes
+/// down what happened.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 110)]
+struct Args {
+    /// How many messages are sent at once
+    #[arg(long, env = "MAILQUEUE_CONCURRENCY", default_value = "32", value_name = "N")]
+    concurrency: String,
+    /// Where /livez, /readyz and /metrics are served
+    #[arg(long, env = "MAILQUEUE_ADMIN_LISTEN", default_value = "127.0.0.1:9091", value_name = "ADDRESS")]
+    admin_listen: String,
+    /// The name in logs and in the record [default: host name and process id]
+    #[arg(long, env = "MAILQUEUE_WORKER_NAME", value_name = "NAME")]
+    worker_name: Option<String>,
+    #[command(flatten)]
+    shared: SharedArgs,
+}
+
+struct Settings {
+    concurrency: usize,
+    admin_listen: SocketAddr,
+    worker_name: Option<String>,
+    service: Service,
+}
+
+impl Args {
+    fn resolve(self) -> Result<Settings, Vec<SettingFault>> {
+        let mut faults = Faults::default();
+        unknown_variables::<Self>(&mut faults, &[]);
+        let service = self.shared.resolve(&mut faults);
+        service.check(&mut faults);
+        let settings = Settings {
+            concurrency: faults.number("MAILQUEUE_CONCURRENCY", &self.concurrency, 1, 10_000),
+            admin_listen: faults.address("MAILQUEUE_ADMIN_LISTEN", &self.admin_listen),
+            worker_name: self.worker_name,
+            service,
+        };
+        if faults.is_empty() { Ok(settings) } else { Err(faults.into_vec()) }
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let settings = match Args::parse().resolve() {
+        Ok(settings) => settings,
+        Err(faults) => {
+            for fault in faults {
+                eprintln!("mailqueue-worker: {fault}");
+            }
+            return ExitCode::from(EXIT_CONFIG);
+        }
+    };
+    match run(settings).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => {
+            eprintln!("mailqueue-worker: {sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(settings: Settings) -> Result<(), String> {
+    let service = settings.service;
+    logging::start(service.log_format, &service.log).map_err(|error| format!("MAILQUEUE_LOG: {error}"))?;
+    let metrics = metrics::start().map_err(|error| format!("metrics cannot be collected: {error}"))?;
+    let shutdown = CancellationToken::new();
+    signals::end_on_signal(shutdown.clone(), service.shutdown_grace)
+        .map_err(|error| format!("signals cannot be listened for: {error}"))?;
+    let opened = tokio::select! {
+        opened = service.open() => opened.map_err(|error| error.to_string())?,
+        () = shutdown.cancelled() => return Ok(()),
+    };
+    let admin = Admin::bind(settings.admin_listen, Arc::clone(&opened.store), metrics, shutdown.clone());
+    let admin =
+        admin.await.map_err(|error| format!("MAILQUEUE_ADMIN_LISTEN: {}: {error}", settings.admin_listen))?;
+    tokio::spawn(admin.serve());
+    let mut worker = service.worker(&opened).concurrency(settings.concurrency);
+    if let Some(name) = settings.worker_name {
+        worker = worker.name(name);
+    }
+    worker.build().run(shutdown).await;
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! Wrong settings, all of them at once.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Command, CommandFactory};
+use secrecy::SecretString;
+
+/// One wrong setting. The text never holds the value: it might be a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingFault {
+    /// The variable's name.
+    pub name: String,
+    /// A sentence that says what would be right.
+    pub detail: String,
+}
+
+impl fmt::Display for SettingFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.detail)
+    }
+}
+
+/// Collects wrong settings, so that all can be named at once.
+#[derive(Debug, Default)]
+pub struct Faults(Vec<SettingFault>);
+
+impl Faults {
+    /// Notes a fault.
+    pub fn add(&mut self, name: &str, detail: impl Into<String>) {
+        self.0.push(SettingFault { name: name.to_owned(), detail: detail.into() });
+    }
+
+    /// The faults; empty when all is well.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<SettingFault> {
+        self.0
+    }
+
+    /// Whether nothing is wrong so far.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// A duration such as `500ms`, `3s`, `4h` or `3d`, within bounds; the least when it is faulty.
+    pub fn duration(&mut self, name: &str, text: &str, least: Duration, most: Duration) -> Duration {
+        match humantime::parse_duration(text) {
+            Ok(duration) if (least..=most).contains(&duration) => duration,
+            Ok(_) => {
+                let (least, most) = (humantime::format_duration(least), humantime::format_duration(most));
+                self.add(name, format!("must be between {least} and {most}"));
+                Duration::ZERO
+            }
+            Err(_) => {
+                self.add(name, "must be a duration such as 500ms, 3s, 4h or 3d");
+                Duration::ZERO
+            }
+        }
+    }
+
+    /// A whole number within bounds.
+    pub fn number(&mut self, name: &str, text: &str, least: usize, most: usize) -> usize {
+        match text.parse() {
+            Ok(number) if (least..=most).contains(&number) => number,
+            _ => {
+                self.add(name, format!("must be a whole number between {least} and {most}"));
+                least
+            }
+        }
+    }
+
+    /// `true` or `false`.
+    pub fn switch(&mut self, name: &str, text: &str) -> bool {
+        match text {
+            "true" | "1" | "yes" | "on" => true,
+            "false" | "0" | "no" | "off" => false,
+            _ => {
+                self.add(name, "must be true or false");
+                false
+            }
+        }
+    }
+
+    /// An address and a port.
+    pub fn address(&mut self, name: &str, text: &str) -> SocketAddr {
+        SocketAddr::from_str(text).unwrap_or_else(|_| {
+            self.add(name, "must be an address and a port such as 127.0.0.1:8080");
+            SocketAddr::from(([127, 0, 0, 1], 0))
+        })
+    }
+
+    /// A secret that is given itself or as the name of a file that holds it, not both.
+    pub fn secret(&mut self, name: &str, value: Option<&str>, file: Option<&Path>) -> Option<SecretString> {
+        let from_file = match (value, file) {
+            (Some(_), Some(_)) => {
+                self.add(name, format!("is given as well as {name}_FILE; give one of them"));
+                None
+            }
+            (None, Some(path)) => self.secret_file(name, path),
+            (_, None) => None,
+        };
+        from_file.or_else(|| value.filter(|value| !value.is_empty()).map(SecretString::from))
+    }
+
+    fn secret_file(&mut self, name: &str, path: &Path) -> Option<SecretString> {
+        match std::fs::read_to_string(path) {
+            Ok(text) if !text.trim().is_empty() => Some(SecretString::from(text.trim())),
+            Ok(_) => {
+                self.add(&format!("{name}_FILE"), format!("the file {} is empty", path.display()));
+                None
+            }
+            Err(error) => {
+                self.add(
+                    &format!("{name}_FILE"),
+                    format!("the file {} cannot be read: {error}", path.display()),
+                );
+                None
+            }
+        }
+    }
+}
+
+/// Names the `MAILQUEUE_*` variables of this environment that neither `C` nor `others` know: misspelt ones, mostly.
+pub fn unknown_variables<C: CommandFactory>(faults: &mut Faults, others: &[&str]) {
+    let command = C::command();
+    for (name, _) in std::env::vars_os() {
+        let Some(name) = name.to_str().filter(|name| name.starts_with("MAILQUEUE_")) else { continue };
+        if !knows(&command, name) && !others.contains(&name) {
+            faults.add(name, "is not a setting of this program");
+        }
+    }
+}
+
+fn knows(command: &Command, name: &str) -> bool {
+    command.get_arguments().any(|argument| argument.get_env().is_some_and(|env| env == name))
+}

@@ -1,0 +1,12 @@
+//! The settings both binaries share, and how wrong ones are told.
+
+mod faults;
+mod service;
+mod shared;
+
+pub use faults::{Faults, SettingFault, unknown_variables};
+pub use service::{Opened, Service};
+pub use shared::SharedArgs;
+
+/// The exit status for wrong settings: `EX_CONFIG` of `sysexits.h`.
+pub const EXIT_CONFIG: u8 = 78;

@@ -1,0 +1,169 @@
+//! The settings of whatever touches deliveries.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use mailqueue_core::store::open::Migrate;
+use mailqueue_core::{DeliveryPolicy, OnUnknown, Retention, RetryPolicy};
+use secrecy::SecretString;
+
+use super::faults::Faults;
+use super::service::Service;
+use crate::logging::LogFormat;
+
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// The settings both binaries take, as they are given. Secrets can be given as files too.
+#[derive(Debug, Clone, Args)]
+pub struct SharedArgs {
+    /// Where messages are kept: postgres://… or sqlite://FILE
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    database_url: Option<String>,
+    /// A file that holds the database URL
+    #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE")]
+    database_url_file: Option<PathBuf>,
+    /// The queue: redis://… or rediss://…; without one it is in this process
+    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
+    redis_url: Option<String>,
+    /// A file that holds the Redis URL
+    #[arg(long, env = "REDIS_URL_FILE", value_name = "FILE")]
+    redis_url_file: Option<PathBuf>,
+    /// Relays in order: smtp://, smtps:// (user:password@), comma separated; or file://DIR
+    #[arg(long, env = "SMTP_URL", hide_env_values = true, value_name = "URLS")]
+    smtp_url: Option<String>,
+    /// A file that holds the relays
+    #[arg(long, env = "SMTP_URL_FILE", value_name = "FILE")]
+    smtp_url_file: Option<PathBuf>,
+    /// Bring the database's tables up to date at start
+    #[arg(long, env = "MAILQUEUE_MIGRATE", default_value = "true", value_name = "BOOL")]
+    migrate: String,
+    /// The name of the queue: several deployments can share a Redis
+    #[arg(long, env = "MAILQUEUE_QUEUE_NAME", default_value = "default", value_name = "NAME")]
+    queue_name: String,
+    /// How long a worker holds a message without renewing its lease
+    #[arg(long, env = "MAILQUEUE_LEASE", default_value = "60s", value_name = "DURATION")]
+    lease: String,
+    /// How often to look for what was left behind
+    #[arg(long, env = "MAILQUEUE_SWEEP_INTERVAL", default_value = "1s", value_name = "DURATION")]
+    sweep_interval: String,
+    /// How long the database must have been answering before a lost lease is believed [default: a quarter of the lease]
+    #[arg(long, env = "MAILQUEUE_GRACE", value_name = "DURATION")]
+    grace: Option<String>,
+    /// A message whose outcome was lost: retry (at least once) or hold (at most once)
+    #[arg(long, env = "MAILQUEUE_ON_UNKNOWN", default_value = "retry", value_name = "retry|hold")]
+    on_unknown: String,
+    /// How long finished messages are kept
+    #[arg(long, env = "MAILQUEUE_RETENTION", default_value = "30d", value_name = "DURATION")]
+    retention: String,
+    /// How long the content of finished messages is kept [default: as long as the messages]
+    #[arg(long, env = "MAILQUEUE_CONTENT_RETENTION", value_name = "DURATION")]
+    content_retention: Option<String>,
+    /// The longest wait before the second attempt; later ones double it
+    #[arg(long, env = "MAILQUEUE_RETRY_FIRST", default_value = "30s", value_name = "DURATION")]
+    retry_first: String,
+    /// The longest wait between attempts
+    #[arg(long, env = "MAILQUEUE_RETRY_CAP", default_value = "4h", value_name = "DURATION")]
+    retry_cap: String,
+    /// How long a message is tried
+    #[arg(long, env = "MAILQUEUE_RETRY_FOR", default_value = "3d", value_name = "DURATION")]
+    retry_for: String,
+    /// How long to drain after SIGTERM
+    #[arg(long, env = "MAILQUEUE_SHUTDOWN_GRACE", default_value = "25s", value_name = "DURATION")]
+    shutdown_grace: String,
+    /// What to log: trace, debug, info, warn or error, also by module
+    #[arg(long, env = "MAILQUEUE_LOG", default_value = "info", value_name = "FILTER")]
+    log: String,
+    /// How log lines look
+    #[arg(long, env = "MAILQUEUE_LOG_FORMAT", default_value = "text", value_name = "text|json")]
+    log_format: String,
+}
+
+impl SharedArgs {
+    /// What the arguments ask for; every fault is added to `faults`.
+    pub fn resolve(&self, faults: &mut Faults) -> Service {
+        let database = self.secret("DATABASE_URL", &self.database_url, &self.database_url_file, faults);
+        let smtp = self.secret("SMTP_URL", &self.smtp_url, &self.smtp_url_file, faults);
+        let lease = faults.duration("MAILQUEUE_LEASE", &self.lease, SECOND, DAY);
+        let sweep_interval =
+            faults.duration("MAILQUEUE_SWEEP_INTERVAL", &self.sweep_interval, SECOND / 100, SECOND * 60);
+        if lease < sweep_interval * 3 && !lease.is_zero() {
+            faults.add("MAILQUEUE_LEASE", "must be at least three times MAILQUEUE_SWEEP_INTERVAL");
+        }
+        let grace = self
+            .grace
+            .as_deref()
+            .map_or(lease / 4, |text| faults.duration("MAILQUEUE_GRACE", text, Duration::ZERO, DAY));
+        let migrate = faults.switch("MAILQUEUE_MIGRATE", &self.migrate);
+        let (log_format, log) = (self.log_format(faults), self.log.clone());
+        Service {
+            database: database.unwrap_or_else(|| SecretString::from("sqlite://mailqueue.db")),
+            redis: self.secret("REDIS_URL", &self.redis_url, &self.redis_url_file, faults),
+            relays: smtp.unwrap_or_else(|| SecretString::from("file://outbox")),
+            migrate: if migrate { Migrate::Run } else { Migrate::Verify },
+            queue_name: self.queue_name.clone(),
+            lease,
+            sweep_interval,
+            grace,
+            policy: self.policy(faults),
+            retention: self.retention(faults),
+            shutdown_grace: faults.duration(
+                "MAILQUEUE_SHUTDOWN_GRACE",
+                &self.shutdown_grace,
+                SECOND / 10,
+                DAY,
+            ),
+            log,
+            log_format,
+        }
+    }
+
+    fn secret(
+        &self,
+        name: &str,
+        value: &Option<String>,
+        file: &Option<PathBuf>,
+        faults: &mut Faults,
+    ) -> Option<SecretString> {
+        faults.secret(name, value.as_deref(), file.as_deref())
+    }
+
+    fn policy(&self, faults: &mut Faults) -> DeliveryPolicy {
+        let year = DAY * 366;
+        let retry = RetryPolicy {
+            first: faults.duration("MAILQUEUE_RETRY_FIRST", &self.retry_first, SECOND / 100, DAY),
+            cap: faults.duration("MAILQUEUE_RETRY_CAP", &self.retry_cap, SECOND / 100, DAY * 7),
+            give_up_after: faults.duration("MAILQUEUE_RETRY_FOR", &self.retry_for, Duration::ZERO, year),
+        };
+        let on_unknown = match self.on_unknown.as_str() {
+            "retry" => OnUnknown::Retry,
+            "hold" => OnUnknown::Hold,
+            _ => {
+                faults.add("MAILQUEUE_ON_UNKNOWN", "must be retry or hold");
+                OnUnknown::Retry
+            }
+        };
+        DeliveryPolicy { retry, on_unknown, ..DeliveryPolicy::default() }
+    }
+
+    fn retention(&self, faults: &mut Faults) -> Retention {
+        let century = DAY * 36_525;
+        let record = faults.duration("MAILQUEUE_RETENTION", &self.retention, Duration::ZERO, century);
+        let content = self.content_retention.as_deref().map_or(record, |text| {
+            faults.duration("MAILQUEUE_CONTENT_RETENTION", text, Duration::ZERO, century)
+        });
+        Retention { content, record }
+    }
+
+    fn log_format(&self, faults: &mut Faults) -> LogFormat {
+        match self.log_format.as_str() {
+            "text" => LogFormat::Text,
+            "json" => LogFormat::Json,
+            _ => {
+                faults.add("MAILQUEUE_LOG_FORMAT", "must be text or json");
+                LogFormat::Text
+            }
+        }
+    }
+}

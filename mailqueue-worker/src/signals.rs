@@ -1,0 +1,43 @@
+//! Ending on a signal.
+
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Cancels `shutdown` at the first SIGTERM or SIGINT. At the second, or `grace` later, the process ends at once with
+/// status 1: what is unfinished then is taken up by another worker when its lease runs out.
+///
+/// # Errors
+///
+/// When the signals cannot be listened for.
+pub fn end_on_signal(shutdown: CancellationToken, grace: Duration) -> std::io::Result<()> {
+    let mut signals =
+        Signals { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? };
+    tokio::spawn(async move {
+        signals.next().await;
+        tracing::info!("ending; a second signal ends at once");
+        shutdown.cancel();
+        let reason = tokio::select! {
+            () = signals.next() => "second signal",
+            () = tokio::time::sleep(grace) => "grace period over",
+        };
+        tracing::warn!(reason, "ended before everything was drained");
+        std::process::exit(1);
+    });
+    Ok(())
+}
+
+struct Signals {
+    term: Signal,
+    int: Signal,
+}
+
+impl Signals {
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! The sweeper's timer.
+
+use std::time::Duration;
+
+use mailqueue_core::sweep::Sweeper;
+use tokio_util::sync::CancellationToken;
+
+/// Sweeps every `interval` until `shutdown`; ten times as often while there is more to refill than one pass does.
+pub(crate) async fn run(sweeper: Sweeper, interval: Duration, shutdown: CancellationToken) {
+    let mut store_answers = true;
+    let mut pause = Duration::ZERO;
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        pause = interval;
+        match sweeper.pass().await {
+            Ok(swept) => {
+                if !store_answers {
+                    tracing::info!("the message store answers again");
+                }
+                store_answers = true;
+                if swept.backlog {
+                    pause = interval / 10;
+                }
+            }
+            Err(error) => {
+                if store_answers {
+                    tracing::warn!(%error, "the sweep has to wait");
+                }
+                store_answers = false;
+            }
+        }
+    }
+}
