@@ -10,7 +10,8 @@ use mailqueue_worker::{CancellationToken, Worker};
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
-    let store = connect::store(&format!("sqlite://{}", folder.path().join("mail.db").display()).into(), true).await?;
+    let store =
+        connect::store(&format!("sqlite://{}", folder.path().join("mail.db").display()).into(), true).await?;
     let queue = connect::queue(None, "default")?;
     let transport = Arc::new(MemoryTransport::new());
     let outbox = Outbox::start(Arc::clone(&store), Arc::clone(&queue)).await;
@@ -25,7 +26,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // A server that knows nobody.
     transport.set_script(|message| {
         let reply = Reply::new(Some(550), "5.1.1 no such user");
-        Verdict::Answered(message.recipients.iter().map(|to| (to.clone(), Outcome::Refused(reply.clone()))).collect())
+        Verdict::Answered(
+            message.recipients.iter().map(|to| (to.clone(), Outcome::Refused(reply.clone()))).collect(),
+        )
     });
     let draft = Draft::new("shop@example.com", "nobody@example.org", "Welcome").text("Hello?");
     let id = outbox.submit(draft).await?.id;

@@ -107,7 +107,8 @@ pub fn queue(url: Option<&SecretString>, name: &str) -> Result<Arc<dyn Queue>, C
         #[cfg(feature = "redis")]
         "redis" | "rediss" => {
             let options = RedisOptions { name: name.to_owned(), ..RedisOptions::default() };
-            let queue = RedisQueue::open(url, options).map_err(|error| faulty("REDIS_URL", error.to_string()))?;
+            let queue =
+                RedisQueue::open(url, options).map_err(|error| faulty("REDIS_URL", error.to_string()))?;
             Ok(Arc::new(queue))
         }
         _ => Err(faulty("REDIS_URL", "must begin with redis:// or rediss:// (and be built in)")),
@@ -130,7 +131,9 @@ pub fn transport(relays: &SecretString) -> Result<Arc<dyn Transport>, ConnectErr
     if writes_files(relays) {
         return match file_of(relays) {
             "" => Err(faulty("SMTP_URL", "must name a directory: file://DIR")),
-            several if several.contains(',') => Err(faulty("SMTP_URL", "must be one file://DIR and no relay")),
+            several if several.contains(',') => {
+                Err(faulty("SMTP_URL", "must be one file://DIR and no relay"))
+            }
             directory => Ok(Arc::new(FileTransport::new(directory))),
         };
     }

@@ -32,17 +32,20 @@ async fn main() {
     for round in 0..rounds {
         for submitters in [1, 32, 256] {
             let url = postgres.database();
-            figures.add(format!("submit, Postgres, {submitters} at once"), submit(&url, submitters, time).await);
+            figures
+                .add(format!("submit, Postgres, {submitters} at once"), submit(&url, submitters, time).await);
             let file = folder.path().join(format!("{round}-{submitters}.db"));
             let url = format!("sqlite://{}", file.display());
-            figures.add(format!("submit, SQLite, {submitters} at once"), submit(&url, submitters, time).await);
+            figures
+                .add(format!("submit, SQLite, {submitters} at once"), submit(&url, submitters, time).await);
             if submitters < 256 {
                 let rate = tools::pgbench(&postgres, submitters, time);
                 figures.add(format!("pgbench, one insert a transaction, {submitters} clients"), rate);
             }
         }
         let sink = PostfixSink::start();
-        figures.add("drain, Postgres and Redis to smtp-sink".to_owned(), drain(&postgres, &sink, backlog).await);
+        figures
+            .add("drain, Postgres and Redis to smtp-sink".to_owned(), drain(&postgres, &sink, backlog).await);
         figures.add("smtp-source to smtp-sink".to_owned(), tools::smtp_source(&sink, CONCURRENCY, backlog));
     }
     figures.print();

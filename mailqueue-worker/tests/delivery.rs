@@ -35,10 +35,13 @@ async fn submit(system: &System, numbers: Range<usize>) -> Vec<MessageId> {
         let keyed = |n: usize, draft: Draft| {
             if n.is_multiple_of(7) { draft.idempotency_key(format!("key-{n}")) } else { draft }
         };
-        let drafts: Vec<Draft> = (start..numbers.end.min(start + 100)).map(|n| keyed(n, mixed(n, system))).collect();
-        let repeats: Vec<Draft> = drafts.iter().filter(|draft| draft.idempotency_key.is_some()).cloned().collect();
+        let drafts: Vec<Draft> =
+            (start..numbers.end.min(start + 100)).map(|n| keyed(n, mixed(n, system))).collect();
+        let repeats: Vec<Draft> =
+            drafts.iter().filter(|draft| draft.idempotency_key.is_some()).cloned().collect();
         let receipts = system.outbox.submit_many(drafts).await;
-        let accepted: Vec<MessageId> = receipts.into_iter().map(|receipt| receipt.expect("accepted").id).collect();
+        let accepted: Vec<MessageId> =
+            receipts.into_iter().map(|receipt| receipt.expect("accepted").id).collect();
         for repeat in [repeats.clone(), repeats].concat() {
             let receipt = system.outbox.submit(repeat).await.expect("accepted again");
             assert!(receipt.replayed && accepted.contains(&receipt.id), "a repeat is the same message");
@@ -54,16 +57,22 @@ async fn judge(system: &System, ids: &[MessageId]) -> usize {
     let copies = system.copies();
     let mut repeated = 0;
     for record in records {
-        let received = copies.get(&record.id.to_string()).unwrap_or_else(|| panic!("{} is lost", record.id));
+        let received = copies
+            .get(&record.id.to_string())
+            .unwrap_or_else(|| panic!("{} is lost: {:#?}", record.id, record.delivery));
         assert_eq!(record.delivery.status, Status::Sent);
         repeated += received.len() - 1;
         for copy in received {
             assert_eq!(Some(&copy.body[..]), record.raw.as_deref(), "byte-identical to what was rendered");
-            let meant: BTreeSet<&str> = record.delivery.recipients.iter().map(|r| r.address.as_str()).collect();
+            let meant: BTreeSet<&str> =
+                record.delivery.recipients.iter().map(|r| r.address.as_str()).collect();
             let named: BTreeSet<&str> = copy.recipients.iter().map(String::as_str).collect();
             assert_eq!(named, meant, "exactly the recipients that were meant");
             let text = copy.text();
-            assert!(!text.contains("hidden") && !text.to_ascii_lowercase().contains("bcc:"), "Bcc is nowhere");
+            assert!(
+                !text.contains("hidden") && !text.to_ascii_lowercase().contains("bcc:"),
+                "Bcc is nowhere"
+            );
         }
         let sent = record.delivery.attempts.iter().filter(|attempt| attempt.outcome == AttemptOutcome::Sent);
         assert_eq!(sent.count(), 1, "the attempt is on record");
@@ -124,7 +133,8 @@ async fn an_answer_per_recipient_is_recorded_as_it_happened() {
     assert_eq!(record.delivery.status, Status::Sent);
     let statuses: Vec<_> = record.delivery.recipients.iter().map(|recipient| recipient.status).collect();
     assert_eq!(statuses, [RecipientStatus::Sent, RecipientStatus::Sent, RecipientStatus::Failed]);
-    let codes: Vec<_> = record.delivery.recipients.iter().map(|r| r.reply.as_ref().and_then(|r| r.code)).collect();
+    let codes: Vec<_> =
+        record.delivery.recipients.iter().map(|r| r.reply.as_ref().and_then(|r| r.code)).collect();
     assert_eq!(codes, [Some(250), Some(250), Some(550)]);
     let outcomes: Vec<_> = record.delivery.attempts.iter().map(|attempt| attempt.outcome).collect();
     assert_eq!(outcomes, [AttemptOutcome::Partial, AttemptOutcome::Deferred, AttemptOutcome::Sent]);
@@ -154,6 +164,7 @@ async fn a_relay_fault_uses_no_attempt() {
     let faults = records.iter().flat_map(|record| &record.delivery.attempts);
     let faults: Vec<_> = faults.filter(|attempt| attempt.outcome == AttemptOutcome::RelayFault).collect();
     assert!(!faults.is_empty(), "the outage is on record:\n{}", worker.log());
-    let codes: Vec<_> = faults.iter().map(|fault| fault.reply.as_ref().and_then(|reply| reply.code)).collect();
+    let codes: Vec<_> =
+        faults.iter().map(|fault| fault.reply.as_ref().and_then(|reply| reply.code)).collect();
     assert!(codes.iter().all(|code| *code == Some(421)), "{codes:?}");
 }

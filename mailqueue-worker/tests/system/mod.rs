@@ -92,7 +92,8 @@ impl System {
 
 /// The part of the Message-ID that is the message's own id.
 fn message_id(text: &str) -> String {
-    let header = text.lines().find_map(|line| line.strip_prefix("Message-ID: <")).expect("every message has one");
+    let header =
+        text.lines().find_map(|line| line.strip_prefix("Message-ID: <")).expect("every message has one");
     header.split('@').next().unwrap_or_default().to_owned()
 }
 
