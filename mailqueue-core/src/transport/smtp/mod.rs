@@ -33,7 +33,7 @@ use async_trait::async_trait;
 use futures_util::future::{join_all, select_all};
 
 use self::relay::{Relay, Unavailable};
-pub use self::relay_url::{Login, RelayUrl, RelayUrlError, TlsMode};
+pub use self::relay_url::{RelayUrl, RelayUrlError};
 pub use self::timeouts::Timeouts;
 pub use self::tls::TlsError;
 use crate::contracts::transport::{Gate, Outgoing, Transport};
