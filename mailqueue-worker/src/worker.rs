@@ -173,6 +173,8 @@ impl Worker {
                 continue;
             }
             match deliverer.claim(&ids).await {
+                // Others were faster; on a store that several workers read directly, give them a moment.
+                Ok(jobs) if jobs.is_empty() => tokio::time::sleep(Duration::from_millis(5)).await,
                 Ok(jobs) => {
                     for job in jobs {
                         let Some(room) = room.take_one() else { break };
