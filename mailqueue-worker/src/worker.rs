@@ -145,6 +145,7 @@ impl Worker {
         tracing::info!(worker, in_flight = tasks.len(), "draining");
         tasks.close();
         tasks.wait().await;
+        self.transport.close().await;
         // It ends with the same signal; that it panicked is already in the log.
         let _ = sweeping.await;
         tracing::info!(worker, "drained");

@@ -74,11 +74,6 @@ impl SmtpTransport {
         Ok(Self { first, others: relays.collect::<Result<_, _>>()? })
     }
 
-    /// Takes leave on idle connections. Returns within some two seconds. Sending goes on to work.
-    pub async fn close(&self) {
-        join_all(self.relays().map(Relay::close)).await;
-    }
-
     /// In the order in which they are tried.
     fn relays(&self) -> impl Iterator<Item = &Relay> {
         std::iter::once(&self.first).chain(&self.others)
@@ -111,5 +106,9 @@ impl Transport for SmtpTransport {
 
     async fn ready(&self) {
         select_all(self.relays().map(|relay| Box::pin(relay.ready()))).await;
+    }
+
+    async fn close(&self) {
+        join_all(self.relays().map(Relay::close)).await;
     }
 }
