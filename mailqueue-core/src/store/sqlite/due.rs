@@ -13,7 +13,7 @@ use crate::contracts::queue::Entry;
 use crate::contracts::store::{Statistics, StoreError};
 use crate::domain::lane::Lane;
 
-/// Answered from the index `deliveries_due` alone.
+/// In the order of the index `deliveries_due`, so that a page costs the same however long the backlog is.
 const DUE: &str = "SELECT email_id, due_at FROM deliveries
     WHERE status = 'queued' AND lane = ? AND due_at < ? AND due_at <= ? ORDER BY due_at, email_id LIMIT ?";
 
