@@ -1,0 +1,13 @@
+//! The service over real sockets, on a real store.
+
+mod anything;
+mod bad_bodies;
+mod bad_heads;
+mod browser;
+mod emails;
+mod form;
+mod house;
+mod keys;
+mod pages;
+mod port;
+mod unavailable;
