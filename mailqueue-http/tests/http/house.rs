@@ -84,6 +84,11 @@ impl House {
         Self { address, outbox, running, end: end.clone(), _end: end.drop_guard(), _directory: None }
     }
 
+    /// The same house, but talking to another server.
+    pub(crate) fn at(self, address: SocketAddr) -> Self {
+        Self { address, ..self }
+    }
+
     /// All that is stored.
     pub(crate) async fn stored(&self) -> Vec<Record> {
         self.outbox.list(Filter { limit: 100, ..Filter::default() }).await.unwrap().records

@@ -1,4 +1,5 @@
 //! The service over real sockets, on a real store.
+#![allow(clippy::unwrap_used)]
 
 mod anything;
 mod bad_bodies;

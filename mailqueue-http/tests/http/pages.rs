@@ -98,3 +98,17 @@ async fn problems_are_pages_for_browsers() {
     }
     house.send("GET", "/emails/x", &[BROWSER], b"").await.assert_invalid(&["/id"]);
 }
+
+#[tokio::test]
+async fn measurements_are_not_for_proxies() {
+    let house = House::open().await;
+    house.get("/metrics").await.assert_problem(404, "not_found");
+    house.get("/api/metrics").await.assert_problem(404, "not_found");
+    let app = mailqueue_http::App::with_metrics(house.outbox.clone(), plain(), || "up 1\n".to_owned());
+    let server = mailqueue_http::Server::bind("127.0.0.1:0".parse().unwrap(), app).await.unwrap();
+    let address = server.local_addr().unwrap();
+    tokio::spawn(server.run(std::future::pending()));
+    let measured = House::open().await.at(address);
+    assert_eq!(measured.get("/metrics").await.text(), "up 1\n");
+    measured.get("/api/metrics").await.assert_problem(404, "not_found");
+}
