@@ -49,15 +49,34 @@ struct Inner {
     routes: Routes,
     pages: Pages,
     room: Room,
+    metrics: Option<Metrics>,
 }
+
+/// Renders what was measured.
+type Metrics = Box<dyn Fn() -> String + Send + Sync>;
 
 impl App {
     /// A service in front of an outbox.
     #[must_use]
     pub fn new(outbox: Outbox, options: Options) -> Self {
+        Self::build(outbox, options, None)
+    }
+
+    /// The same, and `/metrics` answers with what `render` gives, in Prometheus' text format. It never stands under
+    /// `/api`, which proxies pass on.
+    #[must_use]
+    pub fn with_metrics(
+        outbox: Outbox,
+        options: Options,
+        render: impl Fn() -> String + Send + Sync + 'static,
+    ) -> Self {
+        Self::build(outbox, options, Some(Box::new(render)))
+    }
+
+    fn build(outbox: Outbox, options: Options, metrics: Option<Metrics>) -> Self {
         let sender = options.from.as_ref().map(ToString::to_string);
         let (routes, pages, room) = (Routes::new(), Pages::new(), Room::default());
-        Self(Arc::new(Inner { outbox, options, sender, routes, pages, room }))
+        Self(Arc::new(Inner { outbox, options, sender, routes, pages, room, metrics }))
     }
 
     /// Answers a request, whatever it is, and notes it.
@@ -93,7 +112,7 @@ impl App {
         let mut request = Request { head, payload, base, id, local, language };
         let answered = match (checked, route) {
             (Err(problem), _) => Err(problem),
-            (Ok(()), None) => Err(Problem::not_found("There is nothing at this address.")),
+            (Ok(()), None) => Err(nothing_here()),
             (Ok(()), Some(route)) => self.dispatch(route, &mut request, taste).await,
         };
         let answer = answered.unwrap_or_else(|problem| {
@@ -118,6 +137,10 @@ impl App {
             (Route::Style, &Method::GET) => Ok(crate::page::style()),
             (Route::Live, &Method::GET) => Ok(health::live()),
             (Route::Ready, &Method::GET) => health::ready(&self.0.outbox).await,
+            (Route::Metrics, &Method::GET) => match &self.0.metrics {
+                Some(render) if request.base.is_empty() => Ok(health::metrics(render())),
+                _ => Err(nothing_here()),
+            },
             _ => Err(Problem::method_not_allowed(route.allow())),
         }
     }
@@ -153,6 +176,10 @@ impl App {
     pub(crate) fn pages(&self) -> &Pages {
         &self.0.pages
     }
+}
+
+fn nothing_here() -> Problem {
+    Problem::not_found("There is nothing at this address.")
 }
 
 /// What an outbox answers, or 503 when it takes too long.

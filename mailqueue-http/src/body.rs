@@ -45,7 +45,8 @@ impl Default for Room {
 pub(crate) struct Payload {
     body: Incoming,
     declared: Option<u64>,
-    waits: bool,
+    /// Whether nothing more is to be had from it.
+    spent: bool,
     room: Room,
     taken: Option<OwnedSemaphorePermit>,
 }
@@ -54,7 +55,7 @@ impl Payload {
     /// The body that goes with a head.
     pub(crate) fn new(head: &Parts, body: Incoming, room: Room) -> Self {
         let declared = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        Self { body, declared, waits: head.headers.contains_key(EXPECT), room, taken: None }
+        Self { body, declared, spent: head.headers.contains_key(EXPECT), room, taken: None }
     }
 
     /// Reads all of it.
@@ -70,7 +71,10 @@ impl Payload {
             // A fraction of 15 MiB at the slowest pace is a few minutes: no overflow.
             let deadline = begun + PATIENCE + Duration::from_secs((read.len() / PACE) as u64);
             let frame = match tokio::time::timeout_at(deadline, self.body.frame()).await {
-                Err(_) => return Err(Problem::timeout()),
+                Err(_) => {
+                    self.spent = true;
+                    return Err(Problem::timeout());
+                }
                 Ok(None) => return Ok(read.freeze()),
                 Ok(Some(Err(_))) => {
                     return Err(Problem::malformed(
@@ -105,9 +109,10 @@ impl Payload {
     }
 
     /// Lets what has not been read come and go in the background: a connection that is closed on a client in mid-send
-    /// is reset, and the client never sees the answer. One that waits for a go-ahead has sent nothing.
+    /// is reset, and the client never sees the answer. One that waits for a go-ahead has sent nothing, and one that was
+    /// too slow has had its time.
     pub(crate) fn discard(mut self) {
-        if self.body.is_end_stream() || self.waits {
+        if self.body.is_end_stream() || self.spent {
             return;
         }
         tokio::spawn(async move {

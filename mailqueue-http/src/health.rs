@@ -34,3 +34,8 @@ pub(crate) async fn ready(outbox: &Outbox) -> Result<Answer, Problem> {
         }
     }
 }
+
+/// `GET /metrics`
+pub(crate) fn metrics(rendered: String) -> Answer {
+    answer::of(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", rendered)
+}

@@ -21,10 +21,12 @@ pub(crate) enum Route {
     Live,
     /// Whether it can do its work.
     Ready,
+    /// What was measured.
+    Metrics,
 }
 
 impl Route {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Form,
         Self::Emails,
         Self::Email,
@@ -33,6 +35,7 @@ impl Route {
         Self::Style,
         Self::Live,
         Self::Ready,
+        Self::Metrics,
     ];
 
     /// The address, as logs and metrics name it. It stands under `/api` as well.
@@ -46,6 +49,7 @@ impl Route {
             Self::Style => "/static/style.css",
             Self::Live => "/livez",
             Self::Ready => "/readyz",
+            Self::Metrics => "/metrics",
         }
     }
 

@@ -1,0 +1,112 @@
+//! Takes mail in, and on a machine of its own sends it, too.
+
+mod settings;
+
+use std::io::Write;
+use std::panic::PanicHookInfo;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+use mailqueue_core::Outbox;
+use mailqueue_http::{App, Server};
+use mailqueue_worker::settings::EXIT_CONFIG;
+use mailqueue_worker::{CancellationToken, Worker, logging, metrics, signals};
+use metrics_exporter_prometheus::PrometheusHandle;
+use settings::{Args, Settings};
+
+/// How often what was measured is put together, so that it takes no more memory when nobody asks for it.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let settings = match Args::parse().resolve() {
+        Ok(settings) => settings,
+        Err(faults) => {
+            for fault in faults {
+                complain(&fault.to_string());
+            }
+            return ExitCode::from(EXIT_CONFIG);
+        }
+    };
+    match run(settings).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => {
+            complain(&sentence);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn complain(sentence: &str) {
+    // Nobody is left to tell that standard error is closed.
+    let _ = writeln!(std::io::stderr(), "mailqueue-http: {sentence}");
+}
+
+async fn run(settings: Settings) -> Result<(), String> {
+    let Settings { listen, workers, options, service } = settings;
+    logging::start(service.log_format, &service.log).map_err(|error| format!("MAILQUEUE_LOG: {error}"))?;
+    std::panic::set_hook(Box::new(log_panic));
+    let measured = metrics::start().map_err(|error| format!("metrics cannot be collected: {error}"))?;
+    let shutdown = CancellationToken::new();
+    signals::end_on_signal(shutdown.clone(), service.shutdown_grace)
+        .map_err(|error| format!("signals cannot be listened for: {error}"))?;
+    let opened = tokio::select! {
+        opened = service.open() => opened.map_err(|error| error.to_string())?,
+        () = shutdown.cancelled() => return Ok(()),
+    };
+    tokio::spawn(keep_up(measured.clone()));
+    let outbox = Outbox::start(Arc::clone(&opened.store), Arc::clone(&opened.queue)).await;
+    let app = App::with_metrics(outbox, options, move || measured.render());
+    let server = Server::bind(listen, app).await;
+    let server = server.map_err(|error| format!("MAILQUEUE_LISTEN: {listen}: {error}"))?;
+    announce(&server, workers)?;
+    // A little less than until the process ends the hard way.
+    let server = server.drain_within(service.shutdown_grace * 4 / 5);
+    if workers == 0 {
+        server.run(shutdown.cancelled_owned()).await;
+        return Ok(());
+    }
+    let worker = service.worker(&opened).concurrency(workers).build();
+    both(server, worker, shutdown).await
+}
+
+/// Serves and sends until the end; one that ends before its time ends the other.
+async fn both(server: Server, worker: Worker, shutdown: CancellationToken) -> Result<(), String> {
+    let mut working = tokio::spawn(worker.run(shutdown.clone()));
+    let mut serving = std::pin::pin!(server.run(shutdown.clone().cancelled_owned()));
+    tokio::select! {
+        () = serving.as_mut() => {
+            let ended = working.await;
+            ended.map_err(|_| "the worker in this process did not end in order; the log says more".into())
+        }
+        ended = &mut working => {
+            if ended.is_err() || !shutdown.is_cancelled() {
+                return Err("the worker in this process ended by a fault; the log says more".into());
+            }
+            serving.await;
+            Ok(())
+        }
+    }
+}
+
+/// Puts together what was measured, again and again.
+async fn keep_up(measured: PrometheusHandle) {
+    loop {
+        tokio::time::sleep(UPKEEP).await;
+        measured.run_upkeep();
+    }
+}
+
+fn announce(server: &Server, workers: usize) -> Result<(), String> {
+    let address = server.local_addr().map_err(|error| format!("MAILQUEUE_LISTEN: {error}"))?;
+    tracing::info!(url = %format_args!("http://{address}/"), workers, "listening");
+    Ok(())
+}
+
+/// Logs where a panic happened, and not its text: that may quote what somebody wrote.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(|place| format!("{}:{}", place.file(), place.line()));
+    tracing::error!(place = place.as_deref().unwrap_or("unknown"), "panicked: there is a bug here");
+}

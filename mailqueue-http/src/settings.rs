@@ -1,0 +1,116 @@
+//! The settings of the binary.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Parser;
+use mailqueue_core::domain::address::Mailbox;
+use mailqueue_http::{ApiKeys, Options, Recipients};
+use mailqueue_worker::settings::{Faults, Service, SettingFault, SharedArgs, unknown_variables};
+use secrecy::ExposeSecret;
+
+/// What the worker's binary reads, which may stand in the same environment.
+const OF_THE_WORKER: [&str; 3] = ["MAILQUEUE_CONCURRENCY", "MAILQUEUE_ADMIN_LISTEN", "MAILQUEUE_WORKER_NAME"];
+
+/// How many messages the worker in this process sends at once when nothing else is said.
+const WORKERS: usize = 8;
+
+/// Takes mail in: serves the page with the form and the JSON API, and keeps every message in the database. Without a
+/// Redis it also sends the mail itself.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 110)]
+pub(crate) struct Args {
+    /// Where to listen
+    #[arg(long, env = "MAILQUEUE_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    listen: String,
+    /// How many messages the worker in this process sends at once, 0 for none [default: 0 with a Redis, else 8]
+    #[arg(long, env = "MAILQUEUE_WORKERS", value_name = "N")]
+    workers: Option<String>,
+    /// The sender of mail that names none [default with file://: an address at example.com]
+    #[arg(long, env = "MAILQUEUE_FROM", value_name = "MAILBOX")]
+    from: Option<String>,
+    /// The recipient of form mail that names none [default with file://: an address at example.com]
+    #[arg(long, env = "MAILQUEUE_FORM_TO", value_name = "MAILBOX")]
+    form_to: Option<String>,
+    /// Domains and addresses that the form may write to, comma separated [default: any on a loopback address]
+    #[arg(long, env = "MAILQUEUE_FORM_RECIPIENTS", value_name = "LIST")]
+    form_recipients: Option<String>,
+    /// Keys of the JSON API as name:sha256-hex, comma separated; without any it answers on loopback addresses only
+    #[arg(long, env = "MAILQUEUE_API_KEYS", hide_env_values = true, value_name = "LIST")]
+    api_keys: Option<String>,
+    /// A file that holds the keys
+    #[arg(long, env = "MAILQUEUE_API_KEYS_FILE", value_name = "FILE")]
+    api_keys_file: Option<PathBuf>,
+    #[command(flatten)]
+    shared: SharedArgs,
+}
+
+/// The settings, checked.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// Where to listen.
+    pub(crate) listen: SocketAddr,
+    /// How many messages are sent at once in this process; none when 0.
+    pub(crate) workers: usize,
+    /// What the service is told to do.
+    pub(crate) options: Options,
+    /// Store, queue and relays.
+    pub(crate) service: Service,
+}
+
+impl Args {
+    /// What the arguments come to, or everything that is wrong with them.
+    pub(crate) fn resolve(self) -> Result<Settings, Vec<SettingFault>> {
+        let mut faults = Faults::default();
+        unknown_variables::<Self>(&mut faults, &OF_THE_WORKER);
+        let service = self.shared.resolve(&mut faults);
+        service.check(&mut faults);
+        let default = |address: &'static str| Some(address).filter(|_| service.writes_files());
+        let options = Options {
+            from: mailbox("MAILQUEUE_FROM", &self.from, default("mailqueue@example.com"), &mut faults),
+            form_to: mailbox("MAILQUEUE_FORM_TO", &self.form_to, default("form@example.com"), &mut faults),
+            form_recipients: self.recipients(&mut faults),
+            api_keys: self.api_keys(&mut faults),
+        };
+        let workers = given(&self.workers).map(|n| faults.number("MAILQUEUE_WORKERS", n, 0, 10_000));
+        let workers = workers.unwrap_or(if service.redis.is_some() { 0 } else { WORKERS });
+        let listen = faults.address("MAILQUEUE_LISTEN", &self.listen);
+        if faults.is_empty() {
+            Ok(Settings { listen, workers, options, service })
+        } else {
+            Err(faults.into_vec())
+        }
+    }
+
+    fn recipients(&self, faults: &mut Faults) -> Option<Recipients> {
+        let parsed = given(&self.form_recipients)?.parse();
+        parsed.map_err(|error| faults.add("MAILQUEUE_FORM_RECIPIENTS", format!("{error}"))).ok()
+    }
+
+    fn api_keys(&self, faults: &mut Faults) -> ApiKeys {
+        let name = "MAILQUEUE_API_KEYS";
+        let list = faults.secret(name, self.api_keys.as_deref(), self.api_keys_file.as_deref());
+        let parsed = list.map(|list| list.expose_secret().parse::<ApiKeys>()).transpose();
+        parsed
+            .unwrap_or_else(|error| {
+                faults.add(name, error.to_string());
+                None
+            })
+            .unwrap_or_default()
+    }
+}
+
+/// A value that is there and not empty: what compose files leave empty is not set.
+fn given(value: &Option<String>) -> Option<&str> {
+    value.as_deref().map(str::trim).filter(|value| !value.is_empty())
+}
+
+fn mailbox(
+    name: &str,
+    value: &Option<String>,
+    default: Option<&str>,
+    faults: &mut Faults,
+) -> Option<Mailbox> {
+    let parsed = given(value).or(default)?.parse();
+    parsed.map_err(|detail: String| faults.add(name, detail)).ok()
+}

@@ -1,0 +1,222 @@
+//! The binary as people start it: without settings, with wrong ones, and killed.
+#![allow(clippy::unwrap_used)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+fn http(directory: &Path, settings: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mailqueue-http"));
+    command.env_clear().envs(settings.iter().copied()).current_dir(directory);
+    command
+}
+
+/// A running binary; killed at the end.
+struct Running {
+    process: Child,
+    address: String,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Running {
+    /// Starts it on a free port and waits until it says where it listens.
+    fn start(directory: &Path, settings: &[(&str, &str)]) -> Self {
+        let settings = [&[("MAILQUEUE_LISTEN", "127.0.0.1:0")], settings].concat();
+        let mut process = http(directory, &settings).stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(process.stderr.take().unwrap());
+        let mut line = String::new();
+        let address = loop {
+            line.clear();
+            assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended instead of listening");
+            if let Some((_, rest)) = line.split_once("url=http://") {
+                break rest.split('/').next().unwrap().to_owned();
+            }
+        };
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        Self { process, address }
+    }
+
+    fn send(&self, request: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    fn fill_in(&self, fields: &str) -> String {
+        self.send(&format!(
+            "POST /api HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{fields}",
+            fields.len()
+        ))
+    }
+
+    fn get(&self, path: &str) -> String {
+        self.send(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
+    }
+
+    fn end(mut self) -> bool {
+        let id = self.process.id().to_string();
+        assert!(Command::new("kill").arg(&id).status().unwrap().success());
+        self.process.wait().unwrap().success()
+    }
+}
+
+#[track_caller]
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "still not: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The text of the messages written to `outbox/`.
+fn written(directory: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(directory.join("outbox")) else { return Vec::new() };
+    let files = entries.map(|entry| entry.unwrap().path());
+    let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "eml"));
+    files.map(|path| std::fs::read_to_string(path).unwrap()).collect()
+}
+
+#[test]
+fn without_settings_it_keeps_and_sends_mail_by_itself() {
+    let directory = tempfile::tempdir().unwrap();
+    let running = Running::start(directory.path(), &[]);
+    let answer = running.fill_in("assunto=Primeira&mensagem=Tudo+bem%3F");
+    assert!(answer.contains("Mensagem enfileirada! Assunto: Primeira Mensagem: Tudo bem?"), "{answer}");
+    wait_until("a file in outbox/", || !written(directory.path()).is_empty());
+    let files = written(directory.path());
+    assert_eq!(files.len(), 1);
+    assert!(files[0].contains("Subject: Primeira") && files[0].contains("To: form@example.com"));
+    wait_until("sent", || running.get("/emails").contains("\"status\":\"sent\""));
+    assert!(running.get("/readyz").starts_with("HTTP/1.1 200"));
+    assert!(running.get("/metrics").contains("mailqueue_http_request_duration_seconds_bucket"));
+    assert!(running.end(), "it ends in order");
+    let again = Running::start(directory.path(), &[]);
+    assert!(again.get("/emails").contains("\"subject\":\"Primeira\""));
+}
+
+#[test]
+fn what_was_accepted_just_before_a_kill_is_delivered_after_the_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut running = Running::start(directory.path(), &[("MAILQUEUE_WORKERS", "0")]);
+    for n in 0..20 {
+        let answer = running.fill_in(&format!("assunto=Mensagem+{n:02}&mensagem=x"));
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    running.process.kill().unwrap();
+    running.process.wait().unwrap();
+    let _again = Running::start(directory.path(), &[]);
+    wait_until("all delivered", || written(directory.path()).len() == 20);
+    let files = written(directory.path());
+    for n in 0..20 {
+        let subject = format!("Subject: Mensagem {n:02}");
+        assert_eq!(files.iter().filter(|file| file.contains(&subject)).count(), 1, "{subject}");
+    }
+}
+
+fn refused(settings: &[(&str, &str)]) -> Output {
+    let directory = tempfile::tempdir().unwrap();
+    let output = http(directory.path(), settings).output().unwrap();
+    assert_eq!(
+        std::fs::read_dir(directory.path()).unwrap().count(),
+        0,
+        "something was made before the check"
+    );
+    output
+}
+
+#[test]
+fn all_wrong_settings_are_named_at_once_and_no_secret_is_shown() {
+    let output = refused(&[
+        ("DATABASE_URL", "mysql://user:s3cret@db/x"),
+        ("SMTP_URL", "gopher://user:s3cret@mail"),
+        ("MAILQUEUE_LISTEN", "8080"),
+        ("MAILQUEUE_WORKERS", "many"),
+        ("MAILQUEUE_FROM", "nobody"),
+        ("MAILQUEUE_FORM_TO", "a@localhost"),
+        ("MAILQUEUE_FORM_RECIPIENTS", "example.com, x y"),
+        ("MAILQUEUE_API_KEYS", "shop:s3cret"),
+        ("MAILQUEUE_LEASE", "soon"),
+        ("MAILQUEUE_LISTN", "127.0.0.1:1"),
+    ]);
+    assert_eq!(output.status.code(), Some(78));
+    let told = String::from_utf8(output.stderr).unwrap();
+    for name in [
+        "DATABASE_URL",
+        "SMTP_URL",
+        "MAILQUEUE_LISTEN",
+        "MAILQUEUE_WORKERS",
+        "MAILQUEUE_FROM",
+        "MAILQUEUE_FORM_TO",
+        "MAILQUEUE_FORM_RECIPIENTS",
+        "MAILQUEUE_API_KEYS",
+        "MAILQUEUE_LEASE",
+        "MAILQUEUE_LISTN",
+    ] {
+        assert_eq!(told.matches(&format!("mailqueue-http: {name}: ")).count(), 1, "{name}: {told}");
+    }
+    assert!(!told.contains("s3cret"), "{told}");
+}
+
+#[test]
+fn keys_may_come_from_a_file_but_not_from_two_places() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("keys");
+    std::fs::write(&file, format!("shop:{}\n", "0".repeat(64))).unwrap();
+    let file = file.to_str().unwrap();
+    let running = Running::start(directory.path(), &[("MAILQUEUE_API_KEYS_FILE", file)]);
+    assert!(running.get("/emails").starts_with("HTTP/1.1 401"));
+    let both = refused(&[("MAILQUEUE_API_KEYS_FILE", file), ("MAILQUEUE_API_KEYS", "x:y")]);
+    assert_eq!(both.status.code(), Some(78));
+}
+
+#[test]
+fn an_address_that_is_taken_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = http(directory.path(), &[("MAILQUEUE_LISTEN", &address)]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains(&format!("MAILQUEUE_LISTEN: {address}: ")));
+}
+
+#[test]
+fn the_log_says_what_was_asked_and_nothing_of_what_was_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("log");
+    let settings = [("MAILQUEUE_LISTEN", "127.0.0.1:0"), ("MAILQUEUE_LOG", "debug")];
+    let mut command = http(directory.path(), &settings);
+    let mut process = command.stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
+    let text = || std::fs::read_to_string(&log).unwrap();
+    wait_until("listening", || text().contains("url=http://"));
+    let said = text();
+    let address = said.split("url=http://").nth(1).unwrap().split('/').next().unwrap().to_owned();
+    let running = Running { process: Command::new("true").spawn().unwrap(), address };
+    running.fill_in("assunto=Segredo&mensagem=Recado&para=ana%40example.org");
+    running.fill_in("assunto=Segredo%0A&mensagem=Recado&para=ana%40localhost");
+    running.get("/emails?q=Segredo&to=ana%40example.org");
+    running.get("/Segredo");
+    wait_until("sent", || running.get("/emails").contains("\"status\":\"sent\""));
+    process.kill().unwrap();
+    process.wait().unwrap();
+    let said = text();
+    for piece in
+        ["route=\"/\"", "status=200", "status=422", "route=\"/emails\"", "duration_ms=", "request_id="]
+    {
+        assert!(said.contains(piece), "{piece}: {said}");
+    }
+    for secret in ["Segredo", "Recado", "ana@", "ana%40"] {
+        assert!(!said.contains(secret), "{secret}: {said}");
+    }
+}

@@ -1,0 +1,88 @@
+//! A store that is out of reach.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use mailqueue_core::contracts::store::{
+    Amended, Amendment, Claimed, Inserted, LeaseTerms, Pruned, Reclaimed, Renewal, Retention, Settled,
+    Settlement, Statistics, Submission,
+};
+use mailqueue_core::{
+    DeliveryPolicy, Entry, Filter, Lane, MessageId, MessageStore, Page, Record, StoreError,
+};
+use time::OffsetDateTime;
+
+use crate::house::{BROWSER, House, plain};
+
+struct Down;
+
+fn down<T>() -> Result<T, StoreError> {
+    Err(StoreError::Unavailable("connection refused".into()))
+}
+
+#[async_trait]
+impl MessageStore for Down {
+    async fn insert(&self, submissions: Vec<Arc<Submission>>) -> Vec<Result<Inserted, StoreError>> {
+        submissions.iter().map(|_| down()).collect()
+    }
+    async fn get(&self, _: Option<&str>, _: MessageId) -> Result<Option<Record>, StoreError> {
+        down()
+    }
+    async fn list(&self, _: &Filter) -> Result<Page, StoreError> {
+        down()
+    }
+    async fn claim(&self, _: &[MessageId], _: &LeaseTerms) -> Result<Vec<Claimed>, StoreError> {
+        down()
+    }
+    async fn renew(&self, _: Vec<Renewal>, _: Duration) -> Result<Vec<bool>, StoreError> {
+        down()
+    }
+    async fn settle(&self, settlements: Vec<Arc<Settlement>>) -> Vec<Result<Settled, StoreError>> {
+        settlements.iter().map(|_| down()).collect()
+    }
+    async fn due(&self, _: Lane, _: Option<OffsetDateTime>, _: usize) -> Result<Vec<Entry>, StoreError> {
+        down()
+    }
+    async fn reclaim(
+        &self,
+        _: OffsetDateTime,
+        _: usize,
+        _: &DeliveryPolicy,
+    ) -> Result<Vec<Reclaimed>, StoreError> {
+        down()
+    }
+    async fn amend(&self, _: Option<&str>, _: MessageId, _: Amendment) -> Result<Amended, StoreError> {
+        down()
+    }
+    async fn statistics(&self) -> Result<Statistics, StoreError> {
+        down()
+    }
+    async fn prune(&self, _: &Retention, _: usize) -> Result<Pruned, StoreError> {
+        down()
+    }
+}
+
+#[tokio::test]
+async fn everything_that_needs_it_is_a_503_with_retry_after() {
+    let house = House::on(Arc::new(Down), "127.0.0.1:0", plain()).await;
+    let replies = [
+        house.submit(r#"{"to":"a@example.org","subject":"s","text":"t"}"#).await,
+        house.fill_in("assunto=a&mensagem=b", &[]).await,
+        house.get("/emails").await,
+        house.get("/emails/019353a1-0000-7000-8000-000000000000").await,
+        house.get("/messages").await,
+        house.get("/readyz").await,
+        house.get("/api/readyz").await,
+    ];
+    for reply in replies {
+        let problem = reply.assert_problem(503, "service_unavailable");
+        assert!(reply.header("retry-after").is_some());
+        assert!(!problem.to_string().contains("connection refused"), "a reason is for the log alone");
+    }
+    assert!(house.get("/readyz").await.json()["detail"].as_str().unwrap().contains("store"));
+    assert_eq!(house.get("/livez").await.status, 200);
+    let page = house.fill_in("assunto=a&mensagem=b", &[BROWSER]).await;
+    assert_eq!(page.status, 503);
+    assert!(page.header("retry-after").is_some() && page.text().contains("<h1>"));
+}
