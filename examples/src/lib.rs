@@ -1,1 +1,1 @@
-//! mailqueue.
+//! Short programs that use mailqueue stand in `examples/`.

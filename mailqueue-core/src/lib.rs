@@ -1,15 +1,51 @@
-//! mailqueue.
+//! A transactional outbox for e-mail.
+//!
+//! A message that was accepted is committed in a database ([`MessageStore`]: Postgres or SQLite) and ends in exactly one of
+//! `sent`, `failed`, `cancelled` or `unknown`, whatever crashes. Workers learn of it by a queue ([`Queue`]: Redis or in
+//! process) that may be lost at any time, and send it through a [`Transport`] (SMTP, files or memory).
+//!
+//! - To hand mail over: [`Outbox::submit`] with a [`Draft`].
+//! - To open the parts by URL: [`connect`].
+//! - To send: the crate `mailqueue-worker`, or [`deliver`] and [`sweep`], which it is made of.
+//! - To test a service that sends mail: [`MemoryTransport`](transport::memory::MemoryTransport).
+//! - To write another store, queue or transport: implement the contract and run its suite in `conformance`.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use mailqueue_core::{Draft, Outbox, connect};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let url = format!("sqlite://{}", folder.path().join("mail.db").display());
+//! let store = connect::store(&url.into(), true).await?;
+//! let queue = connect::queue(None, "default")?;
+//! let outbox = Outbox::start(store, queue).await;
+//!
+//! let draft = Draft::new("Shop <shop@example.com>", "ana@example.org", "Your order").text("It is on its way.");
+//! let receipt = outbox.submit(draft).await?;
+//! let record = outbox.get(receipt.id).await?.expect("what was accepted can be looked up");
+//! assert_eq!(record.summary.subject, "Your order");
+//! # Ok(())
+//! # }
+//! ```
+
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod connect;
 pub mod contracts;
 pub mod deliver;
 pub mod domain;
 pub mod outbox;
+pub mod queue;
 pub mod record;
 pub mod store;
 pub mod sweep;
 #[cfg(any(feature = "postgres", feature = "smtp"))]
 pub mod tls;
+
+pub mod transport;
 
 pub use contracts::queue::{Entry, Queue, QueueError};
 pub use contracts::store::{MessageStore, Retention, StoreError};

@@ -1,9 +1,9 @@
 //! The bytes of a message.
 
 use bytes::Bytes;
-use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
 use lettre::message::{
-    Attachment as FilePart, Mailbox as LettreMailbox, MessageBuilder, MultiPart, SinglePart,
+    Attachment as FilePart, Body as FileBody, Mailbox as LettreMailbox, MessageBuilder, MultiPart, SinglePart,
 };
 use time::OffsetDateTime;
 
@@ -122,5 +122,8 @@ fn unix_lines(text: &str) -> String {
 fn part(file: &Attachment, part: FilePart) -> Result<SinglePart, RenderError> {
     let content_type =
         ContentType::parse(&file.content_type).map_err(|error| RenderError(error.to_string()))?;
-    Ok(part.body(file.content.to_vec(), content_type))
+    // Always base64: left to choose, lettre sends ASCII content as it is, bare LFs and all.
+    let content = FileBody::new_with_encoding(file.content.to_vec(), ContentTransferEncoding::Base64)
+        .map_err(|_| RenderError(format!("{} cannot be encoded", file.content_type)))?;
+    Ok(part.body(content, content_type))
 }

@@ -195,8 +195,11 @@ fn relay_fault(
     seen: &Circumstances,
     policy: &DeliveryPolicy,
 ) -> Transition {
-    let entry = entry(seen, report.relay.clone(), AttemptOutcome::RelayFault, Some(reply.clone()));
-    attempt::append(&mut next.attempts, Attempt { fault: Some(fault), ..entry });
+    // With the breaker open nothing was tried: the fault that opened it is on record already.
+    if fault != RelayFault::BreakerOpen {
+        let entry = entry(seen, report.relay.clone(), AttemptOutcome::RelayFault, Some(reply.clone()));
+        attempt::append(&mut next.attempts, Attempt { fault: Some(fault), ..entry });
+    }
     next.lost_leases = 0;
     if seen.age >= policy.retry.give_up_after {
         return give_up(next, reply);

@@ -66,7 +66,7 @@ impl Service {
     /// A sentence that names the variable.
     pub async fn open(&self) -> Result<Opened, ConnectError> {
         let transport = connect::transport(&self.relays)?;
-        let queue = connect::queue(self.redis.as_ref(), &self.queue_name).await?;
+        let queue = connect::queue(self.redis.as_ref(), &self.queue_name)?;
         let store = self.store().await?;
         Ok(Opened { store, queue, transport })
     }
@@ -85,14 +85,12 @@ impl Service {
         }
     }
 
-    /// Notes what is wrong with the URLs, without opening anything.
+    /// Notes what is wrong with the URLs, without connecting anywhere.
     pub fn check(&self, faults: &mut Faults) {
-        for (name, result) in [
-            ("DATABASE_URL", connect::check_store(&self.database)),
-            ("REDIS_URL", self.redis.as_ref().map_or(Ok(()), connect::check_queue)),
-            ("SMTP_URL", connect::check_transport(&self.relays)),
-        ] {
-            if let Err(detail) = result {
+        let queue = connect::queue(self.redis.as_ref(), &self.queue_name).map(|_| ());
+        let transport = connect::transport(&self.relays).map(|_| ());
+        for result in [connect::check_store(&self.database), queue, transport] {
+            if let Err(ConnectError::Setting { name, detail }) = result {
                 faults.add(name, detail);
             }
         }

@@ -94,12 +94,13 @@ impl SharedArgs {
             .grace
             .as_deref()
             .map_or(lease / 4, |text| faults.duration("MAILQUEUE_GRACE", text, Duration::ZERO, DAY));
+        let migrate = faults.switch("MAILQUEUE_MIGRATE", &self.migrate);
         let (log_format, log) = (self.log_format(faults), self.log.clone());
         Service {
             database: database.unwrap_or_else(|| SecretString::from("sqlite://mailqueue.db")),
             redis: self.secret("REDIS_URL", &self.redis_url, &self.redis_url_file, faults),
             relays: smtp.unwrap_or_else(|| SecretString::from("file://outbox")),
-            migrate: faults.switch("MAILQUEUE_MIGRATE", &self.migrate),
+            migrate,
             queue_name: self.queue_name.clone(),
             lease,
             sweep_interval,

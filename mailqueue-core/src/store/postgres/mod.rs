@@ -106,6 +106,15 @@ impl PostgresStore {
         Ok(Self { pool: target.pool(options).await?, limit })
     }
 
+    /// Says what is wrong with a URL, without connecting.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Refused`], without any part of the URL.
+    pub fn check(url: &SecretString) -> Result<(), StoreError> {
+        Target::parse(url, &PostgresOptions::default()).map(|_| ())
+    }
+
     /// Keeps a prepared submission in a transaction of the host's own, on its own connection: it is accepted iff that
     /// transaction commits. Call [`Outbox::announce`](crate::Outbox::announce) after the commit, or leave it to the
     /// next sweep.

@@ -1,0 +1,25 @@
+# The few commands that matter. `make check` is what CI runs after `make test`.
+
+.PHONY: run test check bench install
+
+# The page on http://127.0.0.1:8080, mail written to outbox/. Needs nothing but Rust.
+run:
+	cargo run --release -p mailqueue-http
+
+# Installs what the tests need (Postgres, Redis, Postfix's smtp-sink, Chromium: Debian's packages), then runs them all.
+test: install
+	cargo test --workspace --all-features
+
+install:
+	.ci/install
+
+check:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-features --all-targets -- -D warnings
+	cargo clippy -p mailqueue-core --no-default-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps
+	.ci/package
+	.ci/examples
+
+bench: install
+	cargo bench -p mailqueue-worker

@@ -1,0 +1,155 @@
+//! Opening the parts by URL: the one place that names implementations.
+
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::contracts::queue::Queue;
+use crate::contracts::store::{MessageStore, StoreError};
+use crate::contracts::transport::Transport;
+use crate::queue::local::LocalQueue;
+#[cfg(feature = "redis")]
+use crate::queue::redis::{RedisOptions, RedisQueue};
+use crate::store::batched::Batched;
+#[cfg(feature = "postgres")]
+use crate::store::postgres::{PostgresOptions, PostgresStore};
+#[cfg(feature = "sqlite")]
+use crate::store::sqlite::{SqliteOptions, SqliteStore};
+use crate::transport::file::FileTransport;
+#[cfg(feature = "smtp")]
+use crate::transport::smtp::{RelayUrl, SmtpTransport, Timeouts};
+
+/// Why a part could not be opened. Its text names the setting and never repeats a URL.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The store did not open.
+    #[error("DATABASE_URL: {0}")]
+    Store(#[from] StoreError),
+    /// A setting is faulty.
+    #[error("{name}: {detail}")]
+    Setting {
+        /// The variable.
+        name: &'static str,
+        /// What is wrong with it.
+        detail: String,
+    },
+}
+
+impl ConnectError {
+    /// Whether trying again a little later may help: a database that is still starting.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Unavailable(_)))
+    }
+}
+
+fn faulty(name: &'static str, detail: impl Into<String>) -> ConnectError {
+    ConnectError::Setting { name, detail: detail.into() }
+}
+
+/// The part of a URL before `://`.
+fn scheme(url: &SecretString) -> &str {
+    url.expose_secret().split_once("://").map_or("", |(scheme, _)| scheme)
+}
+
+/// Notes what is wrong with a database URL, without opening it.
+///
+/// # Errors
+///
+/// [`ConnectError::Setting`]
+pub fn check_store(url: &SecretString) -> Result<(), ConnectError> {
+    match scheme(url) {
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => {
+            PostgresStore::check(url).map_err(|error| faulty("DATABASE_URL", error.to_string()))
+        }
+        #[cfg(feature = "sqlite")]
+        "sqlite" if !file_of(url).is_empty() => Ok(()),
+        _ => Err(faulty("DATABASE_URL", "must begin with postgres:// or sqlite://FILE (of those built in)")),
+    }
+}
+
+/// Opens the store behind a `postgres://` or `sqlite://` URL, with calls gathered into batches. Needs a tokio runtime.
+///
+/// # Errors
+///
+/// [`ConnectError`]
+pub async fn store(url: &SecretString, migrate: bool) -> Result<Arc<dyn MessageStore>, ConnectError> {
+    check_store(url)?;
+    let opened: Arc<dyn MessageStore> = match scheme(url) {
+        #[cfg(feature = "sqlite")]
+        "sqlite" => Arc::new(SqliteStore::open(file_of(url), &SqliteOptions { migrate }).await?),
+        #[cfg(feature = "postgres")]
+        _ => {
+            let options = PostgresOptions { migrate, ..PostgresOptions::default() };
+            Arc::new(PostgresStore::open(url, &options).await?)
+        }
+        #[cfg(not(feature = "postgres"))]
+        _ => return Err(faulty("DATABASE_URL", "must begin with sqlite://FILE")),
+    };
+    Ok(Arc::new(Batched::new(opened)))
+}
+
+/// What follows `://`.
+fn file_of(url: &SecretString) -> &str {
+    url.expose_secret().split_once("://").map_or("", |(_, file)| file)
+}
+
+/// Opens the queue behind a `redis://` or `rediss://` URL, or one in this process. It connects when it is first used:
+/// a Redis that is out of reach keeps nobody from starting.
+///
+/// # Errors
+///
+/// [`ConnectError::Setting`]
+pub fn queue(url: Option<&SecretString>, name: &str) -> Result<Arc<dyn Queue>, ConnectError> {
+    let Some(url) = url else { return Ok(Arc::new(LocalQueue::new())) };
+    match scheme(url) {
+        #[cfg(feature = "redis")]
+        "redis" | "rediss" => {
+            let options = RedisOptions { name: name.to_owned(), ..RedisOptions::default() };
+            let queue =
+                RedisQueue::open(url, options).map_err(|error| faulty("REDIS_URL", error.to_string()))?;
+            Ok(Arc::new(queue))
+        }
+        _ => Err(faulty("REDIS_URL", "must begin with redis:// or rediss:// (and be built in)")),
+    }
+}
+
+/// Whether mail is written to files instead of sent.
+#[must_use]
+pub fn writes_files(relays: &SecretString) -> bool {
+    scheme(relays) == "file"
+}
+
+/// Opens the transport for comma-separated `smtp://` and `smtps://` relays in order, or one `file://DIR`. Connects when
+/// the first message is sent.
+///
+/// # Errors
+///
+/// [`ConnectError::Setting`]
+pub fn transport(relays: &SecretString) -> Result<Arc<dyn Transport>, ConnectError> {
+    if writes_files(relays) {
+        return match file_of(relays) {
+            "" => Err(faulty("SMTP_URL", "must name a directory: file://DIR")),
+            several if several.contains(',') => {
+                Err(faulty("SMTP_URL", "must be one file://DIR and no relay"))
+            }
+            directory => Ok(Arc::new(FileTransport::new(directory))),
+        };
+    }
+    smtp(relays)
+}
+
+#[cfg(feature = "smtp")]
+fn smtp(relays: &SecretString) -> Result<Arc<dyn Transport>, ConnectError> {
+    let parse = |text: &str| text.trim().parse::<RelayUrl>();
+    let relays: Result<Vec<RelayUrl>, _> = relays.expose_secret().split(',').map(parse).collect();
+    let relays = relays.map_err(|error| faulty("SMTP_URL", error.to_string()))?;
+    let transport = SmtpTransport::open(relays, Timeouts::default());
+    Ok(Arc::new(transport.map_err(|error| faulty("SMTP_URL", error.to_string()))?))
+}
+
+#[cfg(not(feature = "smtp"))]
+fn smtp(_: &SecretString) -> Result<Arc<dyn Transport>, ConnectError> {
+    Err(faulty("SMTP_URL", "must be file://DIR: SMTP is not built in"))
+}

@@ -1,0 +1,204 @@
+//! Connections to Redis: a pool for calls that return at once, and single ones for pulls that wait.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bb8_redis::bb8::{ManageConnection, Pool, PooledConnection, RunError};
+use bb8_redis::{RedisConnectionManager, redis};
+use redis::aio::MultiplexedConnection;
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue, Pipeline, RedisError,
+};
+use tokio::sync::watch;
+
+use super::fault::Fault;
+
+/// How many idle connections are kept for pulls.
+const READERS_KEPT: usize = 32;
+
+/// All connections of a queue. One on which an exchange failed or was given up is closed, never used again.
+pub(super) struct Connections {
+    pool: Pool<Pooling>,
+    client: Client,
+    readers: Mutex<Vec<MultiplexedConnection>>,
+    /// Grows when Redis is given up; what was connected before is not trusted afterwards.
+    era: Arc<AtomicU64>,
+    /// Why the pool could not connect last; the pool itself tells nobody.
+    failures: watch::Receiver<Option<Fault>>,
+    bound: Duration,
+}
+
+impl fmt::Debug for Connections {
+    // Written out: the parts hold the URL's password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connections").field("bound", &self.bound).finish_non_exhaustive()
+    }
+}
+
+/// A connection on which one pull waits at a time.
+pub(super) struct Reader {
+    connection: MultiplexedConnection,
+    era: u64,
+}
+
+impl Connections {
+    /// Connections to be made when they are needed; nothing is connected yet.
+    pub(super) fn new(to: ConnectionInfo, most: u32, bound: Duration) -> Result<Self, RedisError> {
+        if matches!(to.addr(), ConnectionAddr::TcpTls { .. }) {
+            install_tls_provider();
+        }
+        let client = Client::open(to.clone())?;
+        let era = Arc::new(AtomicU64::new(0));
+        let (failed, failures) = watch::channel(None);
+        let manager = Pooling { inner: RedisConnectionManager::new(to)?, era: era.clone(), failed, bound };
+        let pool = Pool::builder()
+            .max_size(most)
+            .connection_timeout(bound)
+            // A failed attempt is reported to who waits; the breaker decides about the next.
+            .retry_connection(false)
+            // No reaper: a check at every checkout finds what has died.
+            .max_lifetime(None)
+            .idle_timeout(None)
+            .build_unchecked(manager);
+        Ok(Self { pool, client, readers: Mutex::default(), era, failures, bound })
+    }
+
+    /// Sends commands that return at once over the pool. The caller bounds the time.
+    pub(super) async fn ask<T: FromRedisValue>(&self, question: &Pipeline) -> Result<T, Fault> {
+        let mut pooled = self.checkout().await?;
+        // Left standing when the answer is bad or this future is dropped before it has come.
+        pooled.midway = true;
+        let answer = question.query_async(&mut pooled.connection).await?;
+        pooled.midway = false;
+        Ok(answer)
+    }
+
+    async fn checkout(&self) -> Result<PooledConnection<'_, Pooling>, Fault> {
+        let mut failures = self.failures.clone();
+        failures.mark_unchanged();
+        tokio::select! {
+            biased;
+            pooled = self.pool.get() => match pooled {
+                Ok(pooled) => Ok(pooled),
+                Err(RunError::User(fault)) => Err(fault),
+                Err(RunError::TimedOut) => Err(Fault::silence(self.bound)),
+            },
+            Ok(()) = failures.changed() => {
+                Err(failures.borrow().clone().unwrap_or_else(|| Fault::silence(self.bound)))
+            }
+        }
+    }
+
+    /// A kept reader, if there is any.
+    pub(super) fn kept_reader(&self) -> Option<Reader> {
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        // Under the lock: those in there are of this era, for giving up empties it.
+        let era = self.era.load(Ordering::Acquire);
+        readers.pop().map(|connection| Reader { connection, era })
+    }
+
+    /// A new reader, or a fault within the bound.
+    pub(super) async fn new_reader(&self) -> Result<Reader, Fault> {
+        let era = self.era.load(Ordering::Acquire);
+        // The server decides how long a read takes; whoever reads has a deadline of its own.
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(self.bound)).set_response_timeout(None);
+        let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
+        let connected = tokio::time::timeout(self.bound, connecting).await;
+        let connection = connected.map_err(|_| Fault::silence(self.bound))??;
+        Ok(Reader { connection, era })
+    }
+
+    /// Reads with `command`, however long it takes, and keeps the reader if the answer is good. When this future
+    /// is dropped the connection closes, and Redis forgets that somebody waited.
+    pub(super) async fn read<T: FromRedisValue>(
+        &self,
+        mut reader: Reader,
+        command: &Cmd,
+    ) -> Result<T, Fault> {
+        let answer = command.query_async(&mut reader.connection).await?;
+        self.keep(reader);
+        Ok(answer)
+    }
+
+    /// Keeps a reader, unless there are enough or Redis was given up since it connected.
+    fn keep(&self, reader: Reader) {
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if reader.era == self.era.load(Ordering::Acquire) && readers.len() < READERS_KEPT {
+            readers.push(reader.connection);
+        }
+    }
+
+    /// Closes all connections that are idle, and those in use when they come back.
+    pub(super) fn give_up(&self) {
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        self.era.fetch_add(1, Ordering::AcqRel);
+        readers.clear();
+    }
+}
+
+/// What the pool makes: bb8-redis's connections, with a memory of exchanges that were not finished.
+struct Pooling {
+    inner: RedisConnectionManager,
+    era: Arc<AtomicU64>,
+    failed: watch::Sender<Option<Fault>>,
+    bound: Duration,
+}
+
+struct Pooled {
+    connection: MultiplexedConnection,
+    era: u64,
+    midway: bool,
+}
+
+impl Pooling {
+    /// Asks as well, for a server that accepts connections and then wants a password or is still loading would fail
+    /// the pool's check, and the pool would connect anew without end.
+    async fn connect_and_ask(&self) -> Result<MultiplexedConnection, Fault> {
+        let mut connection = self.inner.connect().await?;
+        self.inner.is_valid(&mut connection).await?;
+        Ok(connection)
+    }
+}
+
+impl ManageConnection for Pooling {
+    type Connection = Pooled;
+    type Error = Fault;
+
+    async fn connect(&self) -> Result<Pooled, Fault> {
+        let era = self.era.load(Ordering::Acquire);
+        let connected = tokio::time::timeout(self.bound, self.connect_and_ask()).await;
+        let connected = connected.unwrap_or_else(|_| Err(Fault::silence(self.bound)));
+        let mut connection = connected.inspect_err(|fault| {
+            self.failed.send_replace(Some(fault.clone()));
+        })?;
+        // bb8-redis leaves it at 500 ms, whatever the bound.
+        connection.set_response_timeout(self.bound);
+        Ok(Pooled { connection, era, midway: false })
+    }
+
+    async fn is_valid(&self, pooled: &mut Pooled) -> Result<(), Fault> {
+        // No question to a connection from before Redis was given up: in a black hole it would cost the bound.
+        if self.has_broken(pooled) {
+            return Err(Fault::OutOfReach("the connection is from before".to_owned()));
+        }
+        pooled.midway = true;
+        self.inner.is_valid(&mut pooled.connection).await?;
+        pooled.midway = false;
+        Ok(())
+    }
+
+    fn has_broken(&self, pooled: &mut Pooled) -> bool {
+        pooled.midway || pooled.era != self.era.load(Ordering::Acquire)
+    }
+}
+
+/// `rediss://` needs a process-wide choice of cryptography; it is ring's unless the host has chosen already.
+fn install_tls_provider() {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // An error says that another thread was faster, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
+}

@@ -1,0 +1,123 @@
+//! What goes wrong with Redis, sorted by what is to be done about it.
+
+use std::time::Duration;
+
+use redis::{ErrorKind, RedisError};
+
+use crate::contracts::queue::QueueError;
+
+/// A failed exchange. The connection it happened on is not used again, whichever it is.
+#[derive(Debug, Clone)]
+pub(super) enum Fault {
+    /// No connection, no answer, or an answer that the server is not ready: opens the breaker.
+    OutOfReach(String),
+    /// No connection can be had, and trying again will not help before somebody changes a setting: opens the
+    /// breaker too, for a probe would fail alike.
+    Rejected(String),
+    /// A key of ours holds something that is not a sorted set.
+    WrongType,
+    /// The server answered that it will not do this.
+    Refused(String),
+}
+
+impl Fault {
+    /// No answer within the bound.
+    pub(super) fn silence(bound: Duration) -> Self {
+        Self::OutOfReach(format!("no answer within {bound:?}"))
+    }
+
+    /// Whether further calls would fail alike.
+    pub(super) fn opens_breaker(&self) -> bool {
+        matches!(self, Self::OutOfReach(_) | Self::Rejected(_))
+    }
+}
+
+impl From<RedisError> for Fault {
+    fn from(error: RedisError) -> Self {
+        match error.kind() {
+            // These texts are ours: what a server says about a login may quote it.
+            ErrorKind::AuthenticationFailed => Self::Rejected("wrong user name or password".to_owned()),
+            ErrorKind::InvalidClientConfig => Self::Rejected("this Redis URL cannot be used".to_owned()),
+            ErrorKind::Io | ErrorKind::Parse => Self::OutOfReach(error.to_string()),
+            _ => from_answer(error),
+        }
+    }
+}
+
+fn from_answer(error: RedisError) -> Fault {
+    let strange = format!("a strange answer ({})", error.category());
+    let answers = error.into_server_errors();
+    let Some((_, answer)) = answers.as_deref().and_then(<[_]>::first) else {
+        return Fault::OutOfReach(strange);
+    };
+    let detail: String = answer.details().unwrap_or_default().chars().take(200).collect();
+    match answer.code() {
+        "WRONGTYPE" => Fault::WrongType,
+        // The server quotes the command's arguments after these words.
+        "ERR" if detail.contains("unknown command") => {
+            Fault::Refused("it lacks a command: Redis 7.0 or newer, or Valkey, is needed".to_owned())
+        }
+        "NOAUTH" => Fault::Rejected("it wants a password".to_owned()),
+        code @ ("LOADING" | "BUSY" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "UNBLOCKED") => {
+            Fault::OutOfReach(format!("{code} {detail}"))
+        }
+        code => Fault::Refused(format!("{code} {detail}")),
+    }
+}
+
+impl From<Fault> for QueueError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::OutOfReach(why) => Self::Unavailable(why),
+            Fault::Rejected(why) | Fault::Refused(why) => Self::Refused(why),
+            Fault::WrongType => {
+                Self::Refused("a key of the queue is no sorted set, again and again".to_owned())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(line: &str) -> Fault {
+        let value = redis::parse_redis_value(format!("{line}\r\n").as_bytes()).unwrap();
+        value.extract_error().unwrap_err().into()
+    }
+
+    #[test]
+    fn answers_are_sorted_by_what_is_to_be_done() {
+        assert!(matches!(answer("-WRONGTYPE Operation against a key"), Fault::WrongType));
+        assert!(matches!(
+            answer("-OOM command not allowed when used memory > 'maxmemory'."),
+            Fault::Refused(_)
+        ));
+        assert!(matches!(
+            answer("-READONLY You can't write against a read only replica."),
+            Fault::Refused(_)
+        ));
+        assert!(matches!(answer("-LOADING Redis is loading the dataset in memory"), Fault::OutOfReach(_)));
+        assert!(matches!(answer("-UNBLOCKED force unblock from blocking operation"), Fault::OutOfReach(_)));
+    }
+
+    #[test]
+    fn a_server_that_is_too_old_is_named_as_such() {
+        let fault = answer("-ERR unknown command `BZMPOP`, with args beginning with: `1` `3` `secret`");
+        let text = QueueError::from(fault).to_string();
+        assert_eq!(text, "the queue refused: it lacks a command: Redis 7.0 or newer, or Valkey, is needed");
+    }
+
+    #[test]
+    fn what_a_server_says_about_a_login_is_not_repeated() {
+        let said = (ErrorKind::AuthenticationFailed, "Password authentication failed", "hunter2".to_owned());
+        let text = QueueError::from(Fault::from(RedisError::from(said))).to_string();
+        assert_eq!(text, "the queue refused: wrong user name or password");
+    }
+
+    #[test]
+    fn a_long_answer_is_cut() {
+        let Fault::Refused(text) = answer(&format!("-ERR {}", "x".repeat(10_000))) else { panic!() };
+        assert!(text.len() < 300);
+    }
+}

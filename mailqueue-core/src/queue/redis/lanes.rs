@@ -1,0 +1,218 @@
+//! The lanes as sorted sets: what is asked of Redis, and what is done about strange contents.
+
+use std::time::{Duration, Instant};
+
+use redis::{Cmd, Pipeline, cmd, pipe};
+use time::OffsetDateTime;
+
+use super::connections::Connections;
+use super::fault::Fault;
+use super::fill::Fill;
+use super::keys::Keys;
+use super::page::{Member, Page};
+use crate::contracts::queue::Entry;
+use crate::domain::id::MessageId;
+use crate::domain::lane::Lane;
+use crate::queue::micros;
+
+/// How many members a command adds at most, so that Redis gets round to others in between.
+const MEMBERS_A_COMMAND: usize = 1_000;
+
+/// How many pages of garbage are removed before a lane's head is taken to be nothing.
+const GARBAGE_PAGES: usize = 8;
+
+/// How many members are looked at in a lane that starts with garbage.
+const GARBAGE_PAGE: usize = 1_000;
+
+/// The sorted sets of one queue. The caller bounds the time of every call.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    keys: Keys,
+    connections: Connections,
+    fill: Fill,
+}
+
+impl Lanes {
+    /// Lanes that are full at `cap` entries.
+    pub(super) fn new(keys: Keys, connections: Connections, cap: u64) -> Self {
+        Self { keys, connections, fill: Fill::new(cap) }
+    }
+
+    /// Whether Redis answers, on a new connection.
+    pub(super) async fn probe(&self) -> Result<String, Fault> {
+        let reader = self.connections.new_reader().await?;
+        self.connections.read(reader, &cmd("PING")).await
+    }
+
+    /// Trusts no connection that there is.
+    pub(super) fn give_up(&self) {
+        self.connections.give_up();
+    }
+
+    /// Adds entries to the lanes that are not full; tells how many the fullest of the named lanes holds.
+    pub(super) async fn push(&self, entries: &[Entry]) -> Result<u64, Fault> {
+        let touched: Vec<Lane> =
+            Lane::ALL.into_iter().filter(|lane| entries.iter().any(|entry| entry.lane == *lane)).collect();
+        let (full, mut open): (Vec<Lane>, Vec<Lane>) =
+            touched.iter().partition(|lane| self.fill.is_full(**lane));
+        let now = Instant::now();
+        let asked: Vec<Lane> = full.into_iter().filter(|lane| self.fill.is_stale(*lane, now)).collect();
+        if !asked.is_empty() {
+            self.tell(&asked, &[]).await?;
+            open.extend(asked.into_iter().filter(|lane| !self.fill.is_full(*lane)));
+        }
+        if !open.is_empty() {
+            self.tell(&open, entries).await?;
+        }
+        Ok(touched.into_iter().map(|lane| self.fill.seen(lane)).max().unwrap_or(0))
+    }
+
+    /// Adds those of `entries` that belong to `lanes`, and notes the depth of these.
+    async fn tell(&self, lanes: &[Lane], entries: &[Entry]) -> Result<(), Fault> {
+        let question = self.addition(lanes, entries);
+        let depths: Vec<u64> = match self.connections.ask(&question).await {
+            Err(Fault::WrongType) => {
+                self.clear_strange_keys(lanes).await?;
+                self.connections.ask(&question).await?
+            }
+            told => told?,
+        };
+        let now = Instant::now();
+        for (lane, depth) in lanes.iter().zip(depths) {
+            self.fill.note(*lane, depth, now);
+        }
+        Ok(())
+    }
+
+    /// The commands that add entries to their lanes; the answer is the depth of each lane.
+    fn addition(&self, lanes: &[Lane], entries: &[Entry]) -> Pipeline {
+        let mut question = pipe();
+        for lane in lanes {
+            let key = self.keys.lane(*lane);
+            let members: Vec<_> = entries
+                .iter()
+                .filter(|entry| entry.lane == *lane)
+                .map(|entry| (micros::from_time(entry.due_at), entry.id.to_string()))
+                .collect();
+            for some in members.chunks(MEMBERS_A_COMMAND) {
+                question.cmd("ZADD").arg(key).arg(some).ignore();
+            }
+        }
+        for lane in lanes {
+            question.cmd("ZCARD").arg(self.keys.lane(*lane));
+        }
+        question
+    }
+
+    /// Takes entries of the first of `lanes` that holds any, waiting for them up to `wait`.
+    pub(super) async fn pull(
+        &self,
+        lanes: &[Lane],
+        most: usize,
+        wait: Duration,
+    ) -> Result<Vec<MessageId>, Fault> {
+        let begun = tokio::time::Instant::now();
+        let mut reader = self.connections.kept_reader();
+        let mut second_try = false;
+        loop {
+            let left = wait.saturating_sub(begun.elapsed());
+            let connected = match reader.take() {
+                Some(kept) => kept,
+                None => self.connections.new_reader().await?,
+            };
+            match self.connections.read(connected, &self.pop(lanes, most, left)).await {
+                Ok(page) => {
+                    let ids = Page::ids(page);
+                    // A page of garbage only is no reason to come back early.
+                    if !ids.is_empty() || begun.elapsed() >= wait {
+                        return Ok(ids);
+                    }
+                    reader = self.connections.kept_reader();
+                }
+                Err(Fault::WrongType) => {
+                    self.clear_strange_keys(lanes).await?;
+                    return Ok(Vec::new());
+                }
+                // Closed by the server, perhaps long ago: one that is new will tell whether there is more to it.
+                Err(Fault::OutOfReach(_)) if !second_try => second_try = true,
+                Err(fault) => return Err(fault),
+            }
+        }
+    }
+
+    /// The command that takes entries, waiting for them up to `wait`.
+    fn pop(&self, lanes: &[Lane], most: usize, wait: Duration) -> Cmd {
+        // Zero would be for ever.
+        let mut command = if wait < Duration::from_millis(1) {
+            cmd("ZMPOP")
+        } else {
+            let mut waiting = cmd("BZMPOP");
+            waiting.arg(format!("{:.3}", wait.as_secs_f64()));
+            waiting
+        };
+        command.arg(lanes.len());
+        for lane in lanes {
+            command.arg(self.keys.lane(*lane));
+        }
+        // Redis counts in a signed 64-bit number.
+        command.arg("MIN").arg("COUNT").arg(i64::try_from(most.max(1)).unwrap_or(i64::MAX));
+        command
+    }
+
+    /// The smallest due time in a lane. Removes what stands before it and is no entry.
+    pub(super) async fn head(&self, lane: Lane) -> Result<Option<OffsetDateTime>, Fault> {
+        let key = self.keys.lane(lane);
+        let mut width = 1;
+        for _ in 0..=GARBAGE_PAGES {
+            let first = pipe().cmd("ZRANGE").arg(key).arg(0).arg(width - 1).arg("WITHSCORES").to_owned();
+            let (members,): (Vec<Member>,) = match self.connections.ask(&first).await {
+                Err(Fault::WrongType) => {
+                    self.clear_strange_keys(&[lane]).await?;
+                    return Ok(None);
+                }
+                told => told?,
+            };
+            let page = Page::sort(members);
+            if !page.garbage.is_empty() {
+                // Left in place it would hide that everything behind it is missing.
+                let removal = pipe().cmd("ZREM").arg(key).arg(page.garbage).to_owned();
+                let _: (u64,) = self.connections.ask(&removal).await?;
+                width = GARBAGE_PAGE;
+            } else if page.head.is_none() {
+                return Ok(None);
+            }
+            if page.head.is_some() {
+                return Ok(page.head);
+            }
+        }
+        // Still garbage. That of an empty lane is the safe answer: it makes the sweep push all that is due.
+        Ok(None)
+    }
+
+    /// How many members a lane has.
+    pub(super) async fn depth(&self, lane: Lane) -> Result<u64, Fault> {
+        self.tell(&[lane], &[]).await?;
+        Ok(self.fill.seen(lane))
+    }
+
+    /// Deletes those keys of `lanes` that are no sorted sets: somebody else wrote them, or garbage was restored.
+    async fn clear_strange_keys(&self, lanes: &[Lane]) -> Result<(), Fault> {
+        let mut question = pipe();
+        for lane in lanes {
+            question.cmd("TYPE").arg(self.keys.lane(*lane));
+        }
+        let types: Vec<String> = self.connections.ask(&question).await?;
+        let mut removal = pipe();
+        for (lane, of_type) in lanes.iter().zip(&types) {
+            if !["zset", "none"].contains(&of_type.as_str()) {
+                tracing::warn!(
+                    key = self.keys.lane(*lane),
+                    of_type,
+                    "removed a key of the queue that is no sorted set"
+                );
+                removal.cmd("DEL").arg(self.keys.lane(*lane)).ignore();
+            }
+        }
+        if removal.is_empty() { Ok(()) } else { self.connections.ask(&removal).await }
+    }
+}

@@ -1,0 +1,139 @@
+//! The queue on Redis 7.0 or newer, or Valkey, shared by any number of processes.
+
+mod breaker;
+mod connections;
+mod fault;
+mod fill;
+mod keys;
+mod lanes;
+mod options;
+mod page;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use redis::IntoConnectionInfo;
+use secrecy::{ExposeSecret, SecretString};
+use time::OffsetDateTime;
+
+use self::breaker::{Breaker, Verdict};
+use self::connections::Connections;
+use self::fault::Fault;
+use self::keys::Keys;
+use self::lanes::Lanes;
+pub use self::options::{RedisOpenError, RedisOptions};
+use crate::contracts::queue::{Entry, Queue, QueueError};
+use crate::domain::id::MessageId;
+use crate::domain::lane::Lane;
+
+/// The longest that Redis is told to wait at a time.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// A queue of one sorted set a lane; see `keys.rs` for the keys.
+///
+/// No call takes longer than [`RedisOptions::bound`], a pull its wait besides; it waits a minute at most. After one that found Redis out of
+/// reach all fail at once, until a probe (one a second, behind the callers' backs) is answered; so a puller should
+/// pause after an error. A flush, an eviction, a restart and strange contents cost entries, which the sweep
+/// brings back, and no call: members that are no ids are removed, and so is a key of ours that is no sorted set.
+///
+/// A pull that is dropped while it waits closes its connection. Entries that Redis gave out in that very moment are
+/// lost to the queue until the sweep finds them missing.
+#[derive(Debug)]
+pub struct RedisQueue {
+    shared: Arc<Shared>,
+}
+
+/// What a probe needs as well.
+#[derive(Debug)]
+struct Shared {
+    lanes: Lanes,
+    breaker: Breaker,
+    bound: Duration,
+}
+
+impl RedisQueue {
+    /// A queue on the Redis at `url` (`redis://`, `rediss://`). Connects when it is first used, so that a Redis which
+    /// is down keeps nobody from starting. `rediss://` trusts the system's authorities, or those that
+    /// `SSL_CERT_FILE` names.
+    pub fn open(url: &SecretString, options: RedisOptions) -> Result<Self, RedisOpenError> {
+        let RedisOptions { name, bound, cap, connections } = options;
+        let keys = Keys::new(&name).ok_or(RedisOpenError::Name)?;
+        if bound < Duration::from_millis(1) || connections == 0 {
+            return Err(RedisOpenError::Bounds);
+        }
+        // Redis's own errors are dropped, for they may quote the URL.
+        let to = url.expose_secret().into_connection_info().map_err(|_| RedisOpenError::Url)?;
+        let connections = Connections::new(to, connections, bound).map_err(|_| RedisOpenError::Url)?;
+        let (lanes, breaker) = (Lanes::new(keys, connections, cap), Breaker::new(&name));
+        Ok(Self { shared: Arc::new(Shared { lanes, breaker, bound }) })
+    }
+
+    /// Runs `call` for at most `limit`, unless Redis is known to be out of reach, and tells the breaker how it went.
+    async fn guarded<T>(
+        &self,
+        limit: Duration,
+        call: impl Future<Output = Result<T, Fault>> + Send,
+    ) -> Result<T, QueueError> {
+        match self.shared.breaker.admit(Instant::now()) {
+            Verdict::Pass => {}
+            Verdict::Fail(why) => return Err(why),
+            Verdict::FailAndProbe(why) => {
+                let shared = self.shared.clone();
+                tokio::spawn(async move { shared.probe().await });
+                return Err(why);
+            }
+        }
+        let done = tokio::time::timeout(limit, call).await;
+        let done = done.unwrap_or_else(|_| Err(Fault::silence(limit)));
+        self.shared.judge(&done);
+        Ok(done?)
+    }
+}
+
+impl Shared {
+    /// Closes the breaker if Redis answers.
+    async fn probe(&self) {
+        let answer = tokio::time::timeout(self.bound, self.lanes.probe()).await;
+        self.judge(&answer.unwrap_or_else(|_| Err(Fault::silence(self.bound))));
+    }
+
+    /// Tells the breaker how an exchange went.
+    fn judge<T>(&self, done: &Result<T, Fault>) {
+        match done {
+            Err(fault) if fault.opens_breaker() => {
+                if self.breaker.failed(fault, Instant::now()) {
+                    self.lanes.give_up();
+                }
+            }
+            Ok(_) | Err(_) => self.breaker.answered(),
+        }
+    }
+}
+
+#[async_trait]
+impl Queue for RedisQueue {
+    async fn push(&self, entries: &[Entry]) -> Result<u64, QueueError> {
+        if entries.is_empty() {
+            return Ok(0);
+        }
+        self.guarded(self.shared.bound, self.shared.lanes.push(entries)).await
+    }
+
+    async fn pull(&self, lanes: &[Lane], most: usize, wait: Duration) -> Result<Vec<MessageId>, QueueError> {
+        if lanes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let wait = wait.min(LONGEST_WAIT);
+        self.guarded(wait + self.shared.bound, self.shared.lanes.pull(lanes, most, wait)).await
+    }
+
+    async fn head(&self, lane: Lane) -> Result<Option<OffsetDateTime>, QueueError> {
+        self.guarded(self.shared.bound, self.shared.lanes.head(lane)).await
+    }
+
+    async fn depth(&self, lane: Lane) -> Result<u64, QueueError> {
+        self.guarded(self.shared.bound, self.shared.lanes.depth(lane)).await
+    }
+}

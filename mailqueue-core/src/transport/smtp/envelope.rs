@@ -1,0 +1,231 @@
+//! MAIL, RCPT and DATA, in one group where the server offers PIPELINING (RFC 2920).
+
+use std::mem;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+
+use super::reply::Answer;
+use super::session::Fault;
+use super::transaction::{Stop, Transaction};
+use super::wire::{Look, WireError};
+use crate::domain::report::{Outcome, RelayFault};
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
+    /// Names sender and recipients and asks to send the message. `true`: the server waits for it, for the recipients
+    /// that have no outcome yet. `false`: every recipient has its outcome.
+    pub(super) async fn envelope(&mut self) -> Result<bool, Stop> {
+        match self.session.wire.look().await {
+            Look::Quiet => {}
+            Look::Octets | Look::Gone if self.first_on_reused => return Err(Stop::Stale),
+            Look::Octets => return Err(Stop::Fault(WireError::Unsolicited.into())),
+            Look::Gone => return Err(Stop::Fault(WireError::Closed.into())),
+        }
+        if self.pipelining {
+            self.put_rset();
+            self.put_mail();
+            (0..self.message.recipients.len()).for_each(|place| self.put_rcpt(place));
+            self.put_data();
+            self.flush().await?;
+        }
+        self.rset().await?;
+        self.mail().await?;
+        if self.is_settled() {
+            return Ok(false);
+        }
+        for place in 0..self.message.recipients.len() {
+            self.rcpt(place).await?;
+        }
+        if self.is_settled() { self.no_recipient().await } else { self.data().await }
+    }
+
+    async fn rset(&mut self) -> Result<(), Stop> {
+        if !self.session.unfinished {
+            return Ok(());
+        }
+        if !self.pipelining {
+            self.put_rset();
+            self.flush().await?;
+        }
+        let answer = self.answer().await?;
+        if !answer.is_yes() {
+            return Err(Stop::Stale);
+        }
+        self.session.unfinished = false;
+        Ok(())
+    }
+
+    async fn mail(&mut self) -> Result<(), Stop> {
+        if !self.pipelining {
+            self.put_mail();
+            self.flush().await?;
+        }
+        let answer = self.answer().await?;
+        match answer.code {
+            _ if answer.is_yes() => {
+                self.session.unfinished = true;
+                return Ok(());
+            }
+            530 | 535 | 538 => return Err(Stop::Fault(Fault::refused(RelayFault::Auth, answer))),
+            _ if answer.is_throttling() => {
+                return Err(Stop::Fault(Fault::refused(RelayFault::Throttled, answer)));
+            }
+            _ => self.settle_refusal(answer)?,
+        }
+        if self.pipelining {
+            // The rest of the group is refused in turn. If it is not, this server is not to be trusted with a dot.
+            for _ in &self.message.recipients {
+                self.drain().await;
+            }
+            self.reusable &= self.drain().await != Some(354);
+        }
+        Ok(())
+    }
+
+    async fn rcpt(&mut self, place: usize) -> Result<(), Stop> {
+        if !self.pipelining {
+            self.put_rcpt(place);
+            self.flush().await?;
+        }
+        let answer = self.answer().await?;
+        if answer.is_yes() {
+            return Ok(());
+        }
+        self.session.refusals += 1;
+        self.outcomes[place] = Some(refusal(answer)?);
+        Ok(())
+    }
+
+    async fn data(&mut self) -> Result<bool, Stop> {
+        if !self.pipelining {
+            self.put_data();
+            self.flush().await?;
+        }
+        let answer = self.answer().await?;
+        // Anything else would have the message read as commands.
+        if answer.code == 354 {
+            return Ok(true);
+        }
+        self.settle_refusal(answer)?;
+        Ok(false)
+    }
+
+    /// With no recipient taken there is no message to send; but in a group DATA was said already.
+    async fn no_recipient(&mut self) -> Result<bool, Stop> {
+        if self.pipelining && self.drain().await == Some(354) {
+            // RFC 2920 section 3.1: a dot alone ends what nobody will get.
+            let sent = self.session.wire.send(b".\r\n", self.deadline()).await;
+            self.reusable &= sent.is_ok();
+            self.drain().await;
+        }
+        Ok(false)
+    }
+
+    /// Reads a reply that changes no outcome any more; only whether the connection can be kept.
+    async fn drain(&mut self) -> Option<u16> {
+        if !self.reusable {
+            return None;
+        }
+        match self.session.wire.reply(self.deadline()).await {
+            Ok(answer) => {
+                self.session.refusals += u32::from(answer.is_permanent());
+                self.reusable = answer.code != 421;
+                Some(answer.code)
+            }
+            Err(_) => {
+                self.reusable = false;
+                None
+            }
+        }
+    }
+
+    /// The reply to the next command of the envelope, unless it means that there is no point in going on.
+    async fn answer(&mut self) -> Result<Answer, Stop> {
+        let first_on_reused = mem::take(&mut self.first_on_reused);
+        match self.session.wire.reply(self.deadline()).await {
+            Ok(answer) if answer.code == 421 && first_on_reused => Err(Stop::Stale),
+            Ok(answer) if answer.code == 421 && self.has_refused() => {
+                // Servers say this after too many refusals. As a fault of the relay it would happen again and again;
+                // this way the refused recipients are settled and the next attempt is shorter.
+                self.settle(&Outcome::Deferred(answer.into()));
+                Err(Stop::Settled)
+            }
+            Ok(answer) if answer.code == 421 => {
+                Err(Stop::Fault(Fault::refused(RelayFault::Throttled, answer)))
+            }
+            Ok(answer) => Ok(answer),
+            // The server had closed it before it saw a command of this message.
+            Err(error) if first_on_reused && error.is_gone() => Err(Stop::Stale),
+            Err(error) => Err(Stop::Broken(error)),
+        }
+    }
+
+    /// The answer to MAIL or DATA, as the outcome of every recipient that has none.
+    fn settle_refusal(&mut self, answer: Answer) -> Result<(), Stop> {
+        self.session.refusals += 1;
+        let outcome = refusal(answer)?;
+        self.settle(&outcome);
+        Ok(())
+    }
+
+    fn deadline(&self) -> Instant {
+        self.envelope_by.min(Instant::now() + self.timeouts.reply)
+    }
+
+    async fn flush(&mut self) -> Result<(), Stop> {
+        if !self.session.wire.is_drained() {
+            return Err(Stop::Broken(WireError::Unsolicited));
+        }
+        let by = self.deadline();
+        let sent = self.session.wire.send(&self.session.output, by).await;
+        self.session.output.clear();
+        match sent {
+            // Why the server has gone may be waiting to be read.
+            Err(error) if !error.is_gone() => Err(Stop::Broken(error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn put_rset(&mut self) {
+        if self.session.unfinished {
+            self.session.output.extend_from_slice(b"RSET\r\n");
+        }
+    }
+
+    fn put_mail(&mut self) {
+        let (message, offered, output) = (self.message, self.session.offered, &mut self.session.output);
+        output.extend_from_slice(b"MAIL FROM:<");
+        output.extend_from_slice(message.sender.as_bytes());
+        output.push(b'>');
+        if offered.size {
+            output.extend_from_slice(format!(" SIZE={}", message.raw.len()).as_bytes());
+        }
+        if offered.eight_bit && !self.seven_bit {
+            output.extend_from_slice(b" BODY=8BITMIME");
+        }
+        if self.smtputf8 {
+            output.extend_from_slice(b" SMTPUTF8");
+        }
+        output.extend_from_slice(b"\r\n");
+    }
+
+    fn put_rcpt(&mut self, place: usize) {
+        let output = &mut self.session.output;
+        output.extend_from_slice(b"RCPT TO:<");
+        output.extend_from_slice(self.message.recipients[place].as_str().as_bytes());
+        output.extend_from_slice(b">\r\n");
+    }
+
+    fn put_data(&mut self) {
+        self.session.output.extend_from_slice(b"DATA\r\n");
+    }
+}
+
+/// A 4yz or 5yz; anything else is no answer that a command of the envelope can have.
+fn refusal(answer: Answer) -> Result<Outcome, Stop> {
+    match answer.code / 100 {
+        4 => Ok(Outcome::Deferred(answer.into())),
+        5 => Ok(Outcome::Refused(answer.into())),
+        _ => Err(Stop::Broken(WireError::Unexpected(answer.code))),
+    }
+}

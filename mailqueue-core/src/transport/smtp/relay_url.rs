@@ -1,0 +1,382 @@
+//! Where a relay is and how to speak to it.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use percent_encoding::percent_decode_str;
+use secrecy::SecretString;
+use url::Url;
+
+/// When TLS is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TlsMode {
+    /// Never.
+    None,
+    /// By STARTTLS (RFC 3207) if the relay offers it. An offer that then fails is a fault, never a reason to go on in
+    /// plain text.
+    Opportunistic,
+    /// By STARTTLS, or not at all.
+    Required,
+    /// From the first byte (RFC 8314).
+    Implicit,
+}
+
+/// What to log in with.
+#[derive(Clone)]
+pub(super) struct Login {
+    /// The user, percent-decoded.
+    pub(super) user: String,
+    /// The password, percent-decoded.
+    pub(super) password: SecretString,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Login(…)")
+    }
+}
+
+/// A relay, as `smtp://USER:PASSWORD@HOST:PORT?PARAMETERS` or `smtps://…` describes it.
+///
+/// Displayed as scheme, host and port, which is safe to log.
+///
+/// | parameter | default | meaning |
+/// | --- | --- | --- |
+/// | `tls=required\|opportunistic\|none` | `none` on loopback, else `required` | STARTTLS on `smtp://`; `smtps://` is always TLS |
+/// | `ca=FILE` | none | PEM certificates trusted beside the system's; makes `required` the default |
+/// | `connections=N` | 32 | how many connections are open at once, 1 to 1000 |
+/// | `rate=N` | unlimited | how many messages are begun a second, 1 to 100000 |
+/// | `pipelining=on\|off` | `on` | `off`: one command at a time although PIPELINING is offered |
+/// | `hello=NAME` | the local address | what EHLO says |
+/// | `insecure_auth=true` | `false` | log in without TLS although the host is not this machine |
+///
+/// The default port is 25, for `smtps://` 465.
+#[derive(Debug, Clone)]
+pub struct RelayUrl {
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) tls: TlsMode,
+    pub(super) login: Option<Login>,
+    pub(super) ca: Option<PathBuf>,
+    pub(super) connections: usize,
+    pub(super) rate: Option<u32>,
+    pub(super) pipelining: bool,
+    pub(super) hello: Option<String>,
+    pub(super) insecure_auth: bool,
+}
+
+/// What is wrong with a relay's URL. Never shows any part of it, since it may hold a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RelayUrlError {
+    /// It does not parse.
+    #[error(
+        "must be a URL such as smtp://user:password@mail.example.com:587, special characters percent-encoded"
+    )]
+    Syntax,
+    /// Neither `smtp` nor `smtps`.
+    #[error("must begin with smtp:// or smtps://")]
+    Scheme,
+    /// The host is missing or is none.
+    #[error("must name a host after the @")]
+    Host,
+    /// The port is 0.
+    #[error("must have a port from 1 to 65535")]
+    Port,
+    /// Something follows the host.
+    #[error("must not have a path or a #fragment (inside a password write # as %23 and / as %2F)")]
+    Trailing,
+    /// A user without a password, or the other way round, or octets that no login can have.
+    #[error("must have a user and a password, or neither, in UTF-8 and without NUL")]
+    Login,
+    /// A parameter that does not exist.
+    #[error(
+        "has an unknown parameter; there are tls, ca, connections, rate, pipelining, hello and insecure_auth"
+    )]
+    UnknownParameter,
+    /// A parameter twice.
+    #[error("has the parameter {0} twice")]
+    Repeated(&'static str),
+    /// A parameter with a value that it cannot have.
+    #[error("has a wrong value for {parameter}, which must be {expected}")]
+    Value {
+        /// Which parameter.
+        parameter: &'static str,
+        /// What it takes.
+        expected: &'static str,
+    },
+    /// `smtps://` with a `tls` other than `required`.
+    #[error("must not turn TLS off: smtps:// is TLS from the first byte")]
+    Contradiction,
+    /// Credentials for another machine, and no TLS.
+    #[error(
+        "would send the password in plain text: use tls=required, or insecure_auth=true if that is meant"
+    )]
+    InsecureAuth,
+}
+
+impl RelayUrl {
+    /// Whether the host is this machine by its very name: an address that loops back, or `localhost`.
+    pub(super) fn is_loopback(&self) -> bool {
+        is_loopback(&self.host)
+    }
+}
+
+impl fmt::Display for RelayUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls == TlsMode::Implicit { "smtps" } else { "smtp" };
+        match self.host.contains(':') {
+            true => write!(f, "{scheme}://[{}]:{}", self.host, self.port),
+            false => write!(f, "{scheme}://{}:{}", self.host, self.port),
+        }
+    }
+}
+
+impl FromStr for RelayUrl {
+    type Err = RelayUrlError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let url = Url::parse(text).map_err(|_| RelayUrlError::Syntax)?;
+        let implicit = match url.scheme() {
+            "smtp" => false,
+            "smtps" => true,
+            _ => return Err(RelayUrlError::Scheme),
+        };
+        if !matches!(url.path(), "" | "/") || url.fragment().is_some() {
+            return Err(RelayUrlError::Trailing);
+        }
+        let host = host(&url)?;
+        let port = url.port().unwrap_or(if implicit { 465 } else { 25 });
+        if port == 0 {
+            return Err(RelayUrlError::Port);
+        }
+        let parameters = Parameters::read(&url)?;
+        let tls = parameters.tls_mode(implicit, &host)?;
+        let login = login(&url)?;
+        if login.is_some() && tls == TlsMode::None && !is_loopback(&host) && !parameters.insecure_auth {
+            return Err(RelayUrlError::InsecureAuth);
+        }
+        Ok(Self {
+            host,
+            port,
+            tls,
+            login,
+            ca: parameters.ca,
+            connections: parameters.connections.unwrap_or(32),
+            rate: parameters.rate,
+            pipelining: parameters.pipelining,
+            hello: parameters.hello,
+            insecure_auth: parameters.insecure_auth,
+        })
+    }
+}
+
+fn host(url: &Url) -> Result<String, RelayUrlError> {
+    match url.host() {
+        Some(url::Host::Domain(name)) => {
+            let name = percent_decode_str(name).decode_utf8().map_err(|_| RelayUrlError::Host)?;
+            let ascii = idna::domain_to_ascii(&name).map_err(|_| RelayUrlError::Host)?;
+            let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+            Some(ascii)
+                .filter(|ascii| !ascii.is_empty() && ascii.bytes().all(fits))
+                .ok_or(RelayUrlError::Host)
+        }
+        Some(url::Host::Ipv4(address)) => Ok(address.to_string()),
+        Some(url::Host::Ipv6(address)) => Ok(address.to_string()),
+        None => Err(RelayUrlError::Host),
+    }
+}
+
+fn login(url: &Url) -> Result<Option<Login>, RelayUrlError> {
+    let decode = |text: &str| {
+        let decoded = percent_decode_str(text).decode_utf8().map_err(|_| RelayUrlError::Login)?;
+        // RFC 4616: neither may hold a NUL, nor be empty.
+        match decoded.is_empty() || decoded.contains('\0') {
+            true => Err(RelayUrlError::Login),
+            false => Ok(decoded.into_owned()),
+        }
+    };
+    match (url.username(), url.password()) {
+        ("", None) => Ok(None),
+        (user, password) => {
+            let (user, password) = (decode(user)?, decode(password.unwrap_or_default())?);
+            Ok(Some(Login { user, password: password.into() }))
+        }
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    match host.parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
+        Err(_) => host == "localhost" || host.ends_with(".localhost"),
+    }
+}
+
+/// What stands behind the `?`.
+struct Parameters {
+    tls: Option<TlsMode>,
+    ca: Option<PathBuf>,
+    connections: Option<usize>,
+    rate: Option<u32>,
+    pipelining: bool,
+    hello: Option<String>,
+    insecure_auth: bool,
+}
+
+impl Parameters {
+    fn read(url: &Url) -> Result<Self, RelayUrlError> {
+        const NAMES: [&str; 7] = ["tls", "ca", "connections", "rate", "pipelining", "hello", "insecure_auth"];
+        let mut values: [Option<String>; 7] = Default::default();
+        for (key, value) in url.query_pairs() {
+            let place = NAMES.iter().position(|name| *name == key).ok_or(RelayUrlError::UnknownParameter)?;
+            if values[place].replace(value.into_owned()).is_some() {
+                return Err(RelayUrlError::Repeated(NAMES[place]));
+            }
+        }
+        let [tls, ca, connections, rate, pipelining, hello, insecure_auth] = values;
+        Ok(Self {
+            tls: read("tls", tls, "required, opportunistic or none", |value| match value {
+                "required" => Some(TlsMode::Required),
+                "opportunistic" => Some(TlsMode::Opportunistic),
+                "none" => Some(TlsMode::None),
+                _ => None,
+            })?,
+            ca: read("ca", ca, "a file", |value| (!value.is_empty()).then(|| value.into()))?,
+            connections: read("connections", connections, "a number from 1 to 1000", |value| {
+                value.parse().ok().filter(|n| (1..=1000).contains(n))
+            })?,
+            rate: read("rate", rate, "a number from 1 to 100000", |value| {
+                value.parse().ok().filter(|n| (1..=100_000).contains(n))
+            })?,
+            pipelining: read("pipelining", pipelining, "on or off", on_or_off)?.unwrap_or(true),
+            hello: read("hello", hello, "a host name or an address in brackets", hello_name)?,
+            insecure_auth: read("insecure_auth", insecure_auth, "true or false", true_or_false)?
+                .unwrap_or(false),
+        })
+    }
+
+    fn tls_mode(&self, implicit: bool, host: &str) -> Result<TlsMode, RelayUrlError> {
+        match (implicit, self.tls) {
+            (true, None | Some(TlsMode::Required)) => Ok(TlsMode::Implicit),
+            (true, Some(_)) => Err(RelayUrlError::Contradiction),
+            (false, Some(tls)) => Ok(tls),
+            (false, None) if is_loopback(host) && self.ca.is_none() => Ok(TlsMode::None),
+            (false, None) => Ok(TlsMode::Required),
+        }
+    }
+}
+
+fn read<T>(
+    parameter: &'static str,
+    value: Option<String>,
+    expected: &'static str,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<Option<T>, RelayUrlError> {
+    let Some(value) = value else { return Ok(None) };
+    parse(&value).map(Some).ok_or(RelayUrlError::Value { parameter, expected })
+}
+
+fn on_or_off(value: &str) -> Option<bool> {
+    match value {
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => None,
+    }
+}
+
+fn true_or_false(value: &str) -> Option<bool> {
+    value.parse().ok()
+}
+
+fn hello_name(value: &str) -> Option<String> {
+    let fits = !value.is_empty() && value.len() <= 255 && value.bytes().all(|b| b.is_ascii_graphic());
+    fits.then(|| value.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    fn parse(text: &str) -> Result<RelayUrl, RelayUrlError> {
+        text.parse()
+    }
+
+    #[test]
+    fn the_defaults_depend_on_where_the_host_is() {
+        for (text, shown, tls) in [
+            ("smtp://127.0.0.1:2525", "smtp://127.0.0.1:2525", TlsMode::None),
+            ("smtp://LOCALHOST", "smtp://localhost:25", TlsMode::None),
+            ("smtp://[::1]/", "smtp://[::1]:25", TlsMode::None),
+            ("smtp://[::ffff:127.0.0.1]:26", "smtp://[::ffff:127.0.0.1]:26", TlsMode::None),
+            ("smtp://localhost?ca=/a.pem", "smtp://localhost:25", TlsMode::Required),
+            ("smtp://mail.example.com:587", "smtp://mail.example.com:587", TlsMode::Required),
+            ("smtp://10.0.0.1?tls=opportunistic", "smtp://10.0.0.1:25", TlsMode::Opportunistic),
+            ("smtp://10.0.0.1?tls=none", "smtp://10.0.0.1:25", TlsMode::None),
+            ("smtps://mail.example.com", "smtps://mail.example.com:465", TlsMode::Implicit),
+            ("smtps://пример.рф", "smtps://xn--e1afmkfd.xn--p1ai:465", TlsMode::Implicit),
+        ] {
+            let url = parse(text).unwrap();
+            assert_eq!((url.to_string().as_str(), url.tls), (shown, tls), "{text}");
+            assert_eq!((url.connections, url.rate, url.pipelining), (32, None, true));
+        }
+    }
+
+    #[test]
+    fn parameters_and_credentials_are_decoded() {
+        let url = parse(
+            "smtp://an%40a:p%2F%23s+s%25@h.example:25?connections=4&rate=7&pipelining=off&hello=[::1]&ca=/a%20b",
+        );
+        let url = url.unwrap();
+        let login = url.login.unwrap();
+        assert_eq!((login.user.as_str(), login.password.expose_secret()), ("an@a", "p/#s+s%"));
+        assert_eq!((url.connections, url.rate, url.pipelining), (4, Some(7), false));
+        assert_eq!((url.hello.as_deref(), url.ca), (Some("[::1]"), Some("/a b".into())));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_and_nothing_of_the_url_shown() {
+        let value = |parameter, expected| RelayUrlError::Value { parameter, expected };
+        for (text, error) in [
+            ("sekret", RelayUrlError::Syntax),
+            ("smtp://u:sekret@h:port", RelayUrlError::Syntax),
+            ("http://u:sekret@h", RelayUrlError::Scheme),
+            ("smtp:sekret", RelayUrlError::Trailing),
+            ("smtp:///sekret", RelayUrlError::Trailing),
+            ("smtp://", RelayUrlError::Host),
+            ("smtp://u:sekret@h%20h", RelayUrlError::Host),
+            ("smtp://u:12#sekret@h", RelayUrlError::Trailing),
+            ("smtp://u:12/sekret@h", RelayUrlError::Trailing),
+            ("smtp://u:12?sekret@h", RelayUrlError::UnknownParameter),
+            ("smtp://h:0", RelayUrlError::Port),
+            ("smtp://sekret@h", RelayUrlError::Login),
+            ("smtp://:sekret@h", RelayUrlError::Login),
+            ("smtp://u:sekret%00@h", RelayUrlError::Login),
+            ("smtp://u:sekret%ff@h", RelayUrlError::Login),
+            ("smtp://u:sekret@h?tls=none", RelayUrlError::InsecureAuth),
+            ("smtps://u:sekret@h?tls=none", RelayUrlError::Contradiction),
+            ("smtp://h?tls=none&tls=none", RelayUrlError::Repeated("tls")),
+            ("smtp://h?tls=sekret", value("tls", "required, opportunistic or none")),
+            ("smtp://h?connections=0", value("connections", "a number from 1 to 1000")),
+            ("smtp://h?rate=-1", value("rate", "a number from 1 to 100000")),
+            ("smtp://h?hello=a%0d%0ab", value("hello", "a host name or an address in brackets")),
+        ] {
+            let found = parse(text).map(|url| url.to_string()).unwrap_err();
+            assert_eq!(found, error, "{text}");
+            assert!(!format!("{found} {found:?}").contains("sekret"), "{found}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_plain_text_takes_a_loopback_host_or_a_word() {
+        for text in ["smtp://u:sekret@127.0.0.1", "smtp://u:sekret@10.0.0.1?tls=none&insecure_auth=true"] {
+            let url = parse(text).unwrap();
+            assert_eq!(url.tls, TlsMode::None);
+            assert!(!format!("{url} {url:?}").contains("sekret"));
+            assert!(!format!("{url:?}").contains("\"u\""), "{url:?}");
+        }
+    }
+}

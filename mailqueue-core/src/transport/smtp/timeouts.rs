@@ -1,0 +1,59 @@
+//! How long everything may take.
+
+use std::time::Duration;
+
+/// The waits of an SMTP transport, close to those of RFC 5321 section 4.5.3.2.
+///
+/// The wait for a reply is for the whole of it: a server that sends one octet at a time gains nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For the name to resolve.
+    pub resolve: Duration,
+    /// For a connection to one of the relay's addresses.
+    pub connect: Duration,
+    /// For a TLS handshake.
+    pub tls: Duration,
+    /// For the greeting.
+    pub greeting: Duration,
+    /// For a reply to EHLO, STARTTLS and each step of AUTH.
+    pub command: Duration,
+    /// For a reply to MAIL, RCPT or DATA.
+    pub reply: Duration,
+    /// For all replies from MAIL to DATA together.
+    pub envelope: Duration,
+    /// For the relay to take 64 KiB of the message.
+    pub chunk: Duration,
+    /// For the relay to take the whole message.
+    pub body: Duration,
+    /// For the reply to the final dot. Cutting this short makes copies: the message may have been taken.
+    pub dot: Duration,
+    /// How long a connection is kept for the next message.
+    pub idle: Duration,
+    /// How long a message waits for a connection to become free.
+    pub slot: Duration,
+    /// How long a relay is left alone after its first fault; doubles with each further one.
+    pub backoff_first: Duration,
+    /// The longest that a relay is left alone.
+    pub backoff_cap: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            resolve: Duration::from_secs(10),
+            connect: Duration::from_secs(10),
+            tls: Duration::from_secs(30),
+            greeting: Duration::from_mins(1),
+            command: Duration::from_mins(1),
+            reply: Duration::from_mins(5),
+            envelope: Duration::from_mins(15),
+            chunk: Duration::from_mins(3),
+            body: Duration::from_mins(30),
+            dot: Duration::from_mins(10),
+            idle: Duration::from_secs(30),
+            slot: Duration::from_secs(30),
+            backoff_first: Duration::from_secs(1),
+            backoff_cap: Duration::from_mins(1),
+        }
+    }
+}

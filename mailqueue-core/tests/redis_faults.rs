@@ -1,0 +1,278 @@
+//! The Redis queue while Redis is killed, frozen, cut off, flushed and full: no call waits longer than its bound,
+//! and all goes on once Redis is back.
+#![cfg(feature = "redis")]
+
+use std::time::{Duration, Instant};
+
+use mailqueue_core::contracts::queue::{Entry, Queue, QueueError};
+use mailqueue_core::domain::id::MessageId;
+use mailqueue_core::domain::lane::Lane;
+use mailqueue_core::queue::redis::{RedisOptions, RedisQueue};
+use mailqueue_testing::{Direction, Proxy, Redis};
+use time::OffsetDateTime;
+
+/// What the queue is told.
+const BOUND: Duration = Duration::from_millis(300);
+
+/// What it is given, for the machine may be busy.
+const LENIENCE: Duration = Duration::from_secs(5);
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn open(url: &str) -> RedisQueue {
+    let options = RedisOptions { bound: BOUND, ..RedisOptions::default() };
+    RedisQueue::open(&url.into(), options).expect("the options are good")
+}
+
+fn entry(second: i64) -> Entry {
+    let due_at = OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(1_700_000_000 + second);
+    Entry { lane: Lane::Normal, due_at, id: MessageId::new(due_at) }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Call {
+    Push,
+    Pull,
+    PullWaiting,
+    Head,
+    Depth,
+}
+
+impl Call {
+    const ALL: [Self; 5] = [Self::Push, Self::Pull, Self::PullWaiting, Self::Head, Self::Depth];
+
+    async fn make(self, queue: &RedisQueue) -> Result<(), QueueError> {
+        match self {
+            Self::Push => queue.push(&[entry(0)]).await.map(drop),
+            Self::Pull => queue.pull(&Lane::ALL, 1, Duration::ZERO).await.map(drop),
+            Self::PullWaiting => queue.pull(&Lane::ALL, 1, Duration::from_millis(100)).await.map(drop),
+            Self::Head => queue.head(Lane::Normal).await.map(drop),
+            Self::Depth => queue.depth(Lane::Normal).await.map(drop),
+        }
+    }
+}
+
+/// A queue for each call, with connections that have been used.
+async fn warm(url: &str) -> Vec<(Call, RedisQueue)> {
+    let mut queues = Vec::new();
+    for call in Call::ALL {
+        let queue = open(url);
+        works_again(&queue).await;
+        queues.push((call, queue));
+    }
+    queues
+}
+
+/// Makes every call until it succeeds.
+async fn works_again(queue: &RedisQueue) {
+    let begun = Instant::now();
+    for call in Call::ALL {
+        while let Err(error) = call.make(queue).await {
+            assert!(begun.elapsed() < PATIENCE, "{call:?} still fails: {error}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+/// The first call fails within the bound, and then all kinds of calls fail without waiting for anything.
+async fn fails_in_time_and_then_at_once(queues: &[(Call, RedisQueue)]) {
+    for (call, queue) in queues {
+        let begun = Instant::now();
+        let error = call.make(queue).await.expect_err("Redis cannot have answered");
+        assert!(matches!(error, QueueError::Unavailable(_)), "{call:?}: {error:?}");
+        assert!(begun.elapsed() < LENIENCE, "{call:?} took {:?}", begun.elapsed());
+
+        let begun = Instant::now();
+        for _ in 0..40 {
+            for call in Call::ALL {
+                call.make(queue).await.expect_err("Redis cannot have answered");
+            }
+        }
+        // If each had waited for the bound it would have been a minute.
+        assert!(begun.elapsed() < LENIENCE, "200 calls took {:?}", begun.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn a_killed_redis_costs_no_time_and_comes_back_empty() {
+    let mut redis = Redis::start();
+    let queues = warm(&redis.url()).await;
+    queues[0].1.push(&[entry(1), entry(2)]).await.unwrap();
+    redis.stop();
+    fails_in_time_and_then_at_once(&queues).await;
+    redis.start_again();
+    for (_, queue) in &queues {
+        works_again(queue).await;
+    }
+    let queue = &queues[0].1;
+    while !queue.pull(&Lane::ALL, 10, Duration::ZERO).await.unwrap().is_empty() {}
+    assert_eq!(queue.head(Lane::Normal).await.unwrap(), None);
+    assert_eq!(queue.push(&[entry(3)]).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_redis_that_is_down_from_the_start_is_no_fault_of_opening() {
+    let mut redis = Redis::start();
+    redis.stop();
+    let queues: Vec<_> = Call::ALL.map(|call| (call, open(&redis.url()))).into();
+    fails_in_time_and_then_at_once(&queues).await;
+    redis.start_again();
+    for (_, queue) in &queues {
+        works_again(queue).await;
+    }
+}
+
+#[tokio::test]
+async fn a_frozen_redis_is_waited_for_once_and_used_again_when_it_thaws() {
+    let mut redis = Redis::start();
+    let mut queues = warm(&redis.url()).await;
+    // And queues that have no connection yet.
+    queues.extend(Call::ALL.map(|call| (call, open(&redis.url()))));
+    redis.freeze();
+    fails_in_time_and_then_at_once(&queues).await;
+    redis.thaw();
+    for (_, queue) in &queues {
+        works_again(queue).await;
+    }
+}
+
+#[tokio::test]
+async fn a_black_hole_is_waited_for_once_and_forgotten_when_it_closes() {
+    let redis = Redis::start();
+    let proxy = Proxy::start(redis.address()).await;
+    for hole in
+        [&[Direction::ToTarget, Direction::FromTarget][..], &[Direction::ToTarget], &[Direction::FromTarget]]
+    {
+        let queues = warm(&proxy.url(&redis.url())).await;
+        for direction in hole {
+            proxy.swallow(*direction);
+        }
+        fails_in_time_and_then_at_once(&queues).await;
+        proxy.pass().await;
+        for (_, queue) in &queues {
+            works_again(queue).await;
+        }
+    }
+}
+
+/// A network that holds back what it is given, and delivers it in the end, delivers it to nobody's confusion.
+#[tokio::test]
+async fn late_answers_answer_no_other_question() {
+    let redis = Redis::start();
+    let proxy = Proxy::start(redis.address()).await;
+    let queue = open(&proxy.url(&redis.url()));
+    works_again(&queue).await;
+    queue.pull(&Lane::ALL, 100, Duration::ZERO).await.unwrap();
+    queue.push(&[entry(1), entry(2), entry(3)]).await.unwrap();
+    for direction in [Direction::FromTarget, Direction::ToTarget] {
+        proxy.stall(direction);
+        queue.depth(Lane::Normal).await.expect_err("Redis cannot have answered");
+        proxy.pass().await;
+        let begun = Instant::now();
+        let head = loop {
+            match queue.head(Lane::Normal).await {
+                Ok(head) => break head,
+                Err(error) => assert!(begun.elapsed() < PATIENCE, "{error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        assert_eq!(head, Some(entry(1).due_at));
+        assert_eq!(queue.depth(Lane::Normal).await.unwrap(), 3);
+    }
+}
+
+/// Connections that the server closes, in use or idle, are no reason to fail while it answers on new ones.
+#[tokio::test]
+async fn killed_connections_fail_no_call() {
+    let redis = Redis::start();
+    let options = RedisOptions { bound: PATIENCE, ..RedisOptions::default() };
+    let queue = std::sync::Arc::new(RedisQueue::open(&redis.url().into(), options).unwrap());
+    for round in 0..5 {
+        for call in Call::ALL {
+            call.make(&queue).await.unwrap();
+        }
+        queue.pull(&Lane::ALL, 100, Duration::ZERO).await.unwrap();
+        let waiting = tokio::spawn({
+            let queue = queue.clone();
+            async move { queue.pull(&Lane::ALL, 1, PATIENCE).await }
+        });
+        blocked(&redis).await;
+        redis.command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+        blocked(&redis).await;
+        let pushed = entry(round);
+        queue.push(&[pushed]).await.unwrap();
+        assert_eq!(waiting.await.unwrap().unwrap(), [pushed.id]);
+    }
+}
+
+/// Returns once a pull waits at the server.
+async fn blocked(redis: &Redis) {
+    let begun = Instant::now();
+    while !redis.command(&["INFO", "clients"]).contains("blocked_clients:1") {
+        assert!(begun.elapsed() < PATIENCE, "no pull waits at the server");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_flush_under_waiting_pulls_disturbs_none() {
+    let redis = Redis::start();
+    let options = RedisOptions { bound: PATIENCE, ..RedisOptions::default() };
+    let queue = std::sync::Arc::new(RedisQueue::open(&redis.url().into(), options).unwrap());
+    let waiting = tokio::spawn({
+        let queue = queue.clone();
+        async move { queue.pull(&Lane::ALL, 1, PATIENCE).await }
+    });
+    blocked(&redis).await;
+    for _ in 0..5 {
+        redis.flush();
+    }
+    let pushed = entry(0);
+    queue.push(&[pushed]).await.unwrap();
+    assert_eq!(waiting.await.unwrap().unwrap(), [pushed.id]);
+
+    queue.push(&[entry(1), entry(2)]).await.unwrap();
+    redis.flush();
+    assert_eq!(queue.head(Lane::Normal).await.unwrap(), None);
+    assert_eq!(queue.pull(&Lane::ALL, 1, Duration::ZERO).await.unwrap(), []);
+    assert_eq!(queue.push(&[entry(3)]).await.unwrap(), 1);
+}
+
+/// A Redis without memory takes nothing more but still gives, so it is not left alone.
+#[tokio::test]
+async fn a_full_redis_refuses_pushes_and_serves_pulls() {
+    let redis = Redis::start();
+    let queue =
+        RedisQueue::open(&redis.url().into(), RedisOptions { bound: PATIENCE, ..RedisOptions::default() })
+            .unwrap();
+    let pushed = entry(0);
+    queue.push(&[pushed]).await.unwrap();
+    redis.command(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    redis.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    for _ in 0..3 {
+        let error = queue.push(&[entry(1)]).await.unwrap_err();
+        assert!(matches!(&error, QueueError::Refused(why) if why.contains("OOM")), "{error:?}");
+    }
+    assert_eq!(queue.head(Lane::Normal).await.unwrap(), Some(pushed.due_at));
+    assert_eq!(queue.pull(&Lane::ALL, 1, PATIENCE).await.unwrap(), [pushed.id]);
+    redis.command(&["CONFIG", "SET", "maxmemory", "0"]);
+    assert_eq!(queue.push(&[entry(2)]).await.unwrap(), 1);
+}
+
+/// A Redis that evicts throws whole lanes away; that is a flush like any other.
+#[tokio::test]
+async fn an_evicting_redis_loses_entries_and_fails_no_call() {
+    let redis = Redis::start();
+    let options = RedisOptions { bound: PATIENCE, ..RedisOptions::default() };
+    let queue = RedisQueue::open(&redis.url().into(), options).unwrap();
+    redis.command(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
+    redis.command(&["CONFIG", "SET", "maxmemory", "3mb"]);
+    let mut held = 0;
+    for page in 0..40 {
+        let entries: Vec<Entry> = (0..1_000).map(|number| entry(page * 1_000 + number)).collect();
+        held = queue.push(&entries).await.unwrap();
+    }
+    assert!(held < 40_000, "nothing was evicted");
+    queue.head(Lane::Normal).await.unwrap();
+    queue.pull(&Lane::ALL, 10, Duration::ZERO).await.unwrap();
+}

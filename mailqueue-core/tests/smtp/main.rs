@@ -1,0 +1,11 @@
+//! The SMTP transport against a scripted server, over real sockets.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so and end")]
+
+mod breaker;
+mod connections;
+mod dot;
+mod envelope;
+mod security;
+mod silence;
+mod strangeness;
+mod support;

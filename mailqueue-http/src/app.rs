@@ -1,0 +1,197 @@
+//! Which request is answered by what, and what is noted of it.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use hyper::Method;
+use hyper::body::Incoming;
+use hyper::header::{HeaderName, HeaderValue};
+use mailqueue_core::Outbox;
+use mailqueue_core::domain::address::Mailbox;
+
+use crate::answer::Answer;
+use crate::auth::ApiKeys;
+use crate::body::{Payload, Room};
+use crate::form::{self, Recipients};
+use crate::language::Language;
+use crate::page::Pages;
+use crate::problem::Problem;
+use crate::request::{Peer, Request, Taste, is_local};
+use crate::route::{Found, Route, Routes};
+use crate::{emails, head, health, messages};
+
+/// How long the outbox may take for anything that is asked of it.
+const OUTBOX_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the service is told to do beyond its defaults.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Who may use the JSON API. None: only this machine, if the server listens on a loopback address.
+    pub api_keys: ApiKeys,
+    /// The sender of messages that name none.
+    pub from: Option<Mailbox>,
+    /// The recipient of form mail that names none.
+    pub form_to: Option<Mailbox>,
+    /// Whom form mail may name. `None`: anyone, from this machine; nobody, from elsewhere.
+    pub form_recipients: Option<Recipients>,
+}
+
+/// The service behind the port: answers requests by asking an outbox. Cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    outbox: Outbox,
+    options: Options,
+    sender: Option<String>,
+    routes: Routes,
+    pages: Pages,
+    room: Room,
+}
+
+impl App {
+    /// A service in front of an outbox.
+    #[must_use]
+    pub fn new(outbox: Outbox, options: Options) -> Self {
+        let sender = options.from.as_ref().map(ToString::to_string);
+        let (routes, pages, room) = (Routes::new(), Pages::new(), Room::default());
+        Self(Arc::new(Inner { outbox, options, sender, routes, pages, room }))
+    }
+
+    /// Answers a request, whatever it is, and notes it.
+    pub(crate) async fn answer(self, request: hyper::Request<Incoming>, peer: Peer) -> Answer {
+        let begun = Instant::now();
+        let id = request_id(request.headers().get(&REQUEST_ID));
+        let method = method_label(request.method());
+        let found = self.0.routes.find(request.uri().path());
+        let route = found.as_ref().map_or("unknown", |found| found.route.template());
+        let answered = AssertUnwindSafe(self.route(request, peer, found)).catch_unwind().await;
+        let mut answer = answered.unwrap_or_else(|_| {
+            tracing::error!(request_id = %id, route, "a request could not be answered: there is a bug here");
+            Problem::broken().into_answer(false)
+        });
+        let took = begun.elapsed();
+        note(method, route, answer.status().as_u16(), took, &id);
+        if let Ok(id) = HeaderValue::from_str(&id) {
+            answer.headers_mut().insert(REQUEST_ID, id);
+        }
+        answer
+    }
+
+    /// Answers a request with what it asks for or with why not.
+    async fn route(&self, request: hyper::Request<Incoming>, peer: Peer, found: Option<Found>) -> Answer {
+        let (head, body) = request.into_parts();
+        let taste = Taste::of(&head.headers);
+        let language = Language::of(&head);
+        let payload = Payload::new(&head, body, self.0.room.clone());
+        let checked = head::check(&head, peer);
+        let local = is_local(&head.headers, peer);
+        let route = found.as_ref().map(|found| found.route);
+        let (base, id) = found.map(|found| (found.base, found.id)).unwrap_or_default();
+        let mut request = Request { head, payload, base, id, local, language };
+        let answered = match (checked, route) {
+            (Err(problem), _) => Err(problem),
+            (Ok(()), None) => Err(Problem::not_found("There is nothing at this address.")),
+            (Ok(()), Some(route)) => self.dispatch(route, &mut request, taste).await,
+        };
+        let answer = answered.unwrap_or_else(|problem| {
+            if taste.html && route.is_none_or(Route::is_page) {
+                return self.0.pages.problem(&request, &problem);
+            }
+            problem.into_answer(taste.problem)
+        });
+        request.payload.discard();
+        answer
+    }
+
+    async fn dispatch(&self, route: Route, request: &mut Request, taste: Taste) -> Result<Answer, Problem> {
+        match (route, request.method()) {
+            (Route::Form, &Method::GET) => Ok(form::show(self, request)),
+            (Route::Form, &Method::POST) => form::submit(self, request, taste).await,
+            (Route::Emails, &Method::GET) => emails::list(self, request).await,
+            (Route::Emails, &Method::POST) => emails::submit(self, request).await,
+            (Route::Email, &Method::GET) => emails::get(self, request).await,
+            (Route::Messages, &Method::GET) => messages::list(self, request).await,
+            (Route::Message, &Method::GET) => messages::show(self, request).await,
+            (Route::Style, &Method::GET) => Ok(crate::page::style()),
+            (Route::Live, &Method::GET) => Ok(health::live()),
+            (Route::Ready, &Method::GET) => health::ready(&self.0.outbox).await,
+            _ => Err(Problem::method_not_allowed(route.allow())),
+        }
+    }
+
+    /// The outbox of whoever sent a request to the JSON API.
+    pub(crate) fn outbox_of(&self, request: &Request) -> Result<Outbox, Problem> {
+        let name = self.0.options.api_keys.judge(&request.head.headers, request.local)?;
+        Ok(name.map_or_else(|| self.0.outbox.clone(), |name| self.0.outbox.for_tenant(name)))
+    }
+
+    /// The outbox behind the page: mail that no API key stands for.
+    pub(crate) fn open_outbox(&self) -> Outbox {
+        self.0.outbox.for_tenant("")
+    }
+
+    /// Whether the page may show what messages say and whom they are for: only to whoever runs this machine,
+    /// and only while the API asks no one for a key.
+    pub(crate) fn shows_content(&self, request: &Request) -> bool {
+        request.local && self.0.options.api_keys.is_empty()
+    }
+
+    /// The sender of messages that name none.
+    pub(crate) fn sender(&self) -> Option<&str> {
+        self.0.sender.as_deref()
+    }
+
+    /// What it was told to do.
+    pub(crate) fn options(&self) -> &Options {
+        &self.0.options
+    }
+
+    /// The pages.
+    pub(crate) fn pages(&self) -> &Pages {
+        &self.0.pages
+    }
+}
+
+/// What an outbox answers, or 503 when it takes too long.
+pub(crate) async fn in_time<T>(asked: impl Future<Output = T>) -> Result<T, Problem> {
+    tokio::time::timeout(OUTBOX_PATIENCE, asked).await.map_err(|_| {
+        tracing::warn!("a request could not be served: the message store did not answer in time");
+        Problem::unavailable(
+            "The message store did not answer in time. Please try again, with an Idempotency-Key to be sure.",
+        )
+    })
+}
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The id a proxy has given the request, or a new one.
+fn request_id(given: Option<&HeaderValue>) -> String {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    let usable = |id: &&str| (1..=64).contains(&id.len()) && id.bytes().all(allowed);
+    let given = given.and_then(|id| id.to_str().ok()).filter(usable);
+    given.map_or_else(|| format!("{:032x}", fastrand::u128(..)), str::to_owned)
+}
+
+/// A word for a method, of which there are few: a client may send any, and each would be a metric of its own.
+fn method_label(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
+}
+
+fn note(method: &'static str, route: &'static str, status: u16, took: Duration, id: &str) {
+    let labels = [("route", route.to_owned()), ("method", method.to_owned()), ("status", status.to_string())];
+    metrics::histogram!("mailqueue_http_request_duration_seconds", &labels).record(took.as_secs_f64());
+    let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(method, route, status, duration_ms, request_id = id, "answered");
+}

@@ -1,0 +1,226 @@
+//! The shape in which programs hand in a message: that of Resend's API.
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use mailqueue_core::Draft;
+use mailqueue_core::domain::attachment::AttachmentDraft;
+use mailqueue_core::domain::invalid::Fault;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::json::{self, Json, Members};
+
+/// A message as it was handed in.
+#[derive(Debug, Default)]
+pub(crate) struct Shaped {
+    /// The message.
+    pub(crate) draft: Draft,
+    /// How it was written.
+    pub(crate) singles: Singles,
+}
+
+/// The fields that stood there as one string where a list may stand.
+#[derive(Debug, Default)]
+pub(crate) struct Singles(Vec<&'static str>);
+
+impl Singles {
+    /// Faults that were found in the draft, with pointers into what was handed in.
+    pub(crate) fn locate(&self, mut faults: Vec<Fault>) -> Vec<Fault> {
+        for fault in &mut faults {
+            let single = self.0.iter().find(|field| fault.pointer == format!("/{field}/0"));
+            if let Some(field) = single {
+                fault.pointer = format!("/{field}");
+            }
+        }
+        faults
+    }
+}
+
+impl Shaped {
+    /// Reads a message, its `from` replaced by `sender` when it has none.
+    ///
+    /// # Errors
+    ///
+    /// Every fault of form. What the values mean is for [`Draft::check`] to judge.
+    pub(crate) fn read(json: Json, sender: Option<&str>) -> Result<Self, Vec<Fault>> {
+        let mut faults = Vec::new();
+        let mut shaped = Self::default();
+        if let Some(members) = Members::of(json, "", &mut faults) {
+            shaped.fill(members, sender);
+        }
+        if faults.is_empty() { Ok(shaped) } else { Err(faults) }
+    }
+
+    fn fill(&mut self, mut members: Members<'_>, sender: Option<&str>) {
+        self.draft.from = self::sender(&mut members, sender);
+        self.draft.to = match members.take("to") {
+            Some(json) => self.addresses(&mut members, "to", json),
+            None => {
+                members.fault("to", "must name at least one recipient");
+                Vec::new()
+            }
+        };
+        for field in ["cc", "bcc", "reply_to"] {
+            let Some(json) = members.take(field) else { continue };
+            let addresses = self.addresses(&mut members, field, json);
+            match field {
+                "cc" => self.draft.cc = addresses,
+                "bcc" => self.draft.bcc = addresses,
+                _ => self.draft.reply_to = addresses,
+            }
+        }
+        self.draft.subject = members.required_text("subject");
+        self.draft.text = members.text("text");
+        self.draft.html = members.text("html");
+        self.draft.headers = headers(&mut members);
+        self.draft.attachments = attachments(&mut members);
+        self.draft.tags = tags(&mut members);
+        self.draft.scheduled_at = scheduled_at(&mut members);
+        if let Some(lane) = members.text("lane") {
+            match lane.parse() {
+                Ok(lane) => self.draft.lane = lane,
+                Err(detail) => members.fault("lane", detail),
+            }
+        }
+        self.draft.smtputf8 = members.truth("smtputf8");
+        members.finish();
+    }
+
+    /// One address or a list of them.
+    fn addresses(&mut self, members: &mut Members<'_>, field: &'static str, json: Json) -> Vec<String> {
+        let at = members.place(field);
+        match json {
+            Json::Text(_) => {
+                self.singles.0.push(field);
+                json::text(json, &at, members.faults()).into_iter().collect()
+            }
+            Json::List(items) => {
+                let mut addresses = Vec::with_capacity(items.len());
+                for (n, item) in items.into_iter().enumerate() {
+                    addresses.extend(json::text(item, &format!("{at}/{n}"), members.faults()));
+                }
+                addresses
+            }
+            Json::Octets(_) => {
+                json::note(members.faults(), &format!("{at}/0"), "must be a string");
+                Vec::new()
+            }
+            _ => {
+                members.fault(field, "must be an address or a list of addresses");
+                Vec::new()
+            }
+        }
+    }
+}
+
+fn sender(members: &mut Members<'_>, default: Option<&str>) -> String {
+    match (members.take("from"), default) {
+        (Some(json), _) => json::text(json, "/from", members.faults()).unwrap_or_default(),
+        (None, Some(default)) => default.to_owned(),
+        (None, None) => {
+            members.fault("from", "must be there: this server has no sender of its own");
+            String::new()
+        }
+    }
+}
+
+fn headers(members: &mut Members<'_>) -> Vec<(String, String)> {
+    match members.take("headers") {
+        None => Vec::new(),
+        Some(Json::Object(object)) => {
+            let place = members.place("headers");
+            let mut headers = Vec::with_capacity(object.len());
+            for (name, value) in object {
+                let at = json::member(&place, &name);
+                headers.extend(json::text(value, &at, members.faults()).map(|value| (name, value)));
+            }
+            headers
+        }
+        Some(_) => {
+            members.fault("headers", "must be an object of names and values");
+            Vec::new()
+        }
+    }
+}
+
+/// The objects of a list, each read by `read`.
+fn objects<T>(members: &mut Members<'_>, field: &str, mut read: impl FnMut(&mut Members<'_>) -> T) -> Vec<T> {
+    let items = match members.take(field) {
+        None => return Vec::new(),
+        Some(Json::List(items)) => items,
+        Some(_) => {
+            members.fault(field, "must be a list of objects");
+            return Vec::new();
+        }
+    };
+    let place = members.place(field);
+    let mut objects = Vec::new();
+    for (n, item) in items.into_iter().enumerate() {
+        if let Some(mut object) = Members::of(item, &format!("{place}/{n}"), members.faults()) {
+            objects.push(read(&mut object));
+            object.finish();
+        }
+    }
+    objects
+}
+
+fn tags(members: &mut Members<'_>) -> Vec<(String, String)> {
+    objects(members, "tags", |tag| (tag.required_text("name"), tag.required_text("value")))
+}
+
+fn attachments(members: &mut Members<'_>) -> Vec<AttachmentDraft> {
+    objects(members, "attachments", |file| {
+        if file.take("path").is_some() {
+            file.fault("path", "is not fetched from here: send the file itself as content, in base64");
+        }
+        AttachmentDraft {
+            filename: file.required_text("filename"),
+            content_type: file.text("content_type"),
+            content_id: file.text("content_id"),
+            content: content(file),
+        }
+    })
+}
+
+fn content(file: &mut Members<'_>) -> Bytes {
+    let decoded = match file.take("content") {
+        Some(Json::Octets(octets)) => return octets.into(),
+        Some(Json::List(items)) if items.is_empty() => return Bytes::new(),
+        Some(Json::Text(text)) => STANDARD.decode(&*without_whitespace(&text)).ok(),
+        _ => None,
+    };
+    decoded.map_or_else(
+        || {
+            file.fault("content", "must be the file in base64 with its padding, or a list of octets");
+            Bytes::new()
+        },
+        Bytes::from,
+    )
+}
+
+/// Many tools break base64 into lines.
+fn without_whitespace(text: &str) -> Cow<'_, [u8]> {
+    if text.bytes().any(|b| b.is_ascii_whitespace()) {
+        text.bytes().filter(|b| !b.is_ascii_whitespace()).collect::<Vec<u8>>().into()
+    } else {
+        text.as_bytes().into()
+    }
+}
+
+fn scheduled_at(members: &mut Members<'_>) -> Option<OffsetDateTime> {
+    let text = members.text("scheduled_at")?;
+    let at = parse_time(&text);
+    if at.is_none() {
+        members.fault("scheduled_at", "must be a time with its zone such as 2030-01-31T08:00:00Z");
+    }
+    at
+}
+
+/// A time in RFC 3339. A leap second is refused: no clock here knows one.
+fn parse_time(text: &str) -> Option<OffsetDateTime> {
+    let leap = text.get(17..19) == Some("60");
+    OffsetDateTime::parse(text, &Rfc3339).ok().filter(|_| !leap)
+}

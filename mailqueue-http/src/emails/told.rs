@@ -1,0 +1,113 @@
+//! A message as it is told to programs: Resend's shape, and what became of it.
+
+use mailqueue_core::domain::attachment::AttachmentSummary;
+use mailqueue_core::domain::attempt::Attempt;
+use mailqueue_core::domain::recipient::Recipient;
+use mailqueue_core::domain::status::Status;
+use mailqueue_core::record::Record;
+use serde::Serialize;
+use time::OffsetDateTime;
+
+/// One message.
+#[derive(Serialize)]
+pub(crate) struct Told<'r> {
+    object: &'static str,
+    id: String,
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+    from: String,
+    to: Vec<String>,
+    cc: Vec<String>,
+    bcc: Vec<String>,
+    reply_to: Vec<String>,
+    subject: &'r str,
+    #[serde(flatten)]
+    content: Option<Content<'r>>,
+    tags: &'r [mailqueue_core::domain::message::Tag],
+    #[serde(with = "time::serde::rfc3339::option")]
+    scheduled_at: Option<OffsetDateTime>,
+    last_event: &'static str,
+    status: Status,
+    lane: &'static str,
+    #[serde(with = "time::serde::rfc3339")]
+    due_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339::option")]
+    finished_at: Option<OffsetDateTime>,
+}
+
+/// What lists leave out.
+#[derive(Serialize)]
+struct Content<'r> {
+    html: Option<&'r str>,
+    text: Option<&'r str>,
+    headers: serde_json::Map<String, serde_json::Value>,
+    attachments: &'r [AttachmentSummary],
+    recipients: &'r [Recipient],
+    attempts: &'r [Attempt],
+}
+
+impl<'r> Told<'r> {
+    /// All of a message.
+    pub(crate) fn whole(record: &'r Record) -> Self {
+        let headers = record.summary.headers.iter();
+        let content = Content {
+            html: record.html.as_deref(),
+            text: record.text.as_deref(),
+            headers: headers.map(|header| (header.name.clone(), header.value.clone().into())).collect(),
+            attachments: &record.summary.attachments,
+            recipients: &record.delivery.recipients,
+            attempts: &record.delivery.attempts,
+        };
+        Self { content: Some(content), ..Self::brief(record) }
+    }
+
+    /// What stands of a message in a list.
+    pub(crate) fn brief(record: &'r Record) -> Self {
+        let strings = |mailboxes: &[mailqueue_core::domain::address::Mailbox]| {
+            mailboxes.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let people = &record.summary.people;
+        Self {
+            object: "email",
+            id: record.id.to_string(),
+            created_at: record.created_at,
+            from: people.from.to_string(),
+            to: strings(&people.to),
+            cc: strings(&people.cc),
+            bcc: strings(&people.bcc),
+            reply_to: strings(&people.reply_to),
+            subject: &record.summary.subject,
+            content: None,
+            tags: &record.summary.tags,
+            scheduled_at: record.scheduled_at,
+            last_event: last_event(record),
+            status: record.delivery.status,
+            lane: record.lane.as_str(),
+            due_at: record.due_at,
+            finished_at: record.finished_at,
+        }
+    }
+}
+
+/// Resend's word for where a message stands.
+///
+/// Never `delivered`: a relay's yes is the last that is heard here. A message whose end is not known is told as
+/// `delivery_delayed`, the one word that claims neither success nor failure; `status` says `unknown`.
+fn last_event(record: &Record) -> &'static str {
+    let delivery = &record.delivery;
+    let tried = delivery.attempt > 0 || !delivery.attempts.is_empty();
+    let refused = |recipient: &Recipient| {
+        let code = recipient.reply.as_ref().and_then(|reply| reply.code);
+        code.is_some_and(|code| (500..600).contains(&code))
+    };
+    match delivery.status {
+        Status::Queued if tried => "delivery_delayed",
+        Status::Queued if record.scheduled_at.is_some() => "scheduled",
+        Status::Queued | Status::Sending => "queued",
+        Status::Sent => "sent",
+        Status::Failed if delivery.recipients.iter().all(refused) => "bounced",
+        Status::Failed => "failed",
+        Status::Cancelled => "canceled",
+        Status::Unknown => "delivery_delayed",
+    }
+}

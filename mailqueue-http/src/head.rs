@@ -1,0 +1,64 @@
+//! What the head of a request must be like before anything else is looked at.
+
+use hyper::Version;
+use hyper::header::{CONTENT_ENCODING, HOST, HeaderMap};
+use hyper::http::request::Parts;
+
+use crate::problem::Problem;
+use crate::request::Peer;
+
+/// The longest address, in octets.
+const URI_LIMIT: usize = 8 << 10;
+
+/// The longest header fields in all, in octets.
+const FIELDS_LIMIT: usize = 32 << 10;
+
+/// Refuses heads that are ambiguous, oversized or compressed.
+pub(crate) fn check(head: &Parts, peer: Peer) -> Result<(), Problem> {
+    if peer.faulty {
+        let detail = "The request says more than once how long it is.";
+        return Err(Problem::malformed(detail).closing());
+    }
+    if head.uri.path_and_query().is_some_and(|address| address.as_str().len() > URI_LIMIT) {
+        return Err(Problem::uri_too_long(URI_LIMIT));
+    }
+    let fields: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if fields > FIELDS_LIMIT {
+        return Err(Problem::head_too_large(FIELDS_LIMIT));
+    }
+    check_host(head)?;
+    let plain = |coding: &hyper::header::HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"identity");
+    if !head.headers.get_all(CONTENT_ENCODING).iter().all(plain) {
+        return Err(Problem::unsupported("The body must be sent as it is, without a Content-Encoding."));
+    }
+    Ok(())
+}
+
+/// One Host, which HTTP/1.0 may leave out (RFC 9112 section 3.2).
+fn check_host(head: &Parts) -> Result<(), Problem> {
+    let mut hosts = head.headers.get_all(HOST).iter();
+    let fine = match (hosts.next(), hosts.next()) {
+        (None, _) => head.version == Version::HTTP_10,
+        (Some(host), None) => host.to_str().is_ok_and(is_host),
+        _ => false,
+    };
+    if fine { Ok(()) } else { Err(Problem::malformed("The request must name its Host once.").closing()) }
+}
+
+fn is_host(host: &str) -> bool {
+    host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&b))
+}
+
+/// The host a client says it talks to, without its port and in lower case; empty when it says none.
+pub(crate) fn host_name(headers: &HeaderMap) -> String {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    name_of(host).to_ascii_lowercase()
+}
+
+/// An authority without its port.
+pub(crate) fn name_of(authority: &str) -> &str {
+    if let Some(end) = authority.find(']') {
+        return &authority[..=end];
+    }
+    authority.split(':').next().unwrap_or_default()
+}

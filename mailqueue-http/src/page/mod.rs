@@ -1,0 +1,165 @@
+//! The pages people see.
+
+mod view;
+mod words;
+
+use hyper::StatusCode;
+use mailqueue_core::domain::invalid::Fault;
+use mailqueue_core::record::Record;
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
+use time::OffsetDateTime;
+
+use crate::answer::{self, Answer};
+use crate::form::Invite;
+use crate::language::Language;
+use crate::problem::Problem;
+use crate::request::Request;
+use view::{Line, View};
+use words::Words;
+
+/// How the pages look.
+const STYLE: &str = include_str!("style.css");
+
+const TEMPLATES: [(&str, &str); 5] = [
+    ("layout.html", include_str!("templates/layout.html")),
+    ("form.html", include_str!("templates/form.html")),
+    ("message.html", include_str!("templates/message.html")),
+    ("messages.html", include_str!("templates/messages.html")),
+    ("problem.html", include_str!("templates/problem.html")),
+];
+
+/// What was filled into the form.
+#[derive(Default)]
+pub(crate) struct Filled<'f> {
+    /// The subject.
+    pub(crate) subject: &'f str,
+    /// The message.
+    pub(crate) message: &'f str,
+    /// The recipient.
+    pub(crate) to: &'f str,
+    /// What is wrong with it.
+    pub(crate) flaws: &'f [Flaw],
+}
+
+/// What is wrong with a field of the form.
+#[derive(Debug)]
+pub(crate) struct Flaw {
+    /// The sentence that a person gets to read, by its name in the page's words.
+    pub(crate) key: &'static str,
+    /// What a program gets to read.
+    pub(crate) fault: Fault,
+}
+
+/// All pages, in all languages.
+pub(crate) struct Pages {
+    templates: Environment<'static>,
+    words: Words,
+}
+
+/// `GET /static/style.css`
+pub(crate) fn style() -> Answer {
+    let mut answer = answer::of(StatusCode::OK, "text/css; charset=utf-8", STYLE);
+    answer::keep(&mut answer);
+    answer
+}
+
+impl Pages {
+    /// The pages as they stand in this crate.
+    pub(crate) fn new() -> Self {
+        let mut templates = Environment::new();
+        templates.set_undefined_behavior(UndefinedBehavior::Strict);
+        templates.set_auto_escape_callback(|_| AutoEscape::Html);
+        for (name, source) in TEMPLATES {
+            templates.add_template(name, source).expect("the tests render every template");
+        }
+        Self { templates, words: Words::new() }
+    }
+
+    /// The page with the form.
+    pub(crate) fn form(
+        &self,
+        request: &Request,
+        status: StatusCode,
+        invite: &Invite,
+        filled: &Filled<'_>,
+    ) -> Answer {
+        let sentence = |prefix: &str| {
+            let flaw = filled.flaws.iter().find(|flaw| flaw.key.starts_with(prefix))?;
+            Some(self.words.of(request.language, flaw.key))
+        };
+        let page = context! {
+            open => invite.open,
+            to_shown => invite.to,
+            to_required => invite.to_required,
+            subject => filled.subject,
+            message => filled.message,
+            to => filled.to,
+            subject_flaw => sentence("subject"),
+            message_flaw => sentence("message"),
+            to_flaw => sentence("to"),
+        };
+        self.render(request, status, "form.html", page)
+    }
+
+    /// The page of one message.
+    pub(crate) fn message(
+        &self,
+        request: &Request,
+        record: &Record,
+        content: bool,
+        now: OffsetDateTime,
+    ) -> Answer {
+        let still = request.query().split('&').any(|pair| pair == "refresh=off");
+        let view = View::of(record, content, now, still);
+        self.render(request, StatusCode::OK, "message.html", context! { m => Value::from(Serde(view)) })
+    }
+
+    /// The page that lists messages.
+    pub(crate) fn messages(&self, request: &Request, records: &[Record]) -> Answer {
+        let lines: Vec<Line> = records.iter().map(Line::of).collect();
+        let page = context! { lines => Value::from(Serde(lines)) };
+        self.render(request, StatusCode::OK, "messages.html", page)
+    }
+
+    /// The page that says what went wrong.
+    pub(crate) fn problem(&self, request: &Request, problem: &Problem) -> Answer {
+        let key = match problem.status.as_u16() {
+            403 => "problem_forbidden",
+            404 => "problem_not_found",
+            405 => "problem_method",
+            413 => "problem_large",
+            400..=499 => "problem_request",
+            503 => "problem_later",
+            _ => "problem_broken",
+        };
+        let sentence = self.words.of(request.language, key);
+        let page = context! { code => problem.status.as_u16(), sentence => sentence };
+        let mut answer = self.render(request, problem.status, "problem.html", page);
+        problem.mark(&mut answer);
+        answer
+    }
+
+    fn render(&self, request: &Request, status: StatusCode, template: &str, page: Value) -> Answer {
+        let language = request.language;
+        let path = request.head.uri.path();
+        let frame = context! {
+            w => self.words.all(language),
+            lang => language.tag(),
+            languages => Language::ALL.map(Language::tag),
+            base => request.base,
+            path => path,
+            asked => request.query().contains("lang="),
+        };
+        let rendered =
+            self.templates.get_template(template).and_then(|t| t.render(context! { ..page, ..frame }));
+        match rendered {
+            Ok(html) => answer::html(status, html),
+            Err(error) => {
+                // The kind names no value; the rest of the error may quote one.
+                tracing::error!(template, kind = %error.kind(), line = error.line(), "a page cannot be shown");
+                Problem::broken().into_answer(false)
+            }
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! The one body that says what went wrong.
+
+use hyper::header::{ALLOW, CONNECTION, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::{Response, StatusCode};
+use mailqueue_core::contracts::store::StoreError;
+use mailqueue_core::domain::invalid::Fault;
+use mailqueue_core::outbox::SubmitError;
+use serde::Serialize;
+
+use crate::answer::{self, Answer};
+
+/// How many faults are named at most; a client that makes more learns of the rest later.
+pub(crate) const FAULTS: usize = 50;
+
+/// How many seconds a client is asked to wait while the store does not answer.
+const PATIENCE: HeaderValue = HeaderValue::from_static("2");
+
+/// Why a request got no 2xx: what RFC 9457 names and what Resend's clients read, side by side.
+///
+/// No text in it repeats what was sent, so it may be logged.
+#[derive(Debug, Clone)]
+pub(crate) struct Problem {
+    /// The status of the answer.
+    pub(crate) status: StatusCode,
+    /// The word by which a program knows it: Resend's where there is one.
+    pub(crate) name: &'static str,
+    title: &'static str,
+    /// A sentence that a person can act on.
+    pub(crate) detail: String,
+    /// What is wrong with which field.
+    pub(crate) faults: Vec<Fault>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+#[derive(Serialize)]
+struct Body<'p> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    detail: &'p str,
+    #[serde(skip_serializing_if = "<[Fault]>::is_empty")]
+    errors: &'p [Fault],
+    #[serde(rename = "statusCode")]
+    status_code: u16,
+    name: &'static str,
+    message: &'p str,
+}
+
+impl Problem {
+    fn new(status: StatusCode, name: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, name, title, detail: detail.into(), faults: Vec::new(), headers: Vec::new() }
+    }
+
+    fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The same, and the connection is closed after it.
+    pub(crate) fn closing(self) -> Self {
+        self.with(CONNECTION, HeaderValue::from_static("close"))
+    }
+
+    /// 400: it cannot be read at all.
+    pub(crate) fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "validation_error", "Malformed request", detail)
+    }
+
+    /// 400: no usable idempotency key.
+    pub(crate) fn idempotency_key() -> Self {
+        let detail =
+            "The Idempotency-Key must have 1 to 256 printable ASCII characters and stand there once.";
+        Self::new(StatusCode::BAD_REQUEST, "invalid_idempotency_key", "Invalid idempotency key", detail)
+    }
+
+    /// 401: somebody has to say who they are.
+    pub(crate) fn missing_key(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "missing_api_key", "API key missing", detail)
+            .with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"mailqueue\""))
+    }
+
+    /// 403: the key is none of ours. One text for every way a key can be wrong.
+    pub(crate) fn invalid_key() -> Self {
+        let challenge = "Bearer realm=\"mailqueue\", error=\"invalid_token\"";
+        Self::new(StatusCode::FORBIDDEN, "invalid_api_key", "API key invalid", "The API key is not valid.")
+            .with(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
+    }
+
+    /// 403: this page's form was sent from somewhere else.
+    pub(crate) fn foreign_origin() -> Self {
+        let detail = "The form only takes what is sent from its own page.";
+        Self::new(StatusCode::FORBIDDEN, "invalid_access", "Foreign origin", detail)
+    }
+
+    /// 404: no such thing, or not for this client.
+    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "Not found", detail)
+    }
+
+    /// 405: the thing is there, the method is not.
+    pub(crate) fn method_not_allowed(allow: &'static str) -> Self {
+        let detail = format!("This address answers to {allow}.");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed", detail)
+            .with(ALLOW, HeaderValue::from_static(allow))
+    }
+
+    /// 408: the body did not arrive in time.
+    pub(crate) fn timeout() -> Self {
+        let detail = "The body of the request did not arrive in time.";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "Request timeout", detail).closing()
+    }
+
+    /// 409: the idempotency key stands for something else.
+    pub(crate) fn key_reused() -> Self {
+        let detail = "The Idempotency-Key was used with another body within the last 24 hours.";
+        Self::new(StatusCode::CONFLICT, "invalid_idempotent_request", "Idempotency key reused", detail)
+    }
+
+    /// 413: too much of it.
+    pub(crate) fn too_large(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", "Payload too large", detail)
+    }
+
+    /// 414: the address is too long.
+    pub(crate) fn uri_too_long(limit: usize) -> Self {
+        let detail = format!("The address of the request must be at most {limit} octets long.");
+        Self::new(StatusCode::URI_TOO_LONG, "uri_too_long", "URI too long", detail).closing()
+    }
+
+    /// 415: not a format that is read here.
+    pub(crate) fn unsupported(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            "Unsupported media type",
+            detail,
+        )
+    }
+
+    /// 422: readable, but some fields cannot be.
+    pub(crate) fn invalid(mut faults: Vec<Fault>) -> Self {
+        faults.truncate(FAULTS);
+        let detail = match faults.first() {
+            Some(first) if first.pointer.is_empty() => format!("The message {}.", first.detail),
+            Some(first) => format!("`{}` {}.", first.pointer.trim_start_matches('/'), first.detail),
+            None => "The message cannot be accepted.".to_owned(),
+        };
+        let problem =
+            Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation_error", "Validation failed", detail);
+        Self { faults, ..problem }
+    }
+
+    /// 422 for one field.
+    pub(crate) fn field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::invalid(vec![Fault { pointer: pointer.into(), detail: detail.into() }])
+    }
+
+    /// 431: too many or too long header fields.
+    pub(crate) fn head_too_large(limit: usize) -> Self {
+        let detail = format!("The header fields must be at most {limit} octets long in all.");
+        Self::new(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "header_fields_too_large",
+            "Header fields too large",
+            detail,
+        )
+        .closing()
+    }
+
+    /// 500: a fault of ours.
+    pub(crate) fn broken() -> Self {
+        let detail =
+            "Something went wrong here. Nothing was accepted; the log says more under the request's id.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "application_error", "Application error", detail)
+    }
+
+    /// 503: try again shortly.
+    pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "service_unavailable", "Service unavailable", detail)
+            .with(RETRY_AFTER, PATIENCE)
+    }
+
+    /// The answer that carries it. `named` says whether the client's Accept names `application/problem+json`.
+    pub(crate) fn into_answer(self, named: bool) -> Answer {
+        let body = Body {
+            kind: format!("urn:mailqueue:problem:{}", self.title.to_ascii_lowercase().replace(' ', "-")),
+            title: self.title,
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            errors: &self.faults,
+            status_code: self.status.as_u16(),
+            name: self.name,
+            message: &self.detail,
+        };
+        let mut answer = answer::json(self.status, &body);
+        if named {
+            answer::content_type(&mut answer, "application/problem+json");
+        }
+        self.mark(&mut answer);
+        answer
+    }
+
+    /// Gives an answer the header fields that belong to this problem.
+    pub(crate) fn mark<B>(&self, answer: &mut Response<B>) {
+        for (name, value) in &self.headers {
+            answer.headers_mut().insert(name, value.clone());
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => {
+                tracing::warn!(%error, "a request could not be served");
+                Self::unavailable("The message store is out of reach. Please try again shortly.")
+            }
+            StoreError::Overloaded(_) => {
+                tracing::warn!(%error, "a request could not be served");
+                Self::unavailable("More mail is coming in than can be kept. Please try again shortly.")
+            }
+            // What a store says about a row may quote the row, so only the kind of fault is logged.
+            StoreError::Refused(_) => {
+                tracing::error!("a request could not be served: the message store refused it");
+                Self::broken()
+            }
+            StoreError::Unreadable(_) => {
+                tracing::error!(
+                    "a request could not be served: the message store holds something unreadable"
+                );
+                Self::broken()
+            }
+        }
+    }
+}
+
+impl From<SubmitError> for Problem {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Invalid(invalid) => Self::invalid(invalid.faults),
+            SubmitError::KeyReused => Self::key_reused(),
+            SubmitError::Store(error) => error.into(),
+            SubmitError::Render(_) => Self::field("", "cannot be written as an e-mail"),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Wrong settings: all of them at once, exit status 78, no secret shown.
+
+use std::process::{Command, Output};
+
+fn worker(settings: &[(&str, &str)]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_mailqueue-worker"))
+        .env_clear()
+        .envs(settings.iter().copied())
+        .output()
+        .expect("the worker runs")
+}
+
+/// The names that the worker complains of.
+fn faults(settings: &[(&str, &str)]) -> Vec<String> {
+    let output = worker(settings);
+    let text = String::from_utf8(output.stderr).expect("it says it in UTF-8");
+    assert_eq!(output.status.code(), Some(78), "{text}");
+    assert!(!text.contains("hunter2"), "a secret was shown: {text}");
+    let name = |line: &str| line.strip_prefix("mailqueue-worker: ")?.split(':').next().map(str::to_owned);
+    text.lines().filter_map(name).collect()
+}
+
+#[test]
+fn every_fault_is_named_at_once() {
+    let named = faults(&[
+        ("DATABASE_URL", "mysql://root:hunter2@db/mail"),
+        ("REDIS_URL", "http://:hunter2@queue"),
+        ("SMTP_URL", "smtp://user:hunter2@mail.example.com?tls=perhaps"),
+        ("MAILQUEUE_LEASE", "a while"),
+        ("MAILQUEUE_RETRY_CAP", "4"),
+        ("MAILQUEUE_ON_UNKNOWN", "shrug"),
+        ("MAILQUEUE_CONCURRENCY", "0"),
+        ("MAILQUEUE_ADMIN_LISTEN", "everywhere"),
+        ("MAILQUEUE_LESE", "60s"),
+    ]);
+    for name in [
+        "DATABASE_URL",
+        "REDIS_URL",
+        "SMTP_URL",
+        "MAILQUEUE_LEASE",
+        "MAILQUEUE_RETRY_CAP",
+        "MAILQUEUE_ON_UNKNOWN",
+        "MAILQUEUE_CONCURRENCY",
+        "MAILQUEUE_ADMIN_LISTEN",
+        "MAILQUEUE_LESE",
+    ] {
+        assert_eq!(named.iter().filter(|named| *named == name).count(), 1, "{name} in {named:?}");
+    }
+    assert_eq!(named.len(), 9, "{named:?}");
+}
+
+#[test]
+fn a_lease_has_time_for_its_renewals() {
+    assert_eq!(faults(&[("MAILQUEUE_LEASE", "2s"), ("MAILQUEUE_SWEEP_INTERVAL", "1s")]), ["MAILQUEUE_LEASE"]);
+}
+
+#[test]
+fn a_secret_file_has_to_be_there_and_hold_something() {
+    let empty = tempfile::NamedTempFile::new().expect("a temporary file");
+    let path = empty.path().to_str().expect("it has a plain name");
+    assert_eq!(faults(&[("DATABASE_URL_FILE", "/nowhere")]), ["DATABASE_URL_FILE"]);
+    assert_eq!(faults(&[("SMTP_URL_FILE", path)]), ["SMTP_URL_FILE"]);
+    assert_eq!(faults(&[("REDIS_URL_FILE", path), ("REDIS_URL", "redis://localhost")]), ["REDIS_URL"]);
+}
+
+#[test]
+fn a_password_does_not_travel_in_plain_text_unasked() {
+    assert_eq!(faults(&[("SMTP_URL", "smtp://user:hunter2@mail.example.com?tls=none")]), ["SMTP_URL"]);
+}
