@@ -97,6 +97,7 @@ macro_rules! message_store_conformance {
             reclaiming {
                 lines_up_again_what_was_surely_not_sent
                 remembers_that_the_dot_was_allowed
+                remembers_the_dot_through_later_renewals
                 holds_what_may_have_been_sent
                 forgets_the_dot_with_the_next_claim
                 writes_down_the_lost_lease

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::rig::{ANA, LONG, Rig, SHORT, deferred, draft, eager, holding, impatient, report};
-use crate::contracts::store::{MessageStore, Reclaimed};
+use crate::contracts::store::{MessageStore, Reclaimed, Renewal};
 use crate::domain::attempt::AttemptOutcome;
 use crate::domain::id::MessageId;
 use crate::domain::status::Status;
@@ -28,6 +28,17 @@ pub async fn remembers_that_the_dot_was_allowed(store: Arc<dyn MessageStore>) {
     let (_, reclaimed) = rig.lose(id, true, &eager()).await;
     assert_eq!(reclaimed, Reclaimed { id, status: Status::Queued, ambiguous: true });
     assert!(rig.record(id).await.delivery.maybe_sent());
+}
+
+/// A renewal that asks for no dot takes none back.
+pub async fn remembers_the_dot_through_later_renewals(store: Arc<dyn MessageStore>) {
+    let rig = Rig::new(store);
+    let id = rig.submit(&draft("maybe sent")).await;
+    let claimed = rig.claim(id, LONG).await;
+    rig.allow_dot(&claimed, LONG).await;
+    let renewal = Renewal { lease: claimed.lease, before_dot: false };
+    assert_eq!(rig.store.renew(vec![renewal], SHORT).await.expect("a renewal is answered"), [true]);
+    assert!(rig.reclaim(id, &eager()).await.ambiguous);
 }
 
 /// With "hold", what may have been sent is parked.
