@@ -1,5 +1,6 @@
 //! Putting right what crashes, outages and time have left behind.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,9 @@ use crate::domain::transition::DeliveryPolicy;
 
 /// How many entries one refill adds to a lane at most.
 const REFILL_PAGE: usize = 10_000;
+
+/// A lane this long needs no hurry.
+const LONG_ENOUGH: u64 = 3 * REFILL_PAGE as u64;
 
 /// How many leases one step of reclaiming ends, and how many steps a pass takes.
 const RECLAIM_PAGE: usize = 200;
@@ -52,7 +56,7 @@ pub struct Swept {
     pub statistics: Statistics,
     /// Entries put back into the queue.
     pub refilled: usize,
-    /// Whether more was due than one pass puts back: the next should follow soon.
+    /// Whether more is due than one pass puts back: the next should follow soon.
     pub backlog: bool,
     /// Leases that had run out.
     pub reclaimed: usize,
@@ -66,6 +70,8 @@ pub struct Sweeper {
     queue: Arc<dyn Queue>,
     options: SweepOptions,
     health: Mutex<Health>,
+    /// Lanes whose last refill was a full page: there is more behind it, which the head does not show.
+    behind: Mutex<HashSet<Lane>>,
 }
 
 /// Since when the store has been answering, as far as this sweeper has seen.
@@ -75,12 +81,21 @@ struct Health {
     pruned: Option<Instant>,
 }
 
+/// What refilling one lane came to.
+enum Refill {
+    /// Nothing was missing; whether the lane is empty.
+    Complete { is_empty: bool },
+    /// So many entries were put back, and the fullest lane holds so many now.
+    Added { count: usize, depth: u64 },
+}
+
 impl Sweeper {
     /// A sweeper that has seen nothing yet: it reclaims only after the first grace period.
     #[must_use]
     pub fn new(store: Arc<dyn MessageStore>, queue: Arc<dyn Queue>, options: SweepOptions) -> Self {
         let now = Instant::now();
-        Self { store, queue, options, health: Mutex::new(Health { since: now, last: now, pruned: None }) }
+        let health = Mutex::new(Health { since: now, last: now, pruned: None });
+        Self { store, queue, options, health, behind: Mutex::default() }
     }
 
     /// One pass: refill, reclaim, and every minute prune.
@@ -129,13 +144,10 @@ impl Sweeper {
 
     /// What is due before a lane's head is missing from the queue: it is put back.
     async fn refill(&self) -> Result<(usize, bool), StoreError> {
-        let (mut refilled, mut backlog) = (0, false);
+        let mut refilled = 0;
         for lane in Lane::ALL {
             match self.refill_lane(lane).await? {
-                Ok(added) => {
-                    refilled += added;
-                    backlog |= added == REFILL_PAGE;
-                }
+                Ok(refill) => refilled += self.note(lane, &refill),
                 // Workers ask the store themselves while the queue is out of reach.
                 Err(error) => {
                     tracing::debug!(%error, lane = lane.as_str(), "not refilled");
@@ -144,19 +156,31 @@ impl Sweeper {
             }
         }
         metrics::counter!("mailqueue_refilled_total").increment(refilled as u64);
-        Ok((refilled, backlog))
+        let behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok((refilled, !behind.is_empty()))
     }
 
-    async fn refill_lane(&self, lane: Lane) -> Result<Result<usize, QueueError>, StoreError> {
+    /// Notes whether there is more behind what a lane holds, and returns how much was added.
+    fn note(&self, lane: Lane, refill: &Refill) -> usize {
+        let mut behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
+        match refill {
+            Refill::Added { count: REFILL_PAGE, depth } if *depth < LONG_ENOUGH => behind.insert(lane),
+            Refill::Added { .. } | Refill::Complete { is_empty: true } => behind.remove(&lane),
+            Refill::Complete { is_empty: false } => false,
+        };
+        if let Refill::Added { count, .. } = refill { *count } else { 0 }
+    }
+
+    async fn refill_lane(&self, lane: Lane) -> Result<Result<Refill, QueueError>, StoreError> {
         let head = match self.queue.head(lane).await {
-            Ok(head) => head.map(|due_at| due_at - MARGIN),
+            Ok(head) => head,
             Err(error) => return Ok(Err(error)),
         };
-        let missing = self.store.due(lane, head, REFILL_PAGE).await?;
+        let missing = self.store.due(lane, head.map(|due_at| due_at - MARGIN), REFILL_PAGE).await?;
         if missing.is_empty() {
-            return Ok(Ok(0));
+            return Ok(Ok(Refill::Complete { is_empty: head.is_none() }));
         }
-        Ok(self.queue.push(&missing).await.map(|_| missing.len()))
+        Ok(self.queue.push(&missing).await.map(|depth| Refill::Added { count: missing.len(), depth }))
     }
 
     /// Ends leases that ran out before the store last told the time. A store frozen since then ends none: its answer

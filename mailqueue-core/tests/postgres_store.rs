@@ -1,11 +1,14 @@
 //! The record on Postgres, held to the suite of every store and tried where only Postgres can fail.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use mailqueue_core::MessageStore;
+use diesel_async::{AsyncConnection, AsyncPgConnection};
+use mailqueue_core::contracts::store::Inserted;
 use mailqueue_core::store::batched::Batched;
 use mailqueue_core::store::postgres::{PostgresOptions, PostgresStore};
-use mailqueue_testing::Postgres;
+use mailqueue_core::{Draft, MessageStore, Outbox, StoreError, SubmitError};
+use mailqueue_testing::{CutAt, Direction, Postgres, Proxy};
 use secrecy::SecretString;
 use tokio::sync::OnceCell;
 
@@ -36,3 +39,137 @@ async fn batched() -> (Arc<dyn MessageStore>, ()) {
 
 mailqueue_core::message_store_conformance!(on_postgres, plain());
 mailqueue_core::message_store_conformance!(on_postgres_in_batches, batched());
+
+#[tokio::test(flavor = "multi_thread")]
+async fn four_processes_migrate_one_empty_database() {
+    let url = SecretString::from(Postgres::shared().database());
+    let openings = (0..4).map(|_| {
+        let url = url.clone();
+        tokio::spawn(async move { PostgresStore::open(&url, &PostgresOptions::default()).await })
+    });
+    for opening in openings.collect::<Vec<_>>() {
+        let store = opening.await.expect("no panic").expect("every one of them comes up");
+        assert_eq!(store.statistics().await.expect("it works").queued, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_another_version_is_refused() {
+    let url = Postgres::shared().database();
+    let secret = SecretString::from(url.as_str());
+    let unmigrated = PostgresOptions { migrate: false, ..PostgresOptions::default() };
+    let missing = PostgresStore::open(&secret, &unmigrated).await.err().expect("the tables are missing");
+    assert!(missing.to_string().contains("MAILQUEUE_MIGRATE"), "{missing}");
+    drop(PostgresStore::open(&secret, &PostgresOptions::default()).await.expect("it can be migrated"));
+    Postgres::shared().query(&url, "INSERT INTO mailqueue_migrations (version) VALUES ('99990101000000')");
+    let newer = PostgresStore::open(&secret, &PostgresOptions::default()).await.err().expect("it is newer");
+    assert!(newer.to_string().contains("99990101000000"), "{newer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_steps_down_lead_back_to_nothing() {
+    let url = migrated().await;
+    Postgres::shared()
+        .query(&url, include_str!("../migrations/postgres/2026-11-23-000001_create_emails/down.sql"));
+    let left = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'";
+    let left = Postgres::shared().query(&url, left);
+    assert_eq!(left, [[Some("mailqueue_migrations".to_owned())]]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_server_is_used_again() {
+    let mut postgres = Postgres::start();
+    let store = PostgresStore::open(&postgres.database().into(), &PostgresOptions::default()).await;
+    let store = store.expect("an empty database can be migrated");
+    store.statistics().await.expect("it works");
+    postgres.stop_fast();
+    let error = store.statistics().await.expect_err("nobody is there");
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
+    postgres.start_again();
+    store.statistics().await.expect("no error is left behind");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_server_keeps_nobody_for_ever() {
+    let mut postgres = Postgres::start();
+    let options = PostgresOptions { statement: Duration::from_millis(500), ..PostgresOptions::default() };
+    let store = PostgresStore::open(&postgres.database().into(), &options).await.expect("it opens");
+    store.statistics().await.expect("it works");
+    postgres.freeze();
+    let error = store.statistics().await.expect_err("it cannot answer");
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
+    postgres.thaw();
+    store.statistics().await.expect("it works again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_commit_answer_is_never_taken_for_a_yes() {
+    let postgres = Postgres::shared();
+    let url = migrated().await;
+    let proxy = Proxy::start(postgres.address()).await;
+    let store = open(&proxy.url(&url)).await;
+    let queue = mailqueue_core::connect::queue(None, "default").expect("a queue in this process");
+    let outbox = Outbox::start(Arc::new(store), queue).await;
+    let draft =
+        Draft::new("shop@example.com", "ana@example.org", "Once").text("Once.").idempotency_key("once");
+    proxy.cut_on(Direction::FromTarget, b"COMMIT\0", CutAt::Before);
+    let error = outbox.submit(draft.clone()).await.expect_err("the answer to the commit was lost");
+    assert!(matches!(error, SubmitError::Store(StoreError::Unavailable(_))), "{error}");
+    proxy.disarm();
+    outbox.submit(draft).await.expect("it can be submitted again");
+    assert_eq!(postgres.query(&url, "SELECT count(*)::text FROM emails"), [[Some("1".to_owned())]]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_submission_stands_and_falls_with_the_hosts_transaction() {
+    let url = migrated().await;
+    let store: Arc<dyn MessageStore> = Arc::new(open(&url).await);
+    let queue = mailqueue_core::connect::queue(None, "default").expect("a queue in this process");
+    let outbox = Outbox::start(store, queue).await;
+    let mut host = AsyncPgConnection::establish(&url).await.expect("a connection of the host's own");
+    for keep in [false, true] {
+        let draft = Draft::new("shop@example.com", "ana@example.org", "Order").text("Order.");
+        let submission = outbox.prepare(&[draft], Some("order")).expect("it is right");
+        let id = submission.ids()[0];
+        let result: Result<(), diesel::result::Error> = host
+            .transaction(async move |connection| {
+                let inserted = PostgresStore::insert_within(connection, submission).await;
+                assert_eq!(inserted.expect("it is kept"), Inserted::Stored);
+                if keep { Ok(()) } else { Err(diesel::result::Error::RollbackTransaction) }
+            })
+            .await;
+        assert_eq!(result.is_ok(), keep);
+        assert_eq!(outbox.get(id).await.expect("it answers").is_some(), keep);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exhausted_server_is_an_error_soon() {
+    let postgres =
+        Postgres::with_settings(&[("max_connections", "5"), ("superuser_reserved_connections", "0")]);
+    let url = postgres.database();
+    let store =
+        PostgresStore::open(&url.as_str().into(), &PostgresOptions::default()).await.expect("it opens");
+    let mut others = Vec::new();
+    while let Ok(other) = AsyncPgConnection::establish(&url).await {
+        others.push(other);
+    }
+    let error = store.statistics().await.expect_err("there is no connection left");
+    assert!(matches!(error, StoreError::Unavailable(_) | StoreError::Overloaded(_)), "{error}");
+    drop(others);
+    store.statistics().await.expect("it works again");
+}
+
+#[tokio::test]
+async fn no_error_repeats_the_url() {
+    for url in [
+        "postgres://mail:hunter2@127.0.0.1:1/mail",
+        "postgres://mail:hunter2@127.0.0.1/mail?hunter2=hunter2",
+        "postgres://mail:hunter2@127.0.0.1/mail?sslmode=hunter2",
+        "postgres://mail:hunter2@[",
+    ] {
+        let error =
+            PostgresStore::open(&url.into(), &PostgresOptions::default()).await.err().expect("it is wrong");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+}

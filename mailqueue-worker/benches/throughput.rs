@@ -4,6 +4,8 @@
 //! so that a machine whose speed drifts slows all of them alike; compare within one table only. Client, servers
 //! and load generators share the machine.
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
+
 mod tools;
 
 use std::sync::Arc;

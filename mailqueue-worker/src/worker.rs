@@ -145,6 +145,7 @@ impl Worker {
         tracing::info!(worker, in_flight = tasks.len(), "draining");
         tasks.close();
         tasks.wait().await;
+        self.transport.close().await;
         // It ends with the same signal; that it panicked is already in the log.
         let _ = sweeping.await;
         tracing::info!(worker, "drained");
@@ -173,6 +174,8 @@ impl Worker {
                 continue;
             }
             match deliverer.claim(&ids).await {
+                // Others were faster; on a store that several workers read directly, give them a moment.
+                Ok(jobs) if jobs.is_empty() => tokio::time::sleep(Duration::from_millis(5)).await,
                 Ok(jobs) => {
                     for job in jobs {
                         let Some(room) = room.take_one() else { break };

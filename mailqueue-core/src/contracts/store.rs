@@ -309,7 +309,7 @@ pub enum Amended {
 pub struct Statistics {
     /// The store's time.
     pub now: OffsetDateTime,
-    /// Messages queued, due or not.
+    /// Messages queued, due or not. Counted up to 100,000, so that asking stays cheap: that many means at least so many.
     pub queued: u64,
     /// Messages leased.
     pub sending: u64,

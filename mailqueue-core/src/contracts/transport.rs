@@ -19,6 +19,9 @@ pub trait Transport: Send + Sync + 'static {
 
     /// Returns when a message may be started: at once, or when a relay that was left alone may be tried again.
     async fn ready(&self);
+
+    /// Takes leave of whomever it keeps connections to. Returns within seconds; sending goes on to work.
+    async fn close(&self) {}
 }
 
 /// Stands before the final dot.

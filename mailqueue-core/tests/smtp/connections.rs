@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mailqueue_core::Transport;
 use mailqueue_core::transport::smtp::Timeouts;
 use mailqueue_testing::{Action, Event, Phase, SmtpSink};
 use tokio::task::JoinSet;

@@ -164,7 +164,7 @@ async fn envelope_and_message_are_two_things() {
 
 #[tokio::test]
 async fn the_next_message_does_not_hear_the_answer_to_the_last() {
-    // The first message is refused, but only after the client has given up waiting.
+    // The first answer comes only after the client has given up waiting for it.
     let rule = |event: &Event| match (event.phase, event.is_first()) {
         (Phase::Dot, true) => Action::reply("250 2.0.0 taken").delayed(Duration::from_millis(600)),
         (Phase::Dot, false) => Action::reply("550 5.7.1 spam"),
@@ -174,6 +174,8 @@ async fn the_next_message_does_not_hear_the_answer_to_the_last() {
     let timeouts = mailqueue_core::transport::smtp::Timeouts { dot: SHORT, ..timeouts() };
     let transport = transport_with(&[&sink.url()], timeouts);
     assert_eq!(words(&send(&transport, &message()).await), ["ambiguous -"]);
+    // While that answer is still to come, and once it has come.
+    assert_eq!(words(&send(&transport, &message()).await), ["refused 550"]);
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(words(&send(&transport, &message()).await), ["refused 550"]);
     assert_eq!(sink.connections(), 2);

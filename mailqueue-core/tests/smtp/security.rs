@@ -1,5 +1,6 @@
 //! TLS and logging in.
 
+use mailqueue_core::Transport;
 use mailqueue_core::domain::report::{RelayFault, Report};
 use mailqueue_testing::{Action, Certificate, Event, Phase, SmtpSink, Tls};
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use mailqueue_testing::{PostfixSink, Postgres, tool};
 
 /// Rows a second that pgbench inserts: one row of 1 KiB in each transaction, prepared.
-pub fn pgbench(postgres: &Postgres, clients: usize, time: Duration) -> f64 {
+pub(super) fn pgbench(postgres: &Postgres, clients: usize, time: Duration) -> f64 {
     let url = postgres.database();
     postgres.query(
         &url,
@@ -29,7 +29,7 @@ pub fn pgbench(postgres: &Postgres, clients: usize, time: Duration) -> f64 {
 }
 
 /// Messages a second that Postfix's smtp-source sends to `sink` over kept connections.
-pub fn smtp_source(sink: &PostfixSink, sessions: usize, messages: usize) -> f64 {
+pub(super) fn smtp_source(sink: &PostfixSink, sessions: usize, messages: usize) -> f64 {
     let started = Instant::now();
     let status = Command::new(tool("smtp-source"))
         .args(["-d", "-s", &sessions.to_string(), "-m", &messages.to_string(), "-l", "1024"])

@@ -78,3 +78,41 @@ fn patiently(mut ask: impl FnMut() -> QueryResult<()>) -> QueryResult<()> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use diesel::prelude::*;
+    use diesel::sql_types::{BigInt, Text};
+
+    use super::open;
+    use crate::store::sqlite::statement::Statement;
+
+    #[derive(QueryableByName, Debug, PartialEq)]
+    struct Settings {
+        #[diesel(sql_type = Text)]
+        journal: String,
+        #[diesel(sql_type = BigInt)]
+        synchronous: i64,
+        #[diesel(sql_type = BigInt)]
+        foreign_keys: i64,
+        #[diesel(sql_type = BigInt)]
+        timeout: i64,
+    }
+
+    #[test]
+    fn what_durability_rests_on_is_set() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let mut connection = open(&folder.path().join("mail.db")).expect("a new database");
+        let settings: Settings = Statement::new(
+            "SELECT (SELECT journal_mode FROM pragma_journal_mode) AS journal,
+                (SELECT synchronous FROM pragma_synchronous) AS synchronous,
+                (SELECT foreign_keys FROM pragma_foreign_keys) AS foreign_keys,
+                (SELECT timeout FROM pragma_busy_timeout) AS timeout",
+        )
+        .get_result(&mut connection)
+        .expect("settings can be read");
+        let full = 2;
+        let expected = Settings { journal: "wal".into(), synchronous: full, foreign_keys: 1, timeout: 5000 };
+        assert_eq!(settings, expected);
+    }
+}

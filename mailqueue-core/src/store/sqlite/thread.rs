@@ -21,6 +21,9 @@ const ROOM: u32 = 128 << 10;
 /// What a submission weighs at least, in KiB.
 const LEAST: usize = 32;
 
+/// Where the answer to a job will be.
+type Answer<T> = oneshot::Receiver<Result<T, StoreError>>;
+
 /// A thread with a connection. It ends when this is dropped, after the jobs it was given.
 pub(super) struct ConnectionThread {
     jobs: mpsc::Sender<Box<dyn Job>>,
@@ -50,21 +53,20 @@ impl ConnectionThread {
     }
 
     /// Has `work` done and gives its result; of a writer's, once it is committed. It may be done more than once, each
-    /// time after the last was rolled back.
+    /// time after the last was rolled back. It takes its place in line when this is called, not when it is awaited.
     ///
     /// # Errors
     ///
     /// Those of `work`; [`StoreError::Overloaded`] when too many wait.
-    pub(super) async fn run<T, W>(&self, work: W) -> Result<T, StoreError>
+    pub(super) fn run<T, W>(&self, work: W) -> impl Future<Output = Result<T, StoreError>> + Send + use<T, W>
     where
         T: Send + 'static,
         W: FnMut(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        self.enqueue(work, None)?.await.unwrap_or_else(|_| Err(stopped()))
+        answered(self.enqueue(work, None))
     }
 
-    /// As [`run`](Self::run), for work that brings in `octets`. There is less room for it. It waits in line as soon
-    /// as this is called.
+    /// As [`run`](Self::run), for work that brings in `octets`. There is less room for it.
     pub(super) fn bring<T, W>(
         &self,
         octets: usize,
@@ -77,18 +79,11 @@ impl ConnectionThread {
         // A single one that is larger than all the room still fits when nothing else waits.
         let weight = u32::try_from(LEAST + octets / 1024).unwrap_or(ROOM).min(ROOM);
         let room = Arc::clone(&self.room).try_acquire_many_owned(weight);
-        let answer = match room {
-            Ok(room) => self.enqueue(work, Some(room)),
-            Err(_) => Err(StoreError::Overloaded("too many submissions wait for SQLite".into())),
-        };
-        async { answer?.await.unwrap_or_else(|_| Err(stopped())) }
+        let room = room.map_err(|_| StoreError::Overloaded("too many submissions wait for SQLite".into()));
+        answered(room.and_then(|room| self.enqueue(work, Some(room))))
     }
 
-    fn enqueue<T, W>(
-        &self,
-        work: W,
-        room: Option<OwnedSemaphorePermit>,
-    ) -> Result<oneshot::Receiver<Result<T, StoreError>>, StoreError>
+    fn enqueue<T, W>(&self, work: W, room: Option<OwnedSemaphorePermit>) -> Result<Answer<T>, StoreError>
     where
         T: Send + 'static,
         W: FnMut(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
@@ -102,6 +97,10 @@ impl ConnectionThread {
             Err(mpsc::error::TrySendError::Closed(_)) => Err(stopped()),
         }
     }
+}
+
+async fn answered<T>(enqueued: Result<Answer<T>, StoreError>) -> Result<T, StoreError> {
+    enqueued?.await.unwrap_or_else(|_| Err(stopped()))
 }
 
 fn stopped() -> StoreError {

@@ -98,3 +98,103 @@ fn answer(connection: &mut SqliteConnection, done: Vec<Done>, result: Result<(),
 fn execute(connection: &mut SqliteConnection, text: &'static str) -> Result<(), StoreError> {
     Statement::new(text).execute(connection).map(drop).map_err(outcome)
 }
+
+#[cfg(test)]
+mod tests {
+    use diesel::connection::SimpleConnection;
+    use tokio::sync::oneshot;
+
+    use super::super::connection;
+    use super::super::job::Task;
+    use super::*;
+
+    type Answer = oneshot::Receiver<Result<usize, StoreError>>;
+
+    fn open() -> (SqliteConnection, tempfile::TempDir) {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let mut connection = connection::open(&folder.path().join("jobs.db")).expect("a new database");
+        connection.batch_execute("CREATE TABLE jobs (id INTEGER PRIMARY KEY, data BLOB)").expect("a table");
+        (connection, folder)
+    }
+
+    /// A job that writes a row of this size, and the same again under the next id.
+    fn writes(id: i64, size: i64) -> (Box<dyn Job>, Answer) {
+        let work = move |transaction: &mut Transaction<'_>| {
+            for id in [id, id + 1] {
+                Statement::new("INSERT INTO jobs VALUES (?, zeroblob(?))")
+                    .bind(id)
+                    .bind(size)
+                    .execute(transaction.connection)
+                    .map_err(outcome)?;
+            }
+            Ok(2)
+        };
+        let (task, answer) = Task::new(work, None);
+        (Box::new(task), answer)
+    }
+
+    fn done(
+        connection: &mut SqliteConnection,
+        jobs: Vec<(Box<dyn Job>, Answer)>,
+    ) -> Vec<Result<usize, StoreError>> {
+        let (jobs, answers): (Vec<_>, Vec<_>) = jobs.into_iter().unzip();
+        serve(connection, jobs);
+        answers.into_iter().map(|mut answer| answer.try_recv().expect("it was answered")).collect()
+    }
+
+    #[derive(QueryableByName)]
+    struct Count {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        count: i64,
+    }
+
+    fn rows(connection: &mut SqliteConnection) -> i64 {
+        let count: Count =
+            Statement::new("SELECT count(*) AS count FROM jobs").get_result(connection).expect("a count");
+        count.count
+    }
+
+    #[test]
+    fn a_job_that_fails_half_way_undoes_itself_alone() {
+        let (mut connection, _folder) = open();
+        let results = done(&mut connection, vec![writes(1, 10), writes(2, 10), writes(5, 10)]);
+        assert!(matches!(results[1], Err(StoreError::Refused(_))), "{results:?}");
+        assert!(results[0].is_ok() && results[2].is_ok());
+        assert_eq!(rows(&mut connection), 4);
+    }
+
+    #[test]
+    fn a_full_disk_refuses_only_what_does_not_fit() {
+        let (mut connection, _folder) = open();
+        connection.batch_execute("PRAGMA max_page_count = 40").expect("a pragma");
+        let results = done(&mut connection, vec![writes(1, 10), writes(11, 1 << 20), writes(21, 10)]);
+        assert!(matches!(results[1], Err(StoreError::Overloaded(_))), "{results:?}");
+        assert!(results[0].is_ok() && results[2].is_ok(), "{results:?}");
+        assert_eq!(rows(&mut connection), 4);
+        assert!(done(&mut connection, vec![writes(31, 10)])[0].is_ok(), "and it goes on");
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_not_begun() {
+        let (mut connection, _folder) = open();
+        let (job, answer) = writes(1, 10);
+        drop(answer);
+        serve(&mut connection, vec![job]);
+        assert_eq!(rows(&mut connection), 0);
+    }
+
+    #[test]
+    fn a_database_that_went_away_is_out_of_reach() {
+        let (mut connection, folder) = open();
+        connection.batch_execute("BEGIN IMMEDIATE").expect("the lock is free");
+        let mut other = connection::open(&folder.path().join("jobs.db")).expect("it is there");
+        other.batch_execute("PRAGMA busy_timeout = 10").expect("a pragma");
+        let results = done(&mut other, vec![writes(1, 10), writes(3, 10)]);
+        assert!(
+            results.iter().all(|result| matches!(result, Err(StoreError::Unavailable(_)))),
+            "{results:?}"
+        );
+        connection.batch_execute("ROLLBACK").expect("nothing was changed");
+        assert!(done(&mut other, vec![writes(1, 10)])[0].is_ok(), "it is back");
+    }
+}

@@ -33,7 +33,7 @@ use async_trait::async_trait;
 use futures_util::future::{join_all, select_all};
 
 use self::relay::{Relay, Unavailable};
-pub use self::relay_url::{Login, RelayUrl, RelayUrlError, TlsMode};
+pub use self::relay_url::{RelayUrl, RelayUrlError};
 pub use self::timeouts::Timeouts;
 pub use self::tls::TlsError;
 use crate::contracts::transport::{Gate, Outgoing, Transport};
@@ -74,11 +74,6 @@ impl SmtpTransport {
         Ok(Self { first, others: relays.collect::<Result<_, _>>()? })
     }
 
-    /// Takes leave on idle connections. Returns within some two seconds. Sending goes on to work.
-    pub async fn close(&self) {
-        join_all(self.relays().map(Relay::close)).await;
-    }
-
     /// In the order in which they are tried.
     fn relays(&self) -> impl Iterator<Item = &Relay> {
         std::iter::once(&self.first).chain(&self.others)
@@ -111,5 +106,9 @@ impl Transport for SmtpTransport {
 
     async fn ready(&self) {
         select_all(self.relays().map(|relay| Box::pin(relay.ready()))).await;
+    }
+
+    async fn close(&self) {
+        join_all(self.relays().map(Relay::close)).await;
     }
 }

@@ -11,7 +11,7 @@ use url::Url;
 
 /// When TLS is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TlsMode {
+pub(super) enum TlsMode {
     /// Never.
     None,
     /// By STARTTLS (RFC 3207) if the relay offers it. An offer that then fails is a fault, never a reason to go on in
@@ -25,11 +25,11 @@ pub enum TlsMode {
 
 /// What to log in with.
 #[derive(Clone)]
-pub struct Login {
+pub(super) struct Login {
     /// The user, percent-decoded.
-    pub user: String,
+    pub(super) user: String,
     /// The password, percent-decoded.
-    pub password: SecretString,
+    pub(super) password: SecretString,
 }
 
 impl fmt::Debug for Login {
