@@ -108,8 +108,9 @@ impl App {
         let checked = head::check(&head, peer);
         let local = is_local(&head.headers, peer);
         let route = found.as_ref().map(|found| found.route);
+        let path = if found.is_some() { head.uri.path() } else { "/" }.to_owned();
         let (base, id) = found.map(|found| (found.base, found.id)).unwrap_or_default();
-        let mut request = Request { head, payload, base, id, local, language };
+        let mut request = Request { head, payload, base, path, id, local, language };
         let answered = match (checked, route) {
             (Err(problem), _) => Err(problem),
             (Ok(()), None) => Err(nothing_here()),

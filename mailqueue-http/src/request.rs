@@ -28,6 +28,9 @@ pub(crate) struct Request {
     pub(crate) payload: Payload,
     /// What stood in front of the route: nothing or `/api`.
     pub(crate) base: &'static str,
+    /// The address, or that of the form where nothing stands at the address: a page that is not there must not link to
+    /// what somebody made up.
+    pub(crate) path: String,
     /// The id that stood in the address; empty where none belongs.
     pub(crate) id: String,
     /// Whether it comes from a person on this very machine.
@@ -45,6 +48,11 @@ impl Request {
     /// The query, without its `?`.
     pub(crate) fn query(&self) -> &str {
         self.head.uri.query().unwrap_or_default()
+    }
+
+    /// Whether the address says which language is wanted; links then say it too.
+    pub(crate) fn asks_language(&self) -> bool {
+        self.query().split('&').any(|pair| pair.starts_with("lang="))
     }
 
     /// A header field that may stand there once.

@@ -30,13 +30,13 @@ pub(crate) async fn submit(app: &App, request: &mut Request, taste: Taste) -> Re
     let outbox = app.open_outbox();
     if fields.trapped {
         // Whatever fills in what nobody sees is told what it would like to hear.
-        return Ok(accepted(MessageId::new(outbox.clock().now()), &fields, taste));
+        return Ok(accepted(request, MessageId::new(outbox.clock().now()), &fields, taste));
     }
     let rules = Rules::of(app, request);
     let sender = app.sender().ok_or_else(closed)?;
     let flaws = match rules.draft(sender, &fields) {
         Ok(draft) => match take(&outbox, draft).await? {
-            Ok(id) => return Ok(accepted(id, &fields, taste)),
+            Ok(id) => return Ok(accepted(request, id, &fields, taste)),
             Err(faults) => flaws(&fields, faults),
         },
         Err(flaws) => flaws,
@@ -60,10 +60,12 @@ async fn take(outbox: &Outbox, draft: Draft) -> Result<Result<MessageId, Vec<Fau
 }
 
 /// What whoever sent the form gets to see.
-fn accepted(id: MessageId, fields: &Fields, taste: Taste) -> Answer {
+fn accepted(request: &Request, id: MessageId, fields: &Fields, taste: Taste) -> Answer {
     let location = format!("/messages/{id}");
     if taste.html {
-        return answer::see_other(&location);
+        let tag = request.language.tag();
+        let query = if request.asks_language() { format!("?lang={tag}") } else { String::new() };
+        return answer::see_other(&(location + &query));
     }
     let Fields { subject, message, .. } = fields;
     let body = format!("Mensagem enfileirada! Assunto: {subject} Mensagem: {message}\n");

@@ -8,6 +8,7 @@ use mailqueue_core::domain::invalid::Fault;
 use mailqueue_core::record::Record;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
+use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use crate::answer::{self, Answer};
@@ -55,6 +56,8 @@ pub(crate) struct Flaw {
 pub(crate) struct Pages {
     templates: Environment<'static>,
     words: Words,
+    /// Changes with the style, so that no browser keeps an old one.
+    style: String,
 }
 
 /// `GET /static/style.css`
@@ -73,7 +76,9 @@ impl Pages {
         for (name, source) in TEMPLATES {
             templates.add_template(name, source).expect("the tests render every template");
         }
-        Self { templates, words: Words::new() }
+        let digest = Sha256::digest(STYLE);
+        let style = digest[..6].iter().map(|b| format!("{b:02x}")).collect();
+        Self { templates, words: Words::new(), style }
     }
 
     /// The page with the form.
@@ -142,14 +147,14 @@ impl Pages {
 
     fn render(&self, request: &Request, status: StatusCode, template: &str, page: Value) -> Answer {
         let language = request.language;
-        let path = request.head.uri.path();
         let frame = context! {
             w => self.words.all(language),
             lang => language.tag(),
             languages => Language::ALL.map(Language::tag),
             base => request.base,
-            path => path,
-            asked => request.query().contains("lang="),
+            style => self.style.as_str(),
+            path => request.path.as_str(),
+            asked => request.asks_language(),
         };
         let rendered =
             self.templates.get_template(template).and_then(|t| t.render(context! { ..page, ..frame }));

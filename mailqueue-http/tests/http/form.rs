@@ -34,7 +34,20 @@ async fn a_browser_is_sent_to_the_messages_page() {
         assert_eq!(reply.header("location"), Some(&*format!("/messages/{}", stored[0].id)));
         assert_eq!(stored[0].summary.people.to[0].address.as_str(), "ana@example.org");
     }
-    assert_eq!(house.stored().await.len(), 3, "the same message twice is two messages");
+    assert!(
+        house
+            .send(
+                "POST",
+                "/?lang=en",
+                &[("Content-Type", "application/x-www-form-urlencoded"), BROWSER],
+                b"assunto=a&mensagem=b"
+            )
+            .await
+            .header("location")
+            .unwrap()
+            .ends_with("?lang=en")
+    );
+    assert_eq!(house.stored().await.len(), 4, "the same message twice is two messages");
 }
 
 #[tokio::test]

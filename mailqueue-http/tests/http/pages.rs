@@ -100,6 +100,15 @@ async fn problems_are_pages_for_browsers() {
 }
 
 #[tokio::test]
+async fn a_page_that_is_not_there_links_to_nothing_made_up() {
+    let house = House::open().await;
+    for path in ["//evil.example/", "/\\evil.example", "/%2Fevil.example"] {
+        let reply = house.send("GET", path, &[BROWSER], b"").await;
+        assert!(reply.status >= 400 && !String::from_utf8_lossy(&reply.body).contains("evil"), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn measurements_are_not_for_proxies() {
     let house = House::open().await;
     house.get("/metrics").await.assert_problem(404, "not_found");
