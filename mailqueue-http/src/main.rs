@@ -3,21 +3,15 @@
 mod settings;
 
 use std::io::Write;
-use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Parser;
 use mailqueue_core::Outbox;
 use mailqueue_http::{App, Server};
 use mailqueue_worker::settings::EXIT_CONFIG;
 use mailqueue_worker::{CancellationToken, Worker, logging, metrics, signals};
-use metrics_exporter_prometheus::PrometheusHandle;
 use settings::{Args, Settings};
-
-/// How often what was measured is put together, so that it takes no more memory when nobody asks for it.
-const UPKEEP: Duration = Duration::from_secs(5);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -47,7 +41,6 @@ fn complain(sentence: &str) {
 async fn run(settings: Settings) -> Result<(), String> {
     let Settings { listen, workers, options, service } = settings;
     logging::start(service.log_format, &service.log).map_err(|error| format!("MAILQUEUE_LOG: {error}"))?;
-    std::panic::set_hook(Box::new(log_panic));
     let measured = metrics::start().map_err(|error| format!("metrics cannot be collected: {error}"))?;
     let shutdown = CancellationToken::new();
     signals::end_on_signal(shutdown.clone(), service.shutdown_grace)
@@ -56,7 +49,6 @@ async fn run(settings: Settings) -> Result<(), String> {
         opened = service.open() => opened.map_err(|error| error.to_string())?,
         () = shutdown.cancelled() => return Ok(()),
     };
-    tokio::spawn(keep_up(measured.clone()));
     let outbox = Outbox::start(Arc::clone(&opened.store), Arc::clone(&opened.queue)).await;
     let app = App::with_metrics(outbox, options, move || measured.render());
     let server = Server::bind(listen, app).await;
@@ -91,22 +83,8 @@ async fn both(server: Server, worker: Worker, shutdown: CancellationToken) -> Re
     }
 }
 
-/// Puts together what was measured, again and again.
-async fn keep_up(measured: PrometheusHandle) {
-    loop {
-        tokio::time::sleep(UPKEEP).await;
-        measured.run_upkeep();
-    }
-}
-
 fn announce(server: &Server, workers: usize) -> Result<(), String> {
     let address = server.local_addr().map_err(|error| format!("MAILQUEUE_LISTEN: {error}"))?;
     tracing::info!(url = %format_args!("http://{address}/"), workers, "listening");
     Ok(())
-}
-
-/// Logs where a panic happened, and not its text: that may quote what somebody wrote.
-fn log_panic(panic: &PanicHookInfo<'_>) {
-    let place = panic.location().map(|place| format!("{}:{}", place.file(), place.line()));
-    tracing::error!(place = place.as_deref().unwrap_or("unknown"), "panicked: there is a bug here");
 }

@@ -12,7 +12,8 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts logging to standard error. `filter` is in the syntax of tracing's `EnvFilter`: `info`, `mailqueue_core=debug`.
+/// Starts logging to standard error. Of a panic only the place is logged: its text may quote what somebody wrote.
+/// `filter` is in the syntax of tracing's `EnvFilter`: `info`, `mailqueue_core=debug`.
 ///
 /// # Errors
 ///
@@ -25,5 +26,9 @@ pub fn start(format: LogFormat, filter: &str) -> Result<(), String> {
         LogFormat::Text => subscriber.with_ansi(false).try_init(),
         LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
     };
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or_else(String::new, ToString::to_string);
+        tracing::error!(place, "panicked: there is a bug here");
+    }));
     Ok(())
 }

@@ -28,6 +28,17 @@ struct Args {
     shared: SharedArgs,
 }
 
+/// What `mailqueue-http` takes: one file of variables can serve both.
+const HTTP_SETTINGS: &[&str] = &[
+    "MAILQUEUE_LISTEN",
+    "MAILQUEUE_WORKERS",
+    "MAILQUEUE_FROM",
+    "MAILQUEUE_FORM_TO",
+    "MAILQUEUE_FORM_RECIPIENTS",
+    "MAILQUEUE_API_KEYS",
+    "MAILQUEUE_API_KEYS_FILE",
+];
+
 struct Settings {
     concurrency: usize,
     admin_listen: SocketAddr,
@@ -38,7 +49,7 @@ struct Settings {
 impl Args {
     fn resolve(self) -> Result<Settings, Vec<SettingFault>> {
         let mut faults = Faults::default();
-        unknown_variables::<Self>(&mut faults, &[]);
+        unknown_variables::<Self>(&mut faults, HTTP_SETTINGS);
         let service = self.shared.resolve(&mut faults);
         service.check(&mut faults);
         let settings = Settings {
