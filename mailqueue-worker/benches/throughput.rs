@@ -1,6 +1,6 @@
 //! How fast mail comes in and goes out, beside the tools everybody knows, in one run.
 //!
-//! `cargo bench -p mailqueue-worker` prints a Markdown table. Every figure is the median of several rounds that take turns,
+//! `cargo bench -p mailqueue-worker` prints a Markdown table; `-- drain` measures only that. Every figure is the median of several rounds that take turns,
 //! so that a machine whose speed drifts slows all of them alike; compare within one table only. Client, servers
 //! and load generators share the machine.
 
@@ -28,29 +28,36 @@ async fn main() {
     let quick = std::env::args().any(|argument| argument == "--test");
     let (rounds, time, backlog) =
         if quick { (1, Duration::from_millis(50), 200) } else { (ROUNDS, SUBMIT_FOR, BACKLOG) };
+    let only = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let wanted = |name: &str| only.as_ref().is_none_or(|only| name.contains(only.as_str()));
     let postgres = Postgres::durable();
-    let folder = TempDir::new().expect("a temporary directory");
     let mut figures = Figures::default();
-    for round in 0..rounds {
-        for submitters in [1, 32, 256] {
-            let url = postgres.database();
-            figures
-                .add(format!("submit, Postgres, {submitters} at once"), submit(&url, submitters, time).await);
-            let file = folder.path().join(format!("{round}-{submitters}.db"));
-            let url = format!("sqlite://{}", file.display());
-            figures
-                .add(format!("submit, SQLite, {submitters} at once"), submit(&url, submitters, time).await);
-            if submitters < 256 {
-                let rate = tools::pgbench(&postgres, submitters, time);
-                figures.add(format!("pgbench, one insert a transaction, {submitters} clients"), rate);
-            }
+    for _ in 0..rounds {
+        if wanted("submit") {
+            measure_submitting(&postgres, time, &mut figures).await;
         }
-        let sink = PostfixSink::start();
-        figures
-            .add("drain, Postgres and Redis to smtp-sink".to_owned(), drain(&postgres, &sink, backlog).await);
-        figures.add("smtp-source to smtp-sink".to_owned(), tools::smtp_source(&sink, CONCURRENCY, backlog));
+        if wanted("drain") {
+            let sink = PostfixSink::start();
+            figures.add("drain, Postgres and Redis to smtp-sink", drain(&postgres, &sink, backlog).await);
+            figures.add("smtp-source to smtp-sink", tools::smtp_source(&sink, CONCURRENCY, backlog));
+        }
     }
     figures.print();
+}
+
+async fn measure_submitting(postgres: &Postgres, time: Duration, figures: &mut Figures) {
+    let folder = TempDir::new().expect("a temporary directory");
+    for submitters in [1, 32, 256] {
+        let rate = submit(&postgres.database(), submitters, time).await;
+        figures.add(&format!("submit, Postgres, {submitters} at once"), rate);
+        let file = folder.path().join(format!("{submitters}.db"));
+        let rate = submit(&format!("sqlite://{}", file.display()), submitters, time).await;
+        figures.add(&format!("submit, SQLite, {submitters} at once"), rate);
+        if submitters < 256 {
+            let rate = tools::pgbench(postgres, submitters, time);
+            figures.add(&format!("pgbench, one insert a transaction, {submitters} clients"), rate);
+        }
+    }
 }
 
 /// A message of about 1 KiB.
@@ -119,10 +126,10 @@ async fn waiting(store: &Arc<dyn MessageStore>) -> u64 {
 struct Figures(Vec<(String, Vec<f64>)>);
 
 impl Figures {
-    fn add(&mut self, name: String, rate: f64) {
-        match self.0.iter_mut().find(|(known, _)| *known == name) {
+    fn add(&mut self, name: &str, rate: f64) {
+        match self.0.iter_mut().find(|(known, _)| known == name) {
             Some((_, rates)) => rates.push(rate),
-            None => self.0.push((name, vec![rate])),
+            None => self.0.push((name.to_owned(), vec![rate])),
         }
     }
 

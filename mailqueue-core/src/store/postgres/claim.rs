@@ -15,7 +15,9 @@ use crate::contracts::store::{Claimed, Lease, LeaseTerms, Renewal};
 use crate::domain::id::MessageId;
 
 statement! {
-    /// Leases what is queued and due. Rows another worker is looking at are skipped, not waited for.
+    /// Leases what is queued and due. Rows another worker is looking at are skipped, not waited for. The status is
+    /// compared as an expression so that the planner cannot take the partial index of all that is queued: it did, and
+    /// read the whole backlog for every claim.
     Claim {
         ids: Array<SqlUuid> => Vec<Uuid>,
         owner: Text => String,
@@ -24,7 +26,7 @@ statement! {
     } -> (SqlUuid, Text, StateColumns, Timestamptz, BigInt, BigInt, Text, Binary, Bool) = concat!("
         WITH picked AS (
             SELECT email_id FROM deliveries
-            WHERE email_id = ANY (?) AND status = 'queued' AND due_at <= now()
+            WHERE email_id = ANY (?) AND status || '' = 'queued' AND due_at <= now()
             ORDER BY email_id
             FOR UPDATE SKIP LOCKED
         )
