@@ -256,10 +256,16 @@ impl Draft {
         if self.headers.len() > limits.headers {
             faults.add("/headers", format!("must be at most {}", limits.headers));
         }
-        let checked = self.headers.iter().take(limits.headers);
-        checked
-            .filter_map(|(name, value)| faults.take(|| pointer_to("headers", name), Header::new(name, value)))
-            .collect()
+        let mut headers: Vec<Header> = Vec::with_capacity(self.headers.len().min(limits.headers));
+        for (name, value) in self.headers.iter().take(limits.headers) {
+            let header = faults.take(|| pointer_to("headers", name), Header::new(name, value));
+            let Some(header) = header else { continue };
+            if headers.iter().any(|other| other.name.eq_ignore_ascii_case(&header.name)) {
+                faults.add(pointer_to("headers", name), "must be there once");
+            }
+            headers.push(header);
+        }
+        headers
     }
 
     fn checked_attachments(&self, limits: &Limits, faults: &mut Faults) -> Vec<Attachment> {

@@ -9,6 +9,7 @@ pub mod attempt;
 pub mod clock;
 pub mod delivery;
 pub mod draft;
+mod field;
 pub mod header;
 pub mod id;
 pub mod invalid;

@@ -1,14 +1,13 @@
 //! The bytes of a message.
 
 use bytes::Bytes;
-use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
-use lettre::message::{
-    Attachment as FilePart, Body as FileBody, Mailbox as LettreMailbox, MessageBuilder, MultiPart, SinglePart,
-};
-use time::OffsetDateTime;
+use lettre::message::header::{ContentTransferEncoding, ContentType};
+use lettre::message::{Attachment as FilePart, Body as FileBody, MultiPart, SinglePart};
+use time::format_description::well_known::Rfc2822;
+use time::{OffsetDateTime, UtcOffset};
 
-use super::address::Mailbox;
 use super::attachment::Attachment;
+use super::field;
 use super::id::MessageId;
 use super::message::Message;
 
@@ -24,45 +23,35 @@ pub struct RenderError(String);
 ///
 /// [`RenderError`] when the mail library refuses a field that passed our own checks.
 pub fn render(message: &Message, id: MessageId, date: OffsetDateTime) -> Result<Bytes, RenderError> {
-    let refused = |error: &dyn std::fmt::Display| RenderError(error.to_string());
-    let mut builder = lettre::Message::builder()
-        .from(mailbox(&message.from)?)
-        .subject(message.subject.as_str())
-        .message_id(Some(format!("<{id}@{}>", message.from.address.domain())))
-        .date(date.into());
-    for to in &message.to {
-        builder = builder.to(mailbox(to)?);
+    let mut raw = head(message, id, date)?.into_bytes();
+    let body = match body(message)? {
+        Body::Single(part) => part.formatted(),
+        Body::Multi(part) => part.formatted(),
+    };
+    raw.extend(body);
+    Ok(raw.into())
+}
+
+/// The header fields, less those of the body. They are written here rather than by lettre's message builder, which
+/// does not fold lists of addresses and reads back what it has written: a name it cannot read costs a recipient.
+fn head(message: &Message, id: MessageId, date: OffsetDateTime) -> Result<String, RenderError> {
+    let date = date.to_offset(UtcOffset::UTC).format(&Rfc2822);
+    let date = date.map_err(|error| RenderError(error.to_string()))?;
+    let mut head = field::mailboxes("From", std::slice::from_ref(&message.from));
+    for (name, people) in [("To", &message.to), ("Cc", &message.cc), ("Reply-To", &message.reply_to)] {
+        if !people.is_empty() {
+            head.push_str(&field::mailboxes(name, people));
+        }
     }
-    for cc in &message.cc {
-        builder = builder.cc(mailbox(cc)?);
-    }
-    for reply_to in &message.reply_to {
-        builder = builder.reply_to(mailbox(reply_to)?);
-    }
-    builder = with_envelope(builder, message)?;
-    let mut built = match body(message)? {
-        Body::Single(part) => builder.singlepart(part),
-        Body::Multi(part) => builder.multipart(part),
-    }
-    .map_err(|error| refused(&error))?;
+    head.push_str(&field::text("Subject", &message.subject));
+    head.push_str(&format!("Message-ID: <{id}@{}>\r\n", message.from.address.domain()));
+    head.push_str(&format!("Date: {date}\r\n"));
     for header in &message.headers {
-        let name = HeaderName::new_from_ascii(header.name.clone()).map_err(|error| refused(&error))?;
-        built.headers_mut().insert_raw(HeaderValue::new(name, header.value.clone()));
+        let write = if header.is_free_text() { field::text } else { field::structured };
+        head.push_str(&write(&header.name, &header.value));
     }
-    Ok(built.formatted().into())
-}
-
-/// lettre wants an envelope to build; ours is kept beside the bytes, so any of the recipients will do.
-fn with_envelope(builder: MessageBuilder, message: &Message) -> Result<MessageBuilder, RenderError> {
-    let from = mailbox(&message.from)?.email;
-    let envelope = lettre::address::Envelope::new(Some(from.clone()), vec![from]);
-    Ok(builder.envelope(envelope.map_err(|error| RenderError(error.to_string()))?))
-}
-
-fn mailbox(mailbox: &Mailbox) -> Result<LettreMailbox, RenderError> {
-    let address = mailbox.address.as_str().parse();
-    let address = address.map_err(|error: lettre::address::AddressError| RenderError(error.to_string()))?;
-    Ok(LettreMailbox::new(mailbox.name.clone(), address))
+    head.push_str("MIME-Version: 1.0\r\n");
+    Ok(head)
 }
 
 enum Body {

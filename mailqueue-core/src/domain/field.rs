@@ -1,0 +1,140 @@
+//! Header fields as lines: folded, 7-bit, and never longer than a line may be.
+
+use super::address::Mailbox;
+
+/// Where a line is folded if it can be (RFC 5322 section 2.1.1 recommends 78).
+const WIDTH: usize = 76;
+
+/// The longest word that fits a line of 998 octets with the space that folding puts before it.
+pub(super) const LONGEST_WORD: usize = 997;
+
+/// A name up to this length is written as it is; a longer one in encoded words, which can be folded.
+const PLAIN_NAME: usize = 60;
+
+/// How many octets of text an encoded word holds at most, encoded: 75 (RFC 2047 section 2) less its frame.
+const ENCODED_ROOM: usize = 75 - "=?utf-8?q??=".len();
+
+/// A field of free text, which a reader sees exactly as it was given: what could be lost (spaces at the ends or in
+/// a row), misread (what looks like an encoded word) or refused (other letters, words too long for a line) is encoded.
+pub(super) fn text(name: &str, value: &str) -> String {
+    let words: Vec<&str> = value.split(' ').collect();
+    let is_void = |n: Option<usize>| n.and_then(|n| words.get(n)).is_some_and(|word| word.is_empty());
+    let is_special = |n: usize| {
+        let beside_void = is_void(Some(n)) || is_void(n.checked_sub(1)) || is_void(Some(n + 1));
+        (beside_void && words.len() > 1) || !is_plain(words[n])
+    };
+    let mut line = Line::new(name);
+    let mut n = 0;
+    while n < words.len() {
+        let run = (n..words.len()).take_while(|n| is_special(*n)).count();
+        if run == 0 {
+            line.put(words[n]);
+            n += 1;
+        } else {
+            line.put_encoded(&words[n..n + run].join(" "));
+            n += run;
+        }
+    }
+    line.end()
+}
+
+/// A field that machines read, such as References: white space separates and means nothing more, and only words that
+/// are not ASCII are encoded.
+pub(super) fn structured(name: &str, value: &str) -> String {
+    let words: Vec<&str> = value.split_ascii_whitespace().collect();
+    let mut line = Line::new(name);
+    for same in words.chunk_by(|one, other| one.is_ascii() == other.is_ascii()) {
+        match same[0].is_ascii() {
+            true => same.iter().for_each(|word| line.put(word)),
+            false => line.put_encoded(&same.join(" ")),
+        }
+    }
+    line.end()
+}
+
+/// A field of addresses.
+pub(super) fn mailboxes(name: &str, mailboxes: &[Mailbox]) -> String {
+    let mut line = Line::new(name);
+    for (n, mailbox) in mailboxes.iter().enumerate() {
+        let comma = if n + 1 < mailboxes.len() { "," } else { "" };
+        // In brackets many parsers read even a quoted local part.
+        let is_bare = mailbox.name.is_none() && !mailbox.address.local().starts_with('"');
+        if let Some(name) = &mailbox.name {
+            line.put_name(name);
+        }
+        let (open, close) = if is_bare { ("", "") } else { ("<", ">") };
+        line.put(&format!("{open}{}{close}{comma}", mailbox.address));
+    }
+    line.end()
+}
+
+fn is_plain(word: &str) -> bool {
+    word.bytes().all(|b| b.is_ascii_graphic()) && !word.contains("=?") && word.len() <= LONGEST_WORD
+}
+
+/// One field that grows word by word.
+struct Line {
+    text: String,
+    column: usize,
+    is_empty: bool,
+}
+
+impl Line {
+    fn new(name: &str) -> Self {
+        Self { text: format!("{name}:"), column: name.len() + 1, is_empty: true }
+    }
+
+    /// Adds a word, on a new line if it does not fit this one. The first stays beside the name if it can.
+    fn put(&mut self, word: &str) {
+        let width = if self.is_empty { LONGEST_WORD } else { WIDTH };
+        if self.column + 1 + word.len() > width {
+            self.text.push_str("\r\n");
+            self.column = 0;
+        }
+        self.text.push(' ');
+        self.text.push_str(word);
+        self.column += 1 + word.len();
+        self.is_empty = false;
+    }
+
+    /// Adds a name: an atom, a quoted string, or encoded words.
+    fn put_name(&mut self, name: &str) {
+        let is_atom = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        let is_printable = name.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
+        if name.bytes().all(is_atom) && name.len() <= PLAIN_NAME {
+            self.put(name);
+        } else if is_printable && !name.contains("=?") && name.len() <= PLAIN_NAME {
+            self.put(&format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\"")));
+        } else {
+            self.put_encoded(name);
+        }
+    }
+
+    /// Adds text as encoded words (RFC 2047, encoding Q), none of which splits a character.
+    fn put_encoded(&mut self, text: &str) {
+        let mut word = String::new();
+        for c in text.chars() {
+            let encoded = encoded(c);
+            if word.len() + encoded.len() > ENCODED_ROOM {
+                self.put(&format!("=?utf-8?q?{word}?="));
+                word.clear();
+            }
+            word.push_str(&encoded);
+        }
+        self.put(&format!("=?utf-8?q?{word}?="));
+    }
+
+    fn end(mut self) -> String {
+        self.text.push_str("\r\n");
+        self.text
+    }
+}
+
+/// A character in encoding Q, within what RFC 2047 section 5 allows even in a name.
+fn encoded(c: char) -> String {
+    match c {
+        ' ' => "_".to_owned(),
+        'a'..='z' | 'A'..='Z' | '0'..='9' | '!' | '*' | '+' | '-' | '/' => c.to_string(),
+        other => other.encode_utf8(&mut [0; 4]).bytes().map(|b| format!("={b:02X}")).collect(),
+    }
+}
