@@ -27,6 +27,9 @@ const PRUNE_EVERY: Duration = Duration::from_secs(60);
 /// A message due this recently may still be on its way to the queue.
 const MARGIN: Duration = Duration::from_millis(250);
 
+/// A store that takes this long to tell the time has been out of reach for others too.
+const SLOW: Duration = Duration::from_millis(500);
+
 /// How a deployment sweeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SweepOptions {
@@ -113,11 +116,14 @@ impl Sweeper {
 
     /// Asks the store for its time and notes outages: an error, or an answer that came late.
     async fn check_health(&self) -> Result<Statistics, StoreError> {
+        let asked = Instant::now();
         let told = self.store.statistics().await;
         let now = Instant::now();
+        let took = now.duration_since(asked);
         let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
         let gap = now.duration_since(health.last);
-        if told.is_err() || gap > self.options.interval * 3 + Duration::from_secs(1) {
+        let was_slow = took > self.options.interval.max(SLOW) || gap > self.options.interval * 3 + 2 * SLOW;
+        if told.is_err() || was_slow {
             health.since = now;
         }
         health.last = now;
@@ -176,6 +182,9 @@ impl Sweeper {
             Ok(head) => head,
             Err(error) => return Ok(Err(error)),
         };
+        if let Ok(depth) = self.queue.depth(lane).await {
+            metrics::gauge!("mailqueue_queue_depth", "lane" => lane.as_str()).set(depth as f64);
+        }
         let missing = self.store.due(lane, head.map(|due_at| due_at - MARGIN), REFILL_PAGE).await?;
         if missing.is_empty() {
             return Ok(Ok(Refill::Complete { is_empty: head.is_none() }));

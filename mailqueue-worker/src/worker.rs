@@ -1,6 +1,7 @@
 //! The loop that pulls, claims and hands over.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mailqueue_core::deliver::{DeliverOptions, Deliverer, Job};
@@ -15,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::sweeping;
 
 /// How many messages one claim takes at most.
-const CLAIM: usize = 64;
+const CLAIM: usize = 32;
 
 /// How long one pull waits for the queue to hold something.
 const PULL_WAIT: Duration = Duration::from_secs(1);
@@ -156,11 +157,12 @@ impl Worker {
     async fn take(&self, deliverer: &Deliverer, tasks: &TaskTracker, drain: &CancellationToken) {
         let sending = Arc::new(Semaphore::new(self.concurrency));
         let unsettled = Arc::new(Semaphore::new(self.concurrency * UNSETTLED_PER_SLOT));
+        let queue_is_behind = AtomicBool::new(false);
         for turn in 1_u32.. {
             let found = async {
                 self.transport.ready().await;
                 let room = room(&sending, &unsettled).await?;
-                let ids = self.next(turn, room.count()).await;
+                let ids = self.next(turn, room.count(), &queue_is_behind).await;
                 Some((room, ids))
             };
             let (mut room, ids) = tokio::select! {
@@ -187,23 +189,34 @@ impl Worker {
         }
     }
 
-    /// Ids that are probably due: from the queue, or from the store itself while the queue is out of reach.
-    async fn next(&self, turn: u32, most: usize) -> Vec<MessageId> {
+    /// Ids that are probably due: from the queue, or from the store itself while the queue is out of reach or holds
+    /// nothing although something is due (a Redis that is full takes no entries). `is_behind` remembers the latter.
+    async fn next(&self, turn: u32, most: usize, is_behind: &AtomicBool) -> Vec<MessageId> {
         let mut lanes = Lane::ALL;
         if turn.is_multiple_of(REVERSE_EVERY) {
             lanes.reverse();
         }
-        match self.queue.pull(&lanes, most, PULL_WAIT).await {
-            Ok(ids) => ids,
-            Err(error) => {
-                tracing::debug!(%error, "taking from the store");
-                self.next_from_store(&lanes, most).await
-            }
+        let wait = if is_behind.load(Ordering::Relaxed) { Duration::ZERO } else { PULL_WAIT };
+        let pulled = self.queue.pull(&lanes, most, wait).await;
+        if let Ok(ids) = &pulled
+            && !ids.is_empty()
+        {
+            is_behind.store(false, Ordering::Relaxed);
+            return ids.clone();
         }
+        let due = self.due(&lanes, most).await;
+        is_behind.store(!due.is_empty(), Ordering::Relaxed);
+        if let Err(error) = pulled
+            && due.is_empty()
+        {
+            tracing::debug!(%error, "nothing to pull from, and nothing due");
+            tokio::time::sleep(self.sweep.interval.min(PULL_WAIT)).await;
+        }
+        due
     }
 
-    /// Several workers read the same page here, so each takes a random part of a larger one.
-    async fn next_from_store(&self, lanes: &[Lane], most: usize) -> Vec<MessageId> {
+    /// What the store says is due. Several workers read the same page, so each takes a random part of a larger one.
+    async fn due(&self, lanes: &[Lane], most: usize) -> Vec<MessageId> {
         for lane in lanes {
             match self.store.due(*lane, None, most * 4).await {
                 Ok(mut page) if !page.is_empty() => {
@@ -217,7 +230,6 @@ impl Worker {
                 }
             }
         }
-        tokio::time::sleep(self.sweep.interval.min(PULL_WAIT)).await;
         Vec::new()
     }
 }

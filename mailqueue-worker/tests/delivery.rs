@@ -168,3 +168,15 @@ async fn a_relay_fault_uses_no_attempt() {
         faults.iter().map(|fault| fault.reply.as_ref().and_then(|reply| reply.code)).collect();
     assert!(codes.iter().all(|code| *code == Some(421)), "{codes:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_redis_keeps_no_mail() {
+    let system = System::start().await;
+    system.redis.command(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    system.redis.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    let _worker = system.worker(&[]);
+    let ids = submit(&system, 0..200).await;
+    assert_eq!(judge(&system, &ids).await, 0);
+    let refused = system.redis.command(&["INFO", "errorstats"]);
+    assert!(refused.contains("errorstat_OOM:count="), "Redis took no entry: {refused}");
+}

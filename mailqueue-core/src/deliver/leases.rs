@@ -59,9 +59,9 @@ impl Held {
     }
 }
 
-/// Renews every lease each third of its length until it is released.
+/// Renews every lease each third of its length until it is released, or nobody is left who could release it.
 pub(super) struct Leases {
-    held: Mutex<HashMap<Lease, Arc<Held>>>,
+    held: Mutex<HashMap<Lease, Weak<Held>>>,
 }
 
 impl Leases {
@@ -76,7 +76,7 @@ impl Leases {
     pub(super) fn hold(&self, lease: Lease, since: Instant) -> Arc<Held> {
         let (lost, past_dot) = (CancellationToken::new(), AtomicBool::new(false));
         let held = Arc::new(Held { lease, since, lost, past_dot });
-        self.lock().insert(lease, Arc::clone(&held));
+        self.lock().insert(lease, Arc::downgrade(&held));
         held
     }
 
@@ -85,7 +85,18 @@ impl Leases {
         self.lock().remove(&held.lease);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Lease, Arc<Held>>> {
+    /// The leases somebody still works under; the others are forgotten and run out.
+    fn still_held(&self) -> Vec<Arc<Held>> {
+        let mut held = Vec::new();
+        self.lock().retain(|_, one| {
+            let one = one.upgrade();
+            held.extend(one.clone());
+            one.is_some()
+        });
+        held
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Lease, Weak<Held>>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -94,8 +105,8 @@ async fn renew(leases: Weak<Leases>, store: Arc<dyn MessageStore>, duration: Dur
     loop {
         tokio::time::sleep(duration / 3).await;
         let Some(leases) = leases.upgrade() else { return };
-        let old = |held: &&Arc<Held>| held.since_claim() >= duration / 4;
-        let held: Vec<Arc<Held>> = leases.lock().values().filter(old).cloned().collect();
+        let mut held = leases.still_held();
+        held.retain(|held| held.since_claim() >= duration / 4);
         for page in held.chunks(PAGE) {
             let renewals = page.iter().map(|held| Renewal { lease: held.lease, before_dot: false }).collect();
             // A store that is out of reach renews nothing, but takes nothing away either: the gate asks again.

@@ -112,7 +112,8 @@ impl Deliverer {
             duration: held.since_claim(),
             age: claimed.age + held.since_claim(),
             worker: self.options.worker.clone(),
-            roll: fastrand::f64(),
+            // What is given back by a worker that drains is for another one to take at once.
+            roll: if drain.is_cancelled() { 0.0 } else { fastrand::f64() },
         };
         telling::attempted(&claimed, &report, started.elapsed());
         let (lease, policy) = (claimed.lease, self.options.policy);
@@ -193,15 +194,6 @@ impl Gate for LeaseGate<'_> {
         }
         self.held.pass_dot();
         true
-    }
-}
-
-/// Whether anything is left to say about a result.
-impl Unsettled {
-    /// The message it is about.
-    #[must_use]
-    pub fn id(&self) -> MessageId {
-        self.settlement.lease.id
     }
 }
 

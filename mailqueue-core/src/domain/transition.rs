@@ -52,7 +52,7 @@ pub struct Circumstances {
     pub age: Duration,
     /// The worker that holds or held the lease.
     pub worker: String,
-    /// A number in 0..1 that chooses within the back-off window.
+    /// A number in 0..1 that chooses within the back-off window; 0 is at once.
     pub roll: f64,
 }
 
@@ -178,7 +178,7 @@ fn reported(next: Delivery, report: &Report, seen: &Circumstances, policy: &Deli
         Verdict::Withheld => {
             let mut next = next;
             next.attempt = next.attempt.saturating_sub(1);
-            wait(next, Duration::ZERO)
+            wait(next, policy.retry.wait(1, seen.roll))
         }
         Verdict::Fault { fault, reply, retry_after } => {
             relay_fault(next, report, (*fault, reply, *retry_after), seen, policy)
@@ -201,7 +201,7 @@ fn relay_fault(
         attempt::append(&mut next.attempts, Attempt { fault: Some(fault), ..entry });
     }
     next.lost_leases = 0;
-    if seen.age >= policy.retry.give_up_after {
+    if fault != RelayFault::BreakerOpen && seen.age >= policy.retry.give_up_after {
         return give_up(next, reply);
     }
     next.attempt = next.attempt.saturating_sub(1);

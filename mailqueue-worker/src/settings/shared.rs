@@ -133,7 +133,7 @@ impl SharedArgs {
         let retry = RetryPolicy {
             first: faults.duration("MAILQUEUE_RETRY_FIRST", &self.retry_first, SECOND / 100, DAY),
             cap: faults.duration("MAILQUEUE_RETRY_CAP", &self.retry_cap, SECOND / 100, DAY * 7),
-            give_up_after: faults.duration("MAILQUEUE_RETRY_FOR", &self.retry_for, Duration::ZERO, year),
+            give_up_after: faults.duration("MAILQUEUE_RETRY_FOR", &self.retry_for, SECOND, year),
         };
         let on_unknown = match self.on_unknown.as_str() {
             "retry" => OnUnknown::Retry,

@@ -54,7 +54,8 @@ CREATE INDEX deliveries_due ON deliveries (lane, due_at, email_id) WHERE status 
 -- Not on lease_until: a renewal shall not touch any index.
 CREATE INDEX deliveries_leased ON deliveries (email_id) WHERE status = 'sending';
 
-CREATE INDEX deliveries_finished ON deliveries (has_content, finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX deliveries_finished ON deliveries (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX deliveries_content ON deliveries (finished_at) WHERE finished_at IS NOT NULL AND has_content;
 
 CREATE TABLE idempotency_keys (
     tenant      text        NOT NULL,

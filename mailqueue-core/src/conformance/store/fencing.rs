@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::rig::{
-    ANA, LONG, RUI, Rig, accepted, ambiguous, deferred, draft, draft_for_two, eager, holding, refused, report,
+    ANA, LONG, RUI, Rig, accepted, ambiguous, deferred, draft, draft_for_two, eager, holding, refused,
+    report, settlement,
 };
 use crate::contracts::store::{Amendment, Claimed, MessageStore, Renewal, Settled};
 use crate::domain::recipient::RecipientStatus;
@@ -124,4 +125,19 @@ pub async fn keeps_a_late_success_from_the_holders_refusal(store: Arc<dyn Messag
     let statuses: Vec<_> = record.delivery.recipients.iter().map(|recipient| recipient.status).collect();
     assert_eq!(statuses, [RecipientStatus::Sent, RecipientStatus::Failed]);
     assert_eq!(record.delivery.attempts.len(), 3, "the lost lease and both reports are on record");
+}
+
+/// A success of a lease that was lost is kept, also when it comes in one call with what the present holder reports.
+pub async fn keeps_a_late_success_that_comes_with_the_holders_result(store: Arc<dyn MessageStore>) {
+    let rig = Rig::new(store);
+    let id = rig.submit(&draft("in one call")).await;
+    let (first, _) = rig.lose(id, true, &eager()).await;
+    let second = rig.claim(id, LONG).await;
+    let late = settlement(&first, report([(ANA, accepted())]), eager());
+    let held = settlement(&second, report([(ANA, deferred())]), eager());
+    let results = rig.store.settle(vec![Arc::new(held), Arc::new(late)]).await;
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    let delivery = rig.record(id).await.delivery;
+    assert_eq!(delivery.status, Status::Sent, "what a server took, it took");
+    assert!(!delivery.maybe_sent(), "and there is no doubt left");
 }

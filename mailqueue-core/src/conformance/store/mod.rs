@@ -93,6 +93,7 @@ macro_rules! message_store_conformance {
                 records_a_late_success_over_cancelled
                 keeps_the_holders_lease_for_the_other_recipients
                 keeps_a_late_success_from_the_holders_refusal
+                keeps_a_late_success_that_comes_with_the_holders_result
             }
             reclaiming {
                 lines_up_again_what_was_surely_not_sent

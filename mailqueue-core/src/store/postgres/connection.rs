@@ -34,6 +34,9 @@ impl Default for PostgresOptions {
     }
 }
 
+/// How long connecting may take, login included.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
 pub(super) type Pool = bb8::Pool<AsyncDieselConnectionManager<AsyncPgConnection>>;
 
 /// What connecting needs to know, from the URL and the options.
@@ -75,6 +78,13 @@ impl Target {
 
     /// Opens one connection.
     pub(super) async fn connect(&self) -> ConnectionResult<AsyncPgConnection> {
+        // The driver's own limit ends with the TCP handshake, and a server that is frozen still makes that.
+        let in_time = tokio::time::timeout(HANDSHAKE, self.handshake()).await;
+        in_time
+            .unwrap_or_else(|_| Err(ConnectionError::BadConnection("it did not answer in time".to_owned())))
+    }
+
+    async fn handshake(&self) -> ConnectionResult<AsyncPgConnection> {
         let bad = |error: tokio_postgres::Error| ConnectionError::BadConnection(reason(&error));
         match &self.tls {
             None => {
@@ -124,6 +134,8 @@ fn set_defaults(config: &mut Config, options: &PostgresOptions) {
         config.connect_timeout(Duration::from_secs(5));
     }
     config.keepalives_idle(Duration::from_secs(15));
+    config.keepalives_interval(Duration::from_secs(5));
+    config.keepalives_retries(3);
     config.tcp_user_timeout(options.statement);
     if config.get_options().is_none() {
         let milliseconds = options.statement.as_millis();

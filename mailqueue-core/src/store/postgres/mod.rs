@@ -137,6 +137,18 @@ impl PostgresStore {
         T: Send + 'static,
         W: for<'c> Fn(&'c mut AsyncPgConnection) -> BoxFuture<'c, Result<T, Failure>> + Send + Sync + 'static,
     {
+        match tokio::time::timeout(self.limit, self.run_on(work)).await {
+            Ok(result) => result,
+            Err(_) => Err(StoreError::Unavailable("it did not answer in time".to_owned())),
+        }
+    }
+
+    /// As [`run`](Self::run), however long the server takes.
+    async fn run_on<T, W>(&self, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: for<'c> Fn(&'c mut AsyncPgConnection) -> BoxFuture<'c, Result<T, Failure>> + Send + Sync + 'static,
+    {
         let pool = self.pool.clone();
         let running = tokio::spawn(async move {
             let mut connection =
@@ -149,11 +161,9 @@ impl PostgresStore {
                 }
             }
         });
-        match tokio::time::timeout(self.limit, running).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(StoreError::Unavailable("the task that asked it ended".to_owned())),
-            Err(_) => Err(StoreError::Unavailable("it did not answer in time".to_owned())),
-        }
+        running
+            .await
+            .unwrap_or_else(|_| Err(StoreError::Unavailable("the task that asked it ended".to_owned())))
     }
 
     async fn insert_one(&self, submission: Arc<Submission>) -> Result<Inserted, StoreError> {
@@ -203,7 +213,8 @@ impl MessageStore for PostgresStore {
 
     async fn claim(&self, ids: &[MessageId], terms: &LeaseTerms) -> Result<Vec<Claimed>, StoreError> {
         let (ids, terms) = (ids.to_vec(), terms.clone());
-        self.run(move |connection| Box::pin(claim::claim(connection, ids.clone(), terms.clone()))).await
+        // Not given up: a claim that took effect after its caller had left would be a lease nobody works under.
+        self.run_on(move |connection| Box::pin(claim::claim(connection, ids.clone(), terms.clone()))).await
     }
 
     async fn renew(&self, renewals: Vec<Renewal>, duration: Duration) -> Result<Vec<bool>, StoreError> {

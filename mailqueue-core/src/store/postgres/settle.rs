@@ -31,8 +31,8 @@ pub(super) async fn settle(
     let mut late = Vec::new();
     for (n, settlement) in settlements.iter().enumerate() {
         match settlement.transition() {
-            // Of two results for one lease in a batch the second finds the lease gone, as it would in the next batch.
-            Ok(transition) if seen.insert(settlement.lease) => {
+            // Of two results for one message in a batch the second is decided on the row, as in the next batch.
+            Ok(transition) if seen.insert(settlement.lease.id) => {
                 results[n] = Settled::Recorded(transition.delivery.status);
                 fenced.push(state::NewState::fenced(settlement, transition));
             }

@@ -63,9 +63,9 @@ fn forget_contents(
     Ok(old.len())
 }
 
-/// In no order: there may be many, and the index is by `has_content` first.
+/// The oldest first.
 const OLD_RECORDS: &str = "SELECT email_id, has_content FROM deliveries
-    WHERE has_content IN (0, 1) AND finished_at <= ? LIMIT ?";
+    WHERE finished_at <= ? ORDER BY finished_at LIMIT ?";
 /// The delivery goes with it.
 const FORGET_RECORD: &str = "DELETE FROM emails WHERE id = ?";
 
