@@ -65,7 +65,7 @@ pub fn check_store(url: &SecretString) -> Result<(), ConnectError> {
         }
         #[cfg(feature = "sqlite")]
         "sqlite" if !file_of(url).is_empty() => Ok(()),
-        _ => Err(faulty("DATABASE_URL", "must begin with postgres:// or sqlite://FILE (of those built in)")),
+        _ => Err(unknown_store()),
     }
 }
 
@@ -76,18 +76,30 @@ pub fn check_store(url: &SecretString) -> Result<(), ConnectError> {
 /// [`ConnectError`]
 pub async fn store(url: &SecretString, migrate: bool) -> Result<Arc<dyn MessageStore>, ConnectError> {
     check_store(url)?;
-    let opened: Arc<dyn MessageStore> = match scheme(url) {
+    Ok(Arc::new(Batched::new(open_store(url, migrate).await?)))
+}
+
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+async fn open_store(url: &SecretString, migrate: bool) -> Result<Arc<dyn MessageStore>, ConnectError> {
+    match scheme(url) {
         #[cfg(feature = "sqlite")]
-        "sqlite" => Arc::new(SqliteStore::open(file_of(url), &SqliteOptions { migrate }).await?),
+        "sqlite" => Ok(Arc::new(SqliteStore::open(file_of(url), &SqliteOptions { migrate }).await?)),
         #[cfg(feature = "postgres")]
-        _ => {
+        "postgres" | "postgresql" => {
             let options = PostgresOptions { migrate, ..PostgresOptions::default() };
-            Arc::new(PostgresStore::open(url, &options).await?)
+            Ok(Arc::new(PostgresStore::open(url, &options).await?))
         }
-        #[cfg(not(feature = "postgres"))]
-        _ => return Err(faulty("DATABASE_URL", "must begin with sqlite://FILE")),
-    };
-    Ok(Arc::new(Batched::new(opened)))
+        _ => Err(unknown_store()),
+    }
+}
+
+#[cfg(not(any(feature = "postgres", feature = "sqlite")))]
+async fn open_store(_: &SecretString, _: bool) -> Result<Arc<dyn MessageStore>, ConnectError> {
+    Err(unknown_store())
+}
+
+fn unknown_store() -> ConnectError {
+    faulty("DATABASE_URL", "must begin with postgres:// or sqlite://FILE (of those built in)")
 }
 
 /// What follows `://`.
@@ -102,17 +114,23 @@ fn file_of(url: &SecretString) -> &str {
 ///
 /// [`ConnectError::Setting`]
 pub fn queue(url: Option<&SecretString>, name: &str) -> Result<Arc<dyn Queue>, ConnectError> {
-    let Some(url) = url else { return Ok(Arc::new(LocalQueue::new())) };
-    match scheme(url) {
-        #[cfg(feature = "redis")]
-        "redis" | "rediss" => {
-            let options = RedisOptions { name: name.to_owned(), ..RedisOptions::default() };
-            let queue =
-                RedisQueue::open(url, options).map_err(|error| faulty("REDIS_URL", error.to_string()))?;
-            Ok(Arc::new(queue))
-        }
-        _ => Err(faulty("REDIS_URL", "must begin with redis:// or rediss:// (and be built in)")),
+    match url {
+        None => Ok(Arc::new(LocalQueue::new())),
+        Some(url) if ["redis", "rediss"].contains(&scheme(url)) => redis(url, name),
+        Some(_) => Err(faulty("REDIS_URL", "must begin with redis:// or rediss://")),
     }
+}
+
+#[cfg(feature = "redis")]
+fn redis(url: &SecretString, name: &str) -> Result<Arc<dyn Queue>, ConnectError> {
+    let options = RedisOptions { name: name.to_owned(), ..RedisOptions::default() };
+    let queue = RedisQueue::open(url, options).map_err(|error| faulty("REDIS_URL", error.to_string()))?;
+    Ok(Arc::new(queue))
+}
+
+#[cfg(not(feature = "redis"))]
+fn redis(_: &SecretString, _: &str) -> Result<Arc<dyn Queue>, ConnectError> {
+    Err(faulty("REDIS_URL", "must not be set: Redis is not built in"))
 }
 
 /// Whether mail is written to files instead of sent.
