@@ -78,7 +78,7 @@ fn is_one(times: &u32) -> bool {
     *times == 1
 }
 
-/// The longest log kept. Only a retry schedule of minutes over days comes near; then the entries after the first go.
+/// The longest log kept, but for late entries. Only a retry schedule of minutes over days comes near; then the entries after the first go.
 const LOG_LIMIT: usize = 200;
 
 /// Adds an entry; a relay fault that repeats the last one only raises its count.
@@ -88,9 +88,15 @@ pub(crate) fn append(log: &mut Vec<Attempt>, entry: Attempt) {
         *last = Attempt { times, started_at: last.started_at, ..entry };
         return;
     }
-    if log.len() >= LOG_LIMIT {
+    while log.len() >= LOG_LIMIT {
         log.remove(1);
     }
+    log.push(entry);
+}
+
+/// Adds an entry while somebody else may hold the lease: the log gets longer even when it is full, because that is
+/// how a store sees that the delivery is not as it was claimed any more. There is at most one for each recipient.
+pub(crate) fn append_late(log: &mut Vec<Attempt>, entry: Attempt) {
     log.push(entry);
 }
 

@@ -215,7 +215,9 @@ fn answered(
     seen: &Circumstances,
     policy: &DeliveryPolicy,
 ) -> Transition {
-    log(&mut next, report, seen);
+    if let Some(entry) = answer(report, seen) {
+        attempt::append(&mut next.attempts, entry);
+    }
     next.lost_leases = 0;
     for (address, outcome) in outcomes {
         if let Some(recipient) = next.recipients.iter_mut().find(|r| r.is_pending() && r.address == *address)
@@ -295,7 +297,9 @@ fn reported_late(
     if !changed {
         return Err(refused);
     }
-    log(&mut next, report, seen);
+    if let Some(entry) = answer(report, seen) {
+        attempt::append_late(&mut next.attempts, entry);
+    }
     let still_held = next.status == Status::Sending && !next.settled_status().is_final();
     if still_held { Ok(stay(next)) } else { Ok(close(next)) }
 }
@@ -322,11 +326,10 @@ fn lease_expired(mut next: Delivery, seen: &Circumstances, policy: &DeliveryPoli
     retry_or_close(next, seen, policy)
 }
 
-fn log(next: &mut Delivery, report: &Report, seen: &Circumstances) {
-    if let Some((outcome, reply)) = attempt::summarize(report) {
-        let entry = entry(seen, report.relay.clone(), outcome, reply);
-        attempt::append(&mut next.attempts, entry);
-    }
+/// The line of the log that an answer makes.
+fn answer(report: &Report, seen: &Circumstances) -> Option<Attempt> {
+    let (outcome, reply) = attempt::summarize(report)?;
+    Some(entry(seen, report.relay.clone(), outcome, reply))
 }
 
 fn entry(
