@@ -257,9 +257,13 @@ fn a_relay_fault_gives_the_attempt_back_and_waits_as_told() {
 }
 
 #[test]
-fn what_was_withheld_is_due_at_once_and_leaves_no_trace() {
-    let next = reported(&past_dot(1), verdict(Verdict::Withheld));
-    assert_eq!((next.delivery, next.due), (queued(1), Due::In(Duration::ZERO)));
+fn what_was_withheld_leaves_no_trace_and_waits_unless_it_is_given_back() {
+    let withheld = verdict(Verdict::Withheld);
+    let first = policy(OnUnknown::Retry).retry.first;
+    let next = reported(&past_dot(1), withheld.clone());
+    assert_eq!((next.delivery, next.due), (queued(1), Due::In(first.mul_f64(seen().roll))));
+    let given_back = after(&past_dot(1), &Event::Reported(withheld, Circumstances { roll: 0.0, ..seen() }));
+    assert_eq!((given_back.delivery, given_back.due), (queued(1), Due::In(Duration::ZERO)));
 }
 
 #[test]
