@@ -9,8 +9,8 @@ use std::sync::Arc;
 use clap::Parser;
 use mailqueue_core::Outbox;
 use mailqueue_http::{App, Server};
-use mailqueue_worker::settings::EXIT_CONFIG;
-use mailqueue_worker::{CancellationToken, Worker, logging, metrics, signals};
+use mailqueue_worker::settings::{EXIT_CONFIG, Started};
+use mailqueue_worker::{CancellationToken, Worker};
 use settings::{Args, Settings};
 
 #[tokio::main]
@@ -40,15 +40,7 @@ fn complain(sentence: &str) {
 
 async fn run(settings: Settings) -> Result<(), String> {
     let Settings { listen, workers, options, service } = settings;
-    logging::start(service.log_format, &service.log).map_err(|error| format!("MAILQUEUE_LOG: {error}"))?;
-    let measured = metrics::start().map_err(|error| format!("metrics cannot be collected: {error}"))?;
-    let shutdown = CancellationToken::new();
-    signals::end_on_signal(shutdown.clone(), service.shutdown_grace)
-        .map_err(|error| format!("signals cannot be listened for: {error}"))?;
-    let opened = tokio::select! {
-        opened = service.open() => opened.map_err(|error| error.to_string())?,
-        () = shutdown.cancelled() => return Ok(()),
-    };
+    let Some(Started { metrics: measured, shutdown, opened }) = service.start().await? else { return Ok(()) };
     let outbox = Outbox::start(Arc::clone(&opened.store), Arc::clone(&opened.queue)).await;
     let app = App::with_metrics(outbox, options, move || measured.render());
     let server = Server::bind(listen, app).await;

@@ -4,10 +4,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use mailqueue_worker::CancellationToken;
 use mailqueue_worker::admin::Admin;
-use mailqueue_worker::settings::{EXIT_CONFIG, Faults, Service, SettingFault, SharedArgs, unknown_variables};
-use mailqueue_worker::{logging, metrics, signals};
+use mailqueue_worker::settings::{
+    EXIT_CONFIG, Faults, Service, SettingFault, SharedArgs, Started, unknown_variables,
+};
 use std::net::SocketAddr;
 
 /// Sends queued mail: takes ids from the queue, claims the messages in the database, sends them by SMTP and writes
@@ -84,15 +84,7 @@ async fn main() -> ExitCode {
 
 async fn run(settings: Settings) -> Result<(), String> {
     let service = settings.service;
-    logging::start(service.log_format, &service.log).map_err(|error| format!("MAILQUEUE_LOG: {error}"))?;
-    let metrics = metrics::start().map_err(|error| format!("metrics cannot be collected: {error}"))?;
-    let shutdown = CancellationToken::new();
-    signals::end_on_signal(shutdown.clone(), service.shutdown_grace)
-        .map_err(|error| format!("signals cannot be listened for: {error}"))?;
-    let opened = tokio::select! {
-        opened = service.open() => opened.map_err(|error| error.to_string())?,
-        () = shutdown.cancelled() => return Ok(()),
-    };
+    let Some(Started { metrics, shutdown, opened }) = service.start().await? else { return Ok(()) };
     let admin = Admin::bind(settings.admin_listen, Arc::clone(&opened.store), metrics, shutdown.clone());
     let admin =
         admin.await.map_err(|error| format!("MAILQUEUE_ADMIN_LISTEN: {}: {error}", settings.admin_listen))?;

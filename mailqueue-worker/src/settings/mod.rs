@@ -5,7 +5,7 @@ mod service;
 mod shared;
 
 pub use faults::{Faults, SettingFault, unknown_variables};
-pub use service::{Opened, Service};
+pub use service::{Opened, Service, Started};
 pub use shared::SharedArgs;
 
 /// The exit status for wrong settings: `EX_CONFIG` of `sysexits.h`.

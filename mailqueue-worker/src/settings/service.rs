@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use mailqueue_core::connect::{self, ConnectError};
 use mailqueue_core::{DeliveryPolicy, MessageStore, Queue, Retention, Transport};
+use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
 
 use super::faults::Faults;
-use crate::logging::LogFormat;
+use crate::logging::{self, LogFormat};
 use crate::worker::{Worker, WorkerBuilder};
+use crate::{metrics, signals};
 
 /// What both binaries need to know, checked.
 #[derive(Debug, Clone)]
@@ -42,6 +45,16 @@ pub struct Service {
     pub log_format: LogFormat,
 }
 
+/// A process that has begun.
+pub struct Started {
+    /// Renders what was measured.
+    pub metrics: PrometheusHandle,
+    /// Cancelled by the first signal.
+    pub shutdown: CancellationToken,
+    /// The opened parts.
+    pub opened: Opened,
+}
+
 /// The opened parts.
 pub struct Opened {
     /// Where messages are kept, calls gathered.
@@ -57,6 +70,27 @@ impl Service {
     #[must_use]
     pub fn writes_files(&self) -> bool {
         connect::writes_files(&self.relays)
+    }
+
+    /// Begins as a process of its own: logs, measures, listens for signals and opens everything. `None` when a signal
+    /// came before everything was open.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that names the variable.
+    pub async fn start(&self) -> Result<Option<Started>, String> {
+        logging::start(self.log_format, &self.log).map_err(|error| format!("MAILQUEUE_LOG: {error}"))?;
+        let metrics = metrics::start().map_err(|error| format!("metrics cannot be collected: {error}"))?;
+        let shutdown = CancellationToken::new();
+        signals::end_on_signal(shutdown.clone(), self.shutdown_grace)
+            .map_err(|error| format!("signals cannot be listened for: {error}"))?;
+        tokio::select! {
+            opened = self.open() => {
+                let opened = opened.map_err(|error| error.to_string())?;
+                Ok(Some(Started { metrics, shutdown, opened }))
+            }
+            () = shutdown.cancelled() => Ok(None),
+        }
     }
 
     /// Opens everything, waiting up to a minute for a database that is still starting.
