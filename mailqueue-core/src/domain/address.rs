@@ -151,13 +151,27 @@ impl FromStr for Mailbox {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         text::check_line(text)?;
         let trimmed = text.trim();
-        let Some((name, address)) = trimmed.strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) else {
+        let Some(rest) = trimmed.strip_suffix('>') else {
             return Ok(Self { name: None, address: trimmed.parse()? });
         };
-        let name = unquote(name.trim());
+        let (name, address) = split(rest)?;
+        let name = unquote(name.trim()).trim().to_owned();
         text::check_length(&name, 320)?;
-        Ok(Self { name: Some(name).filter(|name| !name.is_empty()), address: address.trim().parse()? })
+        Ok(Self { name: Some(name).filter(|name| !name.is_empty()), address })
     }
+}
+
+/// `Name <address` in its two parts. The last `<` opens the address, unless it stands in a quoted local part, where
+/// there is room for 62 of them.
+fn split(text: &str) -> Result<(&str, Address), String> {
+    let mut fault = None;
+    for (at, _) in text.rmatch_indices('<').take(63) {
+        match text[at + 1..].trim().parse() {
+            Ok(address) => return Ok((&text[..at], address)),
+            Err(error) => fault = fault.or(Some(error)),
+        }
+    }
+    Err(fault.unwrap_or_else(|| "must be an address such as name@example.com".to_owned()))
 }
 
 /// A display name without the quotes of RFC 5322's `quoted-string`.

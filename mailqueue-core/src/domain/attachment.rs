@@ -85,14 +85,18 @@ fn check_content_type(content_type: &str) -> Result<(), String> {
     if text::check_line(content_type).is_err() || !content_type.is_ascii() || content_type.len() > 255 {
         return Err(fault());
     }
-    let lower = content_type.to_ascii_lowercase();
-    if lower.starts_with("multipart/")
-        || lower.starts_with("message/")
-        || ContentType::parse(content_type).is_err()
-    {
+    let essence = content_type.split(';').next().unwrap_or_default().trim_end();
+    let (kind, subtype) = essence.split_once('/').unwrap_or_default();
+    let is_container = ["multipart", "message"].iter().any(|container| kind.eq_ignore_ascii_case(container));
+    if is_container || !is_token(kind) || !is_token(subtype) || ContentType::parse(content_type).is_err() {
         return Err(fault());
     }
     Ok(())
+}
+
+/// RFC 2045 `token`.
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&b))
 }
 
 fn check_content_id(id: &str) -> Result<(), String> {

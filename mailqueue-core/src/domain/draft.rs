@@ -12,6 +12,9 @@ use super::lane::Lane;
 use super::message::{Message, Tag};
 use super::text;
 
+/// How many tags a message may have.
+const TAGS: usize = 50;
+
 /// What one message may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -76,6 +79,7 @@ pub struct Draft {
     /// Names and values to find it by.
     pub tags: Vec<(String, String)>,
     /// When it is to be sent; `None` is at once.
+    #[serde(serialize_with = "instant")]
     pub scheduled_at: Option<OffsetDateTime>,
     /// The lane it waits in.
     pub lane: Lane,
@@ -196,6 +200,9 @@ impl Draft {
         if recipients > limits.recipients {
             faults.add("/to", format!("must name at most {} recipients with cc and bcc", limits.recipients));
         }
+        if self.reply_to.len() > limits.recipients {
+            faults.add("/reply_to", format!("must name at most {}", limits.recipients));
+        }
         if self.text.is_none() && self.html.is_none() {
             faults.add("/text", "must be there unless html is");
         }
@@ -289,14 +296,14 @@ impl Draft {
     }
 
     fn checked_tags(&self, faults: &mut Faults) -> Vec<Tag> {
-        if self.tags.len() > 50 {
-            faults.add("/tags", "must be at most 50");
+        if self.tags.len() > TAGS {
+            faults.add("/tags", format!("must be at most {TAGS}"));
         }
         let word = |text: &str| {
             let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
             !text.is_empty() && text.len() <= 256 && text.bytes().all(allowed)
         };
-        for (n, (name, value)) in self.tags.iter().enumerate() {
+        for (n, (name, value)) in self.tags.iter().take(TAGS).enumerate() {
             for (member, text) in [("name", name), ("value", value)] {
                 if !word(text) {
                     faults.add(
@@ -308,6 +315,11 @@ impl Draft {
         }
         self.tags.iter().map(|(name, value)| Tag { name: name.clone(), value: value.clone() }).collect()
     }
+}
+
+/// A time takes part in the fingerprint as the instant it is, whatever offset it was written with.
+fn instant<S: serde::Serializer>(at: &Option<OffsetDateTime>, serializer: S) -> Result<S::Ok, S::Error> {
+    at.map(|at| (at.unix_timestamp(), at.nanosecond())).serialize(serializer)
 }
 
 fn checked_subject(subject: &str) -> Result<String, String> {
