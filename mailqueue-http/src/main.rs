@@ -2,44 +2,34 @@
 
 mod settings;
 
-use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
 use mailqueue_core::Outbox;
 use mailqueue_http::{App, Server};
-use mailqueue_worker::settings::{EXIT_CONFIG, Started};
-use mailqueue_worker::{CancellationToken, Worker};
+use mailqueue_worker::command::{self, Command, Failure};
+use mailqueue_worker::settings::Started;
+use mailqueue_worker::{CancellationToken, Worker, healthcheck};
 use settings::{Args, Settings};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let settings = match Args::parse().resolve() {
-        Ok(settings) => settings,
-        Err(faults) => {
-            for fault in faults {
-                complain(&fault.to_string());
-            }
-            return ExitCode::from(EXIT_CONFIG);
-        }
+    let args = Args::parse();
+    let result = match args.command {
+        None => run(args).await,
+        Some(Command::Healthcheck) => check(&args).await,
     };
-    match run(settings).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(sentence) => {
-            complain(&sentence);
-            ExitCode::FAILURE
-        }
-    }
+    command::end("mailqueue-http", result)
 }
 
-fn complain(sentence: &str) {
-    // Nobody is left to tell that standard error is closed.
-    let _ = writeln!(std::io::stderr(), "mailqueue-http: {sentence}");
+/// Asks the process that works.
+async fn check(args: &Args) -> Result<(), Failure> {
+    Ok(healthcheck::ask(args.address()?).await?)
 }
 
-async fn run(settings: Settings) -> Result<(), String> {
-    let Settings { listen, workers, options, service } = settings;
+async fn run(args: Args) -> Result<(), Failure> {
+    let Settings { listen, workers, options, service } = args.resolve()?;
     let Some(Started { metrics: measured, shutdown, opened }) = service.start().await? else { return Ok(()) };
     let outbox = Outbox::start(Arc::clone(&opened.store), Arc::clone(&opened.queue)).await;
     let app = App::with_metrics(outbox, options, move || measured.render());
@@ -53,7 +43,7 @@ async fn run(settings: Settings) -> Result<(), String> {
         return Ok(());
     }
     let worker = service.worker(&opened).concurrency(workers).build();
-    both(server, worker, shutdown).await
+    Ok(both(server, worker, shutdown).await?)
 }
 
 /// Serves and sends until the end; one that ends before its time ends the other.

@@ -1,11 +1,11 @@
 //! The settings of the binary.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use clap::Parser;
 use mailqueue_core::domain::address::Mailbox;
 use mailqueue_http::{ApiKeys, Options, Recipients};
+use mailqueue_worker::command::Command;
 use mailqueue_worker::settings::{Faults, Service, SettingFault, SharedArgs, unknown_variables};
 use secrecy::ExposeSecret;
 
@@ -20,6 +20,8 @@ const WORKERS: usize = 8;
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 110)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
     /// Where to listen
     #[arg(long, env = "MAILQUEUE_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     listen: String,
@@ -40,7 +42,7 @@ pub(crate) struct Args {
     api_keys: Option<String>,
     /// A file that holds the keys
     #[arg(long, env = "MAILQUEUE_API_KEYS_FILE", value_name = "FILE")]
-    api_keys_file: Option<PathBuf>,
+    api_keys_file: Option<String>,
     #[command(flatten)]
     shared: SharedArgs,
 }
@@ -75,11 +77,16 @@ impl Args {
         let workers = given(&self.workers).map(|n| faults.number("MAILQUEUE_WORKERS", n, 0, 10_000));
         let workers = workers.unwrap_or(if service.redis.is_some() { 0 } else { WORKERS });
         let listen = faults.address("MAILQUEUE_LISTEN", &self.listen);
-        if faults.is_empty() {
-            Ok(Settings { listen, workers, options, service })
-        } else {
-            Err(faults.into_vec())
-        }
+        faults.none()?;
+        Ok(Settings { listen, workers, options, service })
+    }
+
+    /// Where the process with these settings listens; of the settings nothing else is looked at.
+    pub(crate) fn address(&self) -> Result<SocketAddr, Vec<SettingFault>> {
+        let mut faults = Faults::default();
+        let listen = faults.address("MAILQUEUE_LISTEN", &self.listen);
+        faults.none()?;
+        Ok(listen)
     }
 
     fn recipients(&self, faults: &mut Faults) -> Option<Recipients> {

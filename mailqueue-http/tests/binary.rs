@@ -182,6 +182,41 @@ fn keys_may_come_from_a_file_but_not_from_two_places() {
 }
 
 #[test]
+fn what_is_empty_is_not_given() {
+    let directory = tempfile::tempdir().unwrap();
+    let empty = ["DATABASE_URL", "REDIS_URL", "SMTP_URL", "MAILQUEUE_API_KEYS"];
+    let files = empty.map(|name| format!("{name}_FILE"));
+    let settings = empty.into_iter().chain(files.iter().map(String::as_str)).map(|name| (name, ""));
+    let running = Running::start(directory.path(), &settings.collect::<Vec<_>>());
+    assert!(running.get("/emails").starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn the_healthcheck_tells_whether_the_process_is_ready() {
+    let directory = tempfile::tempdir().unwrap();
+    let check = |address: &str| {
+        // Settings that would be wrong otherwise: the check asks the running process and judges nothing else.
+        let settings = [("MAILQUEUE_LISTEN", address), ("DATABASE_URL", "mysql://s3cret"), ("SMTP_URL", "?")];
+        http(directory.path(), &settings).arg("healthcheck").output().unwrap()
+    };
+    let running = Running::start(directory.path(), &[("MAILQUEUE_LISTEN", "0.0.0.0:0")]);
+    let port = port_of(&running.address);
+    for host in ["0.0.0.0", "127.0.0.1"] {
+        assert!(check(&format!("{host}:{port}")).status.success(), "{host}");
+    }
+    let address = format!("127.0.0.1:{port}");
+    drop(running);
+    let output = check(&address);
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.starts_with(&format!("mailqueue-http: nothing on {address} answers")), "{told}");
+}
+
+fn port_of(address: &str) -> &str {
+    address.rsplit_once(':').unwrap().1
+}
+
+#[test]
 fn an_address_that_is_taken_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let directory = tempfile::tempdir().unwrap();

@@ -13,6 +13,8 @@
 //! ```
 
 pub mod admin;
+pub mod command;
+pub mod healthcheck;
 pub mod logging;
 pub mod metrics;
 pub mod settings;

@@ -1,20 +1,22 @@
 //! Takes what is due and sends it.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
 use mailqueue_worker::admin::Admin;
-use mailqueue_worker::settings::{
-    EXIT_CONFIG, Faults, Service, SettingFault, SharedArgs, Started, unknown_variables,
-};
-use std::net::SocketAddr;
+use mailqueue_worker::command::{self, Command, Failure};
+use mailqueue_worker::healthcheck;
+use mailqueue_worker::settings::{Faults, Service, SettingFault, SharedArgs, Started, unknown_variables};
 
 /// Sends queued mail: takes ids from the queue, claims the messages in the database, sends them by SMTP and writes
 /// down what happened.
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 110)]
 struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// How many messages are sent at once
     #[arg(long, env = "MAILQUEUE_CONCURRENCY", default_value = "32", value_name = "N")]
     concurrency: String,
@@ -58,39 +60,37 @@ impl Args {
             worker_name: self.worker_name,
             service,
         };
-        if faults.is_empty() { Ok(settings) } else { Err(faults.into_vec()) }
+        faults.none()?;
+        Ok(settings)
     }
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let settings = match Args::parse().resolve() {
-        Ok(settings) => settings,
-        Err(faults) => {
-            for fault in faults {
-                eprintln!("mailqueue-worker: {fault}");
-            }
-            return ExitCode::from(EXIT_CONFIG);
-        }
+    let args = Args::parse();
+    let result = match args.command {
+        None => run(args).await,
+        Some(Command::Healthcheck) => check(&args).await,
     };
-    match run(settings).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(sentence) => {
-            eprintln!("mailqueue-worker: {sentence}");
-            ExitCode::FAILURE
-        }
-    }
+    command::end("mailqueue-worker", result)
 }
 
-async fn run(settings: Settings) -> Result<(), String> {
-    let service = settings.service;
+/// Asks the process that works. Of the settings only the address counts: the others are its own affair.
+async fn check(args: &Args) -> Result<(), Failure> {
+    let mut faults = Faults::default();
+    let address = faults.address("MAILQUEUE_ADMIN_LISTEN", &args.admin_listen);
+    faults.none()?;
+    Ok(healthcheck::ask(address).await?)
+}
+
+async fn run(args: Args) -> Result<(), Failure> {
+    let Settings { concurrency, admin_listen, worker_name, service } = args.resolve()?;
     let Some(Started { metrics, shutdown, opened }) = service.start().await? else { return Ok(()) };
-    let admin = Admin::bind(settings.admin_listen, Arc::clone(&opened.store), metrics, shutdown.clone());
-    let admin =
-        admin.await.map_err(|error| format!("MAILQUEUE_ADMIN_LISTEN: {}: {error}", settings.admin_listen))?;
+    let admin = Admin::bind(admin_listen, Arc::clone(&opened.store), metrics, shutdown.clone()).await;
+    let admin = admin.map_err(|error| format!("MAILQUEUE_ADMIN_LISTEN: {admin_listen}: {error}"))?;
     tokio::spawn(admin.serve());
-    let mut worker = service.worker(&opened).concurrency(settings.concurrency);
-    if let Some(name) = settings.worker_name {
+    let mut worker = service.worker(&opened).concurrency(concurrency);
+    if let Some(name) = worker_name {
         worker = worker.name(name);
     }
     worker.build().run(shutdown).await;

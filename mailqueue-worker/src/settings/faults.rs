@@ -34,16 +34,13 @@ impl Faults {
         self.0.push(SettingFault { name: name.to_owned(), detail: detail.into() });
     }
 
-    /// The faults; empty when all is well.
-    #[must_use]
-    pub fn into_vec(self) -> Vec<SettingFault> {
-        self.0
-    }
-
-    /// Whether nothing is wrong so far.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Nothing when all is well.
+    ///
+    /// # Errors
+    ///
+    /// The faults.
+    pub fn none(self) -> Result<(), Vec<SettingFault>> {
+        if self.0.is_empty() { Ok(()) } else { Err(self.0) }
     }
 
     /// A duration such as `500ms`, `3s`, `4h` or `3d`, within bounds; the least when it is faulty.
@@ -93,17 +90,19 @@ impl Faults {
         })
     }
 
-    /// A secret that is given itself or as the name of a file that holds it, not both.
-    pub fn secret(&mut self, name: &str, value: Option<&str>, file: Option<&Path>) -> Option<SecretString> {
-        let from_file = match (value, file) {
+    /// A secret that is given itself or as the name of a file that holds it, not both. What is empty is not given: compose
+    /// files pass on every variable, set or not.
+    pub fn secret(&mut self, name: &str, value: Option<&str>, file: Option<&str>) -> Option<SecretString> {
+        let value = value.filter(|value| !value.is_empty());
+        let file = file.filter(|path| !path.is_empty()).map(Path::new);
+        match (value, file) {
             (Some(_), Some(_)) => {
                 self.add(name, format!("is given as well as {name}_FILE; give one of them"));
                 None
             }
             (None, Some(path)) => self.secret_file(name, path),
-            (_, None) => None,
-        };
-        from_file.or_else(|| value.filter(|value| !value.is_empty()).map(SecretString::from))
+            (value, None) => value.map(SecretString::from),
+        }
     }
 
     fn secret_file(&mut self, name: &str, path: &Path) -> Option<SecretString> {

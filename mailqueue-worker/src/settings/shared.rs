@@ -1,6 +1,5 @@
 //! The settings of whatever touches deliveries.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -22,19 +21,19 @@ pub struct SharedArgs {
     database_url: Option<String>,
     /// A file that holds the database URL
     #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE")]
-    database_url_file: Option<PathBuf>,
+    database_url_file: Option<String>,
     /// The queue: redis://… or rediss://…; without one it is in this process
     #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
     redis_url: Option<String>,
     /// A file that holds the Redis URL
     #[arg(long, env = "REDIS_URL_FILE", value_name = "FILE")]
-    redis_url_file: Option<PathBuf>,
+    redis_url_file: Option<String>,
     /// Relays in order: smtp://, smtps:// (user:password@), comma separated; or file://DIR
     #[arg(long, env = "SMTP_URL", hide_env_values = true, value_name = "URLS")]
     smtp_url: Option<String>,
     /// A file that holds the relays
     #[arg(long, env = "SMTP_URL_FILE", value_name = "FILE")]
-    smtp_url_file: Option<PathBuf>,
+    smtp_url_file: Option<String>,
     /// Bring the database's tables up to date at start
     #[arg(long, env = "MAILQUEUE_MIGRATE", default_value = "true", value_name = "BOOL")]
     migrate: String,
@@ -122,7 +121,7 @@ impl SharedArgs {
         &self,
         name: &str,
         value: &Option<String>,
-        file: &Option<PathBuf>,
+        file: &Option<String>,
         faults: &mut Faults,
     ) -> Option<SecretString> {
         faults.secret(name, value.as_deref(), file.as_deref())
