@@ -1,4 +1,6 @@
 //! The pages people see.
+//!
+//! Those in `static/` are the same for everybody: a web server in front may serve them itself.
 
 mod view;
 mod words;
@@ -20,7 +22,13 @@ use view::{Line, View};
 use words::Words;
 
 /// How the pages look.
-const STYLE: &str = include_str!("style.css");
+const STYLE: &str = include_str!("static/style.css");
+
+/// The page with an empty form whose mail goes to a fixed recipient, as `form.html` gives it. A test renews the files.
+const PLAIN: [(Language, &str); 2] = [
+    (Language::Portuguese, include_str!("static/index.pt.html")),
+    (Language::English, include_str!("static/index.en.html")),
+];
 
 const TEMPLATES: [(&str, &str); 5] = [
     ("layout.html", include_str!("templates/layout.html")),
@@ -89,11 +97,27 @@ impl Pages {
         invite: &Invite,
         filled: &Filled<'_>,
     ) -> Answer {
+        let fixed = invite.open && !invite.to;
+        if fixed && request.base.is_empty() && status == StatusCode::OK {
+            let found = PLAIN.iter().find(|(language, _)| *language == request.language);
+            if let Some((_, page)) = found {
+                return answer::html(status, (*page).to_owned());
+            }
+        }
+        self.render(
+            Frame::of(request),
+            status,
+            "form.html",
+            self.form_context(request.language, invite, filled),
+        )
+    }
+
+    fn form_context(&self, language: Language, invite: &Invite, filled: &Filled<'_>) -> Value {
         let sentence = |prefix: &str| {
             let flaw = filled.flaws.iter().find(|flaw| flaw.key.starts_with(prefix))?;
-            Some(self.words.of(request.language, flaw.key))
+            Some(self.words.of(language, flaw.key))
         };
-        let page = context! {
+        context! {
             open => invite.open,
             to_shown => invite.to,
             to_required => invite.to_required,
@@ -103,8 +127,7 @@ impl Pages {
             subject_flaw => sentence("subject"),
             message_flaw => sentence("message"),
             to_flaw => sentence("to"),
-        };
-        self.render(request, status, "form.html", page)
+        }
     }
 
     /// The page of one message.
@@ -117,14 +140,19 @@ impl Pages {
     ) -> Answer {
         let still = request.query().split('&').any(|pair| pair == "refresh=off");
         let view = View::of(record, content, now, still);
-        self.render(request, StatusCode::OK, "message.html", context! { m => Value::from(Serde(view)) })
+        self.render(
+            Frame::of(request),
+            StatusCode::OK,
+            "message.html",
+            context! { m => Value::from(Serde(view)) },
+        )
     }
 
     /// The page that lists messages.
     pub(crate) fn messages(&self, request: &Request, records: &[Record]) -> Answer {
         let lines: Vec<Line> = records.iter().map(Line::of).collect();
         let page = context! { lines => Value::from(Serde(lines)) };
-        self.render(request, StatusCode::OK, "messages.html", page)
+        self.render(Frame::of(request), StatusCode::OK, "messages.html", page)
     }
 
     /// The page that says what went wrong.
@@ -140,30 +168,72 @@ impl Pages {
         };
         let sentence = self.words.of(request.language, key);
         let page = context! { code => problem.status.as_u16(), sentence => sentence };
-        let mut answer = self.render(request, problem.status, "problem.html", page);
+        let mut answer = self.render(Frame::of(request), problem.status, "problem.html", page);
         problem.mark(&mut answer);
         answer
     }
 
-    fn render(&self, request: &Request, status: StatusCode, template: &str, page: Value) -> Answer {
-        let language = request.language;
-        let frame = context! {
-            w => self.words.all(language),
-            lang => language.tag(),
-            languages => Language::ALL.map(Language::tag),
-            base => request.base,
-            style => self.style.as_str(),
-            path => request.path.as_str(),
-            asked => request.asks_language(),
-        };
-        let rendered =
-            self.templates.get_template(template).and_then(|t| t.render(context! { ..page, ..frame }));
-        match rendered {
+    fn render(&self, frame: Frame<'_>, status: StatusCode, template: &str, page: Value) -> Answer {
+        match self.rendered(frame, template, page) {
             Ok(html) => answer::html(status, html),
             Err(error) => {
                 // The kind names no value; the rest of the error may quote one.
                 tracing::error!(template, kind = %error.kind(), line = error.line(), "a page cannot be shown");
                 Problem::broken().into_answer(false)
+            }
+        }
+    }
+
+    fn rendered(&self, frame: Frame<'_>, template: &str, page: Value) -> Result<String, minijinja::Error> {
+        let frame = context! {
+            w => self.words.all(frame.language),
+            lang => frame.language.tag(),
+            languages => Language::ALL.map(Language::tag),
+            base => frame.base,
+            style => self.style.as_str(),
+            path => frame.path,
+            asked => frame.asked,
+        };
+        self.templates.get_template(template)?.render(context! { ..page, ..frame })
+    }
+}
+
+/// What stands around a page.
+struct Frame<'r> {
+    language: Language,
+    /// What stands in front of every address: nothing or `/api`.
+    base: &'r str,
+    path: &'r str,
+    /// Whether the address says the language, so that links have to.
+    asked: bool,
+}
+
+impl<'r> Frame<'r> {
+    fn of(request: &'r Request) -> Self {
+        let asked = request.asks_language();
+        Self { language: request.language, base: request.base, path: &request.path, asked }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A difference means that `form.html`, the words or the style have changed: run the test once more with
+    /// `RENEW_PAGES=1` and look at what it has written.
+    #[test]
+    fn the_static_pages_are_what_the_template_gives() {
+        let pages = Pages::new();
+        let invite = Invite { open: true, to: false, to_required: false };
+        for (language, page) in PLAIN {
+            let frame = Frame { language, base: "", path: "/", asked: true };
+            let context = pages.form_context(language, &invite, &Filled::default());
+            let rendered = pages.rendered(frame, "form.html", context).unwrap();
+            if std::env::var_os("RENEW_PAGES").is_some() {
+                let file = format!("src/page/static/index.{}.html", language.tag());
+                std::fs::write(file, &rendered).unwrap();
+            } else {
+                assert_eq!(page, rendered, "{}: see this test's comment", language.tag());
             }
         }
     }

@@ -5,7 +5,7 @@ use crate::house::{BROWSER, House, plain};
 #[tokio::test]
 async fn the_form_stands_in_both_languages_and_at_both_places() {
     let house = House::open().await;
-    for (path, action) in [("/", "/"), ("/api", "/api"), ("/api/", "/api")] {
+    for path in ["/", "/api", "/api/"] {
         let reply = house.send("GET", path, &[BROWSER], b"").await;
         assert_eq!(reply.status, 200);
         let page = reply.text();
@@ -14,8 +14,7 @@ async fn the_form_stands_in_both_languages_and_at_both_places() {
         {
             assert!(page.contains(piece), "{piece}");
         }
-        let page = page.replace("&#x2f;", "/");
-        assert!(page.contains(&format!("action=\"{action}\"")), "{page}");
+        assert!(page.contains("action=\"/api\""), "{page}");
     }
     assert!(house.get("/?lang=en").await.text().contains("Send a message"));
     let english = house.send("GET", "/", &[BROWSER, ("Accept-Language", "en-US,pt;q=0.5")], b"").await;
