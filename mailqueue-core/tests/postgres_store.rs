@@ -76,6 +76,19 @@ async fn the_steps_down_lead_back_to_nothing() {
     assert_eq!(left, [[Some("mailqueue_migrations".to_owned())]]);
 }
 
+/// What hosted databases give: a role that owns its database and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_without_privileges_is_enough() {
+    let url = Postgres::shared().database();
+    let name = url.rsplit('/').next().expect("it has a path");
+    let sql = format!("CREATE ROLE plain_{name} LOGIN; ALTER DATABASE {name} OWNER TO plain_{name}");
+    Postgres::shared().query(&url, &sql);
+    let url = SecretString::from(url.replace("postgres@", &format!("plain_{name}@")));
+    let store =
+        PostgresStore::open(&url, &PostgresOptions::default()).await.expect("it may do all it has to");
+    assert_eq!(store.statistics().await.expect("it works").queued, 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restarted_server_is_used_again() {
     let mut postgres = Postgres::start();
