@@ -221,5 +221,11 @@ fn note(method: &'static str, route: &'static str, status: u16, took: Duration, 
     let labels = [("route", route.to_owned()), ("method", method.to_owned()), ("status", status.to_string())];
     metrics::histogram!("mailqueue_http_request_duration_seconds", &labels).record(took.as_secs_f64());
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(method, route, status, duration_ms, request_id = id, "answered");
+    let routine = status < 400 && ["/livez", "/readyz", "/metrics"].contains(&route);
+    if routine {
+        // Supervisors ask every few seconds.
+        tracing::debug!(method, route, status, duration_ms, request_id = id, "answered");
+    } else {
+        tracing::info!(method, route, status, duration_ms, request_id = id, "answered");
+    }
 }
