@@ -1,6 +1,6 @@
 # The few commands that matter. `make check` is what CI runs after `make test`.
 
-.PHONY: run test check bench install
+.PHONY: run test check smoke bench install
 
 # The page on http://127.0.0.1:8080, mail written to outbox/. Needs nothing but Rust.
 run:
@@ -20,6 +20,10 @@ check:
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps
 	.ci/package
 	.ci/examples
+
+# The compose file on running containers.
+smoke:
+	.ci/smoke
 
 bench: install
 	cargo bench -p mailqueue-worker
