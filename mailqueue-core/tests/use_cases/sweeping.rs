@@ -1,0 +1,255 @@
+//! What a sweep puts right.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mailqueue_core::conformance::lossy_queue::{Faults, LossyQueue};
+use mailqueue_core::contracts::store::{Amendment, Pruned, Renewal};
+use mailqueue_core::queue::local::LocalQueue;
+use mailqueue_core::sweep::{SweepOptions, Sweeper, Swept};
+use mailqueue_core::{Draft, Entry, Lane, MessageId, Queue, Retention, Status, StoreError};
+
+use super::rig::{Double, LONG, Method, Mood, draft, eager, soon, until};
+
+/// A lease that has run out as soon as somebody looks.
+const SHORT: Duration = Duration::from_millis(1);
+
+fn options(grace: Duration) -> SweepOptions {
+    SweepOptions { grace, policy: eager(), ..SweepOptions::default() }
+}
+
+fn sweeper(store: &Arc<Double>, queue: &Arc<impl Queue>, options: SweepOptions) -> Sweeper {
+    Sweeper::new(Arc::clone(store) as _, Arc::clone(queue) as _, options)
+}
+
+async fn pass(sweeper: &Sweeper) -> Swept {
+    sweeper.pass().await.expect("the store answers")
+}
+
+async fn pull(queue: &impl Queue, most: usize) -> Vec<MessageId> {
+    queue.pull(&Lane::ALL, most, Duration::ZERO).await.unwrap_or_default()
+}
+
+async fn submit_some(store: &Double, count: usize) -> Vec<MessageId> {
+    let mut ids = Vec::with_capacity(count);
+    for n in 0..count {
+        ids.push(store.submit(&draft(&format!("number {n}"))).await);
+    }
+    ids
+}
+
+/// As [`submit_some`], each due later than the one before: of messages due in the same instant none is the first.
+async fn submit_in_turn(store: &Double, count: usize) -> Vec<MessageId> {
+    let mut ids = Vec::with_capacity(count);
+    for n in 0..count {
+        ids.push(store.submit(&draft(&format!("number {n}"))).await);
+        store.pass(Duration::ZERO).await;
+    }
+    ids
+}
+
+#[tokio::test]
+async fn refills_a_queue_that_was_lost() {
+    let (store, queue) = (Double::new().await, Arc::new(LocalQueue::new()));
+    let ids = submit_in_turn(&store, 5).await;
+    let later = Draft { scheduled_at: Some(store.now().await + LONG), ..draft("later") };
+    store.submit(&later).await;
+    let sweeper = sweeper(&store, &queue, options(LONG));
+    let swept = pass(&sweeper).await;
+    assert_eq!((swept.refilled, swept.backlog, swept.statistics.queued), (5, false, 6));
+    assert_eq!(pass(&sweeper).await.refilled, 0, "the head says that they are there");
+    assert_eq!(pull(&*queue, 100).await, ids, "those due first come first");
+    assert_eq!(pass(&sweeper).await.refilled, 5, "nobody has claimed them");
+}
+
+#[tokio::test]
+async fn refills_nothing_where_nothing_waits() {
+    let (store, queue) = (Double::new().await, Arc::new(LocalQueue::new()));
+    let swept = pass(&sweeper(&store, &queue, options(Duration::ZERO))).await;
+    assert_eq!((swept.refilled, swept.reclaimed, swept.pruned), (0, 0, Pruned::default()));
+    assert_eq!(queue.depth(Lane::Normal).await.expect("a depth"), 0);
+}
+
+#[tokio::test]
+async fn refills_what_is_due_before_the_head() {
+    let (store, queue) = (Double::new().await, Arc::new(LocalQueue::new()));
+    let missing = store.submit(&draft("missing")).await;
+    // What is due within the margin before the head may still be on its way.
+    store.pass(Duration::from_millis(300)).await;
+    let there = store.submit(&draft("there")).await;
+    let due_at = store.record(there).await.due_at;
+    queue.push(&[Entry { lane: Lane::Normal, due_at, id: there }]).await.expect("a push");
+    assert_eq!(pass(&sweeper(&store, &queue, options(LONG))).await.refilled, 1);
+    assert_eq!(pull(&*queue, 100).await, [missing, there]);
+}
+
+#[tokio::test]
+async fn refills_each_lane_on_its_own() {
+    let (store, queue) = (Double::new().await, Arc::new(LocalQueue::new()));
+    let mut ids = Vec::new();
+    for lane in Lane::ALL {
+        ids.push(store.submit(&Draft { lane, ..draft(lane.as_str()) }).await);
+    }
+    assert_eq!(pass(&sweeper(&store, &queue, options(LONG))).await.refilled, 3);
+    for (lane, id) in Lane::ALL.into_iter().zip(ids) {
+        assert_eq!(queue.pull(&[lane], 10, Duration::ZERO).await.expect("a pull"), [id]);
+    }
+}
+
+/// Sweeps, pulls and claims until every message has been claimed; each once, or the claims would be more.
+async fn drain(store: &Arc<Double>, queue: &Arc<impl Queue>, ids: &[MessageId]) {
+    let sweeper = sweeper(store, queue, options(LONG));
+    let mut claimed = Vec::new();
+    soon(async {
+        while claimed.len() < ids.len() {
+            pass(&sweeper).await;
+            let pulled = pull(&**queue, 7).await;
+            claimed.extend(store.claim(&pulled, LONG).await.into_iter().map(|claimed| claimed.lease.id));
+        }
+    })
+    .await;
+    let distinct: HashSet<MessageId> = claimed.iter().copied().collect();
+    assert_eq!(distinct, ids.iter().copied().collect());
+    assert_eq!(claimed.len(), ids.len());
+}
+
+#[tokio::test]
+async fn a_queue_with_a_cap_gets_everything_in_time() {
+    let (store, queue) = (Double::new().await, Arc::new(LocalQueue::with_cap(3)));
+    let ids = submit_some(&store, 20).await;
+    pass(&sweeper(&store, &queue, options(LONG))).await;
+    assert_eq!(queue.depth(Lane::Normal).await.expect("a depth"), 3);
+    drain(&store, &queue, &ids).await;
+}
+
+#[tokio::test]
+async fn a_lossy_queue_gets_everything_in_time() {
+    let store = Double::new().await;
+    let queue = Arc::new(LossyQueue::new(LocalQueue::new(), Faults::SOME, 7));
+    let ids = submit_some(&store, 60).await;
+    drain(&store, &queue, &ids).await;
+}
+
+#[tokio::test]
+async fn a_queue_that_is_away_keeps_nothing_from_being_reclaimed() {
+    let store = Double::new().await;
+    let away = Faults { failed: 1.0, ..Faults::NONE };
+    let queue = Arc::new(LossyQueue::new(LocalQueue::new(), away, 7));
+    let ids = submit_some(&store, 1).await;
+    store.claim(&ids, SHORT).await;
+    let sweeper = sweeper(&store, &queue, options(Duration::ZERO));
+    let swept = until(|| async { Some(pass(&sweeper).await).filter(|swept| swept.reclaimed > 0) }).await;
+    assert_eq!((swept.reclaimed, swept.refilled), (1, 0));
+}
+
+#[tokio::test]
+async fn ends_leases_that_ran_out() {
+    let (store, queue) = (Double::new().await, Arc::new(LocalQueue::new()));
+    let ids = submit_some(&store, 3).await;
+    store.claim(&ids[..1], SHORT).await;
+    let past_dot = store.claim(&ids[1..2], SHORT).await;
+    let renewal = Renewal { lease: past_dot[0].lease, before_dot: true };
+    assert_eq!(store.inner.renew(vec![renewal], SHORT).await.expect("a renewal"), [true]);
+    store.claim(&ids[2..], LONG).await;
+    let sweeper = sweeper(&store, &queue, options(Duration::ZERO));
+    let mut reclaimed = 0;
+    soon(async {
+        while reclaimed < 2 {
+            reclaimed += pass(&sweeper).await.reclaimed;
+        }
+    })
+    .await;
+    let (before, past, held) =
+        (store.record(ids[0]).await, store.record(ids[1]).await, store.record(ids[2]).await);
+    assert_eq!((before.delivery.status, before.delivery.maybe_sent()), (Status::Queued, false));
+    assert_eq!((past.delivery.status, past.delivery.maybe_sent()), (Status::Queued, true));
+    assert_eq!((held.delivery.status, reclaimed), (Status::Sending, 2));
+}
+
+/// Makes passes until one ends a lease.
+async fn until_reclaimed(sweeper: &Sweeper) {
+    until(|| async { (pass(sweeper).await.reclaimed > 0).then_some(()) }).await;
+}
+
+const GRACE: Duration = Duration::from_millis(400);
+
+#[tokio::test]
+async fn believes_in_no_lost_lease_at_first() {
+    let (store, queue) = (Double::new().await, Arc::new(LocalQueue::new()));
+    let ids = submit_some(&store, 1).await;
+    store.claim(&ids, SHORT).await;
+    store.pass(SHORT).await;
+    let start = Instant::now();
+    let sweeper = sweeper(&store, &queue, options(GRACE));
+    until_reclaimed(&sweeper).await;
+    assert!(start.elapsed() >= GRACE);
+}
+
+#[tokio::test]
+async fn believes_in_no_lost_lease_right_after_an_outage() {
+    let (store, queue) = (Double::new().await, Arc::new(LocalQueue::new()));
+    let sweeper = sweeper(&store, &queue, options(GRACE));
+    let ids = submit_some(&store, 2).await;
+    store.claim(&ids[..1], SHORT).await;
+    until_reclaimed(&sweeper).await;
+    store.claim(&ids[1..], SHORT).await;
+    store.fail(Method::Statistics);
+    let start = Instant::now();
+    assert!(matches!(sweeper.pass().await, Err(StoreError::Unavailable(_))));
+    store.set(Method::Statistics, Mood::Good);
+    until_reclaimed(&sweeper).await;
+    assert!(start.elapsed() >= GRACE);
+}
+
+/// A store, or this process, that stood still is an outage too, though no call failed.
+#[tokio::test]
+async fn believes_in_no_lost_lease_after_standing_still() {
+    let (store, queue) = (Double::new().await, Arc::new(LocalQueue::new()));
+    let quick = SweepOptions { interval: Duration::ZERO, ..options(GRACE) };
+    let sweeper = Arc::new(sweeper(&store, &queue, quick));
+    let ids = submit_some(&store, 1).await;
+    store.claim(&ids, SHORT).await;
+    store.set(Method::Statistics, Mood::Holding);
+    let held_up = tokio::spawn({
+        let sweeper = Arc::clone(&sweeper);
+        async move { pass(&sweeper).await }
+    });
+    store.called(Method::Statistics, 1).await;
+    // Longer than three intervals and a second, which is what a late pass is measured by.
+    store.pass(Duration::from_millis(1100)).await;
+    store.set(Method::Statistics, Mood::Good);
+    assert_eq!(soon(held_up).await.expect("a pass").reclaimed, 0, "though it is long after the grace period");
+    until_reclaimed(&sweeper).await;
+}
+
+fn keeping(content: Duration, record: Duration) -> SweepOptions {
+    SweepOptions { retention: Retention { content, record }, ..options(LONG) }
+}
+
+#[tokio::test]
+async fn forgets_what_is_finished_and_old() {
+    let (store, queue) = (Double::new().await, Arc::new(LocalQueue::new()));
+    let ids = submit_some(&store, 2).await;
+    store.inner.amend(None, ids[0], Amendment::Cancel).await.expect("a wish is answered");
+    store.pass(Duration::from_millis(1)).await;
+    let pruned = pass(&sweeper(&store, &queue, keeping(Duration::ZERO, LONG))).await.pruned;
+    assert_eq!(pruned, Pruned { contents: 1, ..Pruned::default() });
+    assert!(store.record(ids[0]).await.raw.is_none());
+    assert_eq!(pass(&sweeper(&store, &queue, keeping(LONG, LONG))).await.pruned, Pruned::default());
+    let pruned = pass(&sweeper(&store, &queue, keeping(Duration::ZERO, Duration::ZERO))).await.pruned;
+    assert_eq!(pruned.records, 1);
+    assert!(store.inner.get(None, ids[0]).await.expect("an answer").is_none());
+    assert_eq!(store.record(ids[1]).await.delivery.status, Status::Queued);
+}
+
+#[tokio::test]
+async fn looks_for_what_to_forget_now_and_then_only() {
+    let (store, queue) = (Double::new().await, Arc::new(LocalQueue::new()));
+    let sweeper = sweeper(&store, &queue, keeping(Duration::ZERO, Duration::ZERO));
+    pass(&sweeper).await;
+    let ids = submit_some(&store, 1).await;
+    store.inner.amend(None, ids[0], Amendment::Cancel).await.expect("a wish is answered");
+    store.pass(Duration::from_millis(1)).await;
+    assert_eq!(pass(&sweeper).await.pruned, Pruned::default(), "a minute has not passed");
+}
