@@ -112,8 +112,7 @@ impl Deliverer {
             duration: held.since_claim(),
             age: claimed.age + held.since_claim(),
             worker: self.options.worker.clone(),
-            // What is given back by a worker that drains is for another one to take at once.
-            roll: if drain.is_cancelled() { 0.0 } else { fastrand::f64() },
+            roll: roll(&report, drain),
         };
         telling::attempted(&claimed, &report, started.elapsed());
         let (lease, policy) = (claimed.lease, self.options.policy);
@@ -144,6 +143,12 @@ impl Deliverer {
         }
         self.leases.release(&held);
     }
+}
+
+/// What a worker that drains gives back is for another one to take at once; what a server puts off has to wait.
+fn roll(report: &Report, drain: &CancellationToken) -> f64 {
+    let is_given_back = matches!(report.verdict, Verdict::Withheld) && drain.is_cancelled();
+    if is_given_back { 0.0 } else { fastrand::f64() }
 }
 
 fn withheld() -> Report {

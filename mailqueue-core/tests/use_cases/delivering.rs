@@ -13,8 +13,8 @@ use mailqueue_core::queue::local::LocalQueue;
 use mailqueue_core::sweep::{SweepOptions, Sweeper};
 use mailqueue_core::transport::memory::MemoryTransport;
 use mailqueue_core::{
-    DeliveryPolicy, Draft, Gate, Lane, MessageId, OnUnknown, Outgoing, Queue, Record, Status, StoreError,
-    Transport,
+    DeliveryPolicy, Draft, Gate, Lane, MessageId, OnUnknown, Outgoing, Queue, Record, RetryPolicy, Status,
+    StoreError, Transport,
 };
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -223,6 +223,29 @@ async fn shuts_the_gate_when_it_drains() {
     soon(deliverer.settle(soon(deliverer.attempt(job, &drain)).await)).await;
     assert!(transport.sent().is_empty());
     assert_eq!(told(&store.record(id).await), (Status::Queued, 0, vec![]));
+}
+
+/// Only what was withheld is another worker's to take at once: a server that said "later" means it.
+#[tokio::test]
+async fn a_server_that_says_later_is_heard_while_it_drains() {
+    let (store, drain) = (Double::new().await, never());
+    let draining = drain.clone();
+    let transport = MemoryTransport::scripted(move |message| {
+        draining.cancel();
+        let later = Outcome::Deferred(Reply::new(Some(451), "later"));
+        Verdict::Answered(message.recipients.iter().map(|to| (to.clone(), later.clone())).collect())
+    });
+    let id = store.submit(&draft("an order")).await;
+    // A window so wide that chance does not choose "at once" out of it.
+    let years = Duration::from_secs(10 * 365 * 24 * 3600);
+    let retry = RetryPolicy { first: years, cap: years, give_up_after: years * 2 };
+    let policy = DeliveryPolicy { retry, ..eager() };
+    let deliverer = deliverer(&store, &transport, DeliverOptions { policy, ..options(LONG) });
+    let job = claim(&deliverer, id).await;
+    soon(deliverer.settle(soon(deliverer.attempt(job, &drain)).await)).await;
+    let record = store.record(id).await;
+    assert_eq!(told(&record), (Status::Queued, 1, vec![AttemptOutcome::Deferred]));
+    assert!(record.due_at > store.now().await, "it waits");
 }
 
 #[tokio::test]
