@@ -44,8 +44,8 @@ pub mod store;
 pub mod sweep;
 #[cfg(any(feature = "postgres", feature = "smtp"))]
 pub mod tls;
-
 pub mod transport;
+mod waiting;
 
 pub use contracts::queue::{Entry, Queue, QueueError};
 pub use contracts::store::{MessageStore, Retention, StoreError};

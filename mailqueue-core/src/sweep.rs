@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use crate::contracts::queue::{Queue, QueueError};
 use crate::contracts::store::{MessageStore, Pruned, Retention, Statistics, StoreError};
-use crate::domain::clock;
 use crate::domain::lane::Lane;
 use crate::domain::transition::DeliveryPolicy;
+use crate::waiting;
 
 /// How many entries one refill adds to a lane at most.
 const REFILL_PAGE: usize = 10_000;
@@ -55,8 +55,6 @@ impl Default for SweepOptions {
 /// What a pass did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Swept {
-    /// What the store said before.
-    pub statistics: Statistics,
     /// Entries put back into the queue.
     pub refilled: usize,
     /// Whether more is due than one pass puts back: the next should follow soon.
@@ -111,7 +109,7 @@ impl Sweeper {
         let (refilled, backlog) = self.refill().await?;
         let reclaimed = if self.is_settled() { self.reclaim(&statistics).await? } else { 0 };
         let pruned = if self.is_time_to_prune() { self.prune().await? } else { Pruned::default() };
-        Ok(Swept { statistics, refilled, backlog, reclaimed, pruned })
+        Ok(Swept { refilled, backlog, reclaimed, pruned })
     }
 
     /// Asks the store for its time and notes outages: an error, or an answer that came late.
@@ -129,8 +127,7 @@ impl Sweeper {
         health.last = now;
         drop(health);
         let statistics = told?;
-        let age = statistics.oldest_due.map_or(Duration::ZERO, |due| clock::age(due, statistics.now));
-        metrics::gauge!("mailqueue_oldest_queued_message_age_seconds").set(age.as_secs_f64());
+        waiting::show(&statistics);
         Ok(statistics)
     }
 
@@ -219,9 +216,6 @@ impl Sweeper {
 
     async fn prune(&self) -> Result<Pruned, StoreError> {
         let pruned = self.store.prune(&self.options.retention, PRUNE_PAGE).await?;
-        if pruned != Pruned::default() {
-            tracing::info!(pruned.contents, pruned.records, pruned.keys, "pruned");
-        }
         // A full page means there is more: the next pass goes on.
         if pruned.contents.max(pruned.records).max(pruned.keys) >= PRUNE_PAGE as u64 {
             self.health.lock().unwrap_or_else(PoisonError::into_inner).pruned = None;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use mailqueue_core::sweep::Sweeper;
+use mailqueue_core::contracts::store::Pruned;
+use mailqueue_core::sweep::{Sweeper, Swept};
 use tokio_util::sync::CancellationToken;
 
 /// Sweeps every `interval` until `shutdown`; ten times as often while there is more to refill than one pass does.
@@ -21,6 +22,7 @@ pub(crate) async fn run(sweeper: Sweeper, interval: Duration, shutdown: Cancella
                     tracing::info!("the message store answers again");
                 }
                 store_answers = true;
+                tell(&swept);
                 if swept.backlog {
                     pause = interval / 10;
                 }
@@ -32,5 +34,16 @@ pub(crate) async fn run(sweeper: Sweeper, interval: Duration, shutdown: Cancella
                 store_answers = false;
             }
         }
+    }
+}
+
+/// Says what a pass did, if anything. What was forgotten is gone for good, so that is said aloud.
+fn tell(swept: &Swept) {
+    let Swept { refilled, reclaimed, pruned, backlog } = *swept;
+    if refilled + reclaimed > 0 {
+        tracing::debug!(refilled, backlog, reclaimed, "swept");
+    }
+    if pruned != Pruned::default() {
+        tracing::info!(pruned.contents, pruned.records, pruned.keys, "pruned");
     }
 }

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 
-use crate::contracts::store::{Claimed, LeaseTerms, MessageStore, Renewal, Settled, Settlement, StoreError};
+use crate::contracts::store::{Claimed, LeaseTerms, MessageStore, Renewal, Settlement, StoreError};
 use crate::contracts::transport::{Gate, Outgoing, Transport};
 use crate::domain::id::MessageId;
 use crate::domain::report::{Outcome, Reply, Report, Verdict};
@@ -199,13 +199,5 @@ impl Gate for LeaseGate<'_> {
         }
         self.held.pass_dot();
         true
-    }
-}
-
-/// The status a result led to, for logs.
-fn word(settled: Settled) -> &'static str {
-    match settled {
-        Settled::Recorded(status) => status.as_str(),
-        Settled::Superseded => "superseded",
     }
 }

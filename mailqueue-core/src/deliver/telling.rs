@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::word;
 use crate::contracts::store::{Claimed, Settled, Settlement};
 use crate::domain::attempt::{self, AttemptOutcome};
 use crate::domain::id::MessageId;
@@ -45,11 +44,12 @@ pub(super) fn attempted(claimed: &Claimed, report: &Report, took: Duration) {
 pub(super) fn settled(settlement: &Settlement, settled: Settled) {
     let message_id = settlement.lease.id;
     match settled {
-        Settled::Recorded(status) if status.is_final() => {
-            metrics::counter!("mailqueue_finished_total", "outcome" => status.as_str()).increment(1);
-            tracing::debug!(%message_id, status = word(settled), "recorded");
+        Settled::Recorded(status) => {
+            if status.is_final() {
+                metrics::counter!("mailqueue_finished_total", "outcome" => status.as_str()).increment(1);
+            }
+            tracing::debug!(%message_id, status = status.as_str(), "recorded");
         }
-        Settled::Recorded(_) => tracing::debug!(%message_id, status = word(settled), "recorded"),
         Settled::Superseded => tracing::info!(%message_id, "the result came after the lease was lost"),
     }
 }

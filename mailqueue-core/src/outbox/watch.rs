@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::contracts::store::{MessageStore, Statistics};
-use crate::domain::clock::{self, Clock};
+use crate::domain::clock::Clock;
+use crate::waiting;
 
 /// How often the store is asked.
 const EVERY: Duration = Duration::from_secs(5);
@@ -57,7 +58,6 @@ impl Seen {
         let Ok(told) = store.statistics().await else { return };
         self.clock.set(told.now, asked);
         *self.statistics.write().unwrap_or_else(PoisonError::into_inner) = Some(told);
-        let age = told.oldest_due.map_or(Duration::ZERO, |due| clock::age(due, told.now));
-        metrics::gauge!("mailqueue_oldest_queued_message_age_seconds").set(age.as_secs_f64());
+        waiting::show(&told);
     }
 }

@@ -371,8 +371,9 @@ async fn every_message_arrives_once_through_a_lossy_queue() {
     let options = SweepOptions { grace: LONG, policy: eager(), ..SweepOptions::default() };
     let sweeper = Sweeper::new(Arc::clone(&store) as _, Arc::clone(&queue) as _, options);
     until(|| async {
-        let swept = sweeper.pass().await.expect("the store answers");
-        (swept.statistics.queued + swept.statistics.sending == 0).then_some(())
+        sweeper.pass().await.expect("the store answers");
+        let left = store.inner.statistics().await.expect("statistics are told");
+        (left.queued + left.sending == 0).then_some(())
     })
     .await;
     stop.cancel();

@@ -57,7 +57,7 @@ async fn refills_a_queue_that_was_lost() {
     store.submit(&later).await;
     let sweeper = sweeper(&store, &queue, options(LONG));
     let swept = pass(&sweeper).await;
-    assert_eq!((swept.refilled, swept.backlog, swept.statistics.queued), (5, false, 6));
+    assert_eq!((swept.refilled, swept.backlog), (5, false), "what is scheduled has time");
     assert_eq!(pass(&sweeper).await.refilled, 0, "the head says that they are there");
     assert_eq!(pull(&*queue, 100).await, ids, "those due first come first");
     assert_eq!(pass(&sweeper).await.refilled, 5, "nobody has claimed them");
