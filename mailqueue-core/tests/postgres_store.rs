@@ -173,6 +173,43 @@ async fn an_exhausted_server_is_an_error_soon() {
     store.statistics().await.expect("it works again");
 }
 
+/// A row that makes no sense, a value the server objects to: what is said of it names no address and no subject.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_error_repeats_what_a_message_says() {
+    let (postgres, url) = (Postgres::shared(), migrated().await);
+    let store: Arc<dyn MessageStore> = Arc::new(open(&url).await);
+    let queue = mailqueue_core::connect::queue(None, "default").expect("a queue in this process");
+    let outbox = Outbox::start(store, queue).await;
+    let draft = Draft::new("shop@example.com", "ana@example.org", "A secret").text("It is between us.");
+    for (table, column, value) in [
+        ("deliveries", "recipients", r#"[{"address": "ana@", "status": "queued"}]"#),
+        ("deliveries", "recipients", r#"[{"address": "ana@example.org", "status": "secret"}]"#),
+        ("deliveries", "attempts", r#""a secret""#),
+        ("emails", "people", r#"{"from": "ana", "to": "secret"}"#),
+        ("emails", "headers", r#"[{"name": 7, "value": "secret"}]"#),
+    ] {
+        let id = outbox.submit(draft.clone()).await.expect("it is kept").id;
+        postgres.query(&url, &format!("UPDATE {table} SET {column} = '{value}'"));
+        let error = outbox.get(id).await.expect_err("it cannot be read");
+        assert!(matches!(error, StoreError::Unreadable(_)), "{error}");
+        assert!(error.to_string().contains(column), "{error}");
+        assert_discreet(&error);
+    }
+    let objection = "CREATE FUNCTION object() RETURNS trigger LANGUAGE plpgsql
+        AS $$ BEGIN RAISE 'what a subject: %', NEW.subject; END $$;
+        CREATE TRIGGER objection BEFORE INSERT ON emails FOR EACH ROW EXECUTE FUNCTION object()";
+    postgres.query(&url, objection);
+    let SubmitError::Store(error) = outbox.submit(draft).await.expect_err("it is objected to") else {
+        panic!("the store said nothing");
+    };
+    assert_discreet(&error);
+}
+
+fn assert_discreet(error: &StoreError) {
+    let text = format!("{error} {error:?}").to_lowercase();
+    assert!(!text.contains("ana") && !text.contains("secret"), "{text}");
+}
+
 #[tokio::test]
 async fn no_error_repeats_the_url() {
     for url in [

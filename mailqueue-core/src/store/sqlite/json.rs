@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::super::unreadable;
 use crate::contracts::store::StoreError;
 
 /// A column's text.
@@ -11,12 +12,9 @@ pub(super) fn write<T: Serialize + ?Sized>(column: &str, value: &T) -> Result<St
         .map_err(|_| StoreError::Refused(format!("{column} cannot be written as JSON")))
 }
 
-/// What a column's text says. The error names the column and the place but nothing of the text, which may be personal.
+/// What a column's text says.
 pub(super) fn read<T: DeserializeOwned>(column: &str, text: &str) -> Result<T, StoreError> {
-    serde_json::from_str(text).map_err(|error| {
-        let (kind, at) = (error.classify(), error.column());
-        StoreError::Unreadable(format!("{column}, octet {at}: {kind:?} error"))
-    })
+    serde_json::from_str(text).map_err(|error| unreadable::json(column, &error))
 }
 
 #[cfg(test)]
