@@ -1,9 +1,11 @@
 //! Micro-batching: many callers, one statement.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot};
@@ -30,7 +32,8 @@ const ROOM: usize = 4096;
 /// A store that gathers what many callers ask for at the same time into few calls of the store behind it.
 ///
 /// It takes what is waiting and never waits for a batch to fill, so a lone caller loses nothing. Every caller gets the
-/// answer to its own item. When too much waits, further callers get [`StoreError::Overloaded`] at once.
+/// answer to its own item. When too much waits, further callers get [`StoreError::Overloaded`] at once. Where the store
+/// behind it panics, those get [`StoreError::Unavailable`] who were asking at that moment.
 pub struct Batched {
     inner: Arc<dyn MessageStore>,
     inserts: Gatherer<Arc<Submission>, Inserted>,
@@ -154,7 +157,7 @@ struct Gatherer<I, O> {
     asked: mpsc::Sender<Asked<I, O>>,
 }
 
-impl<I: Send + 'static, O: Send + 'static> Gatherer<I, O> {
+impl<I: Send + 'static, O: Clone + Send + 'static> Gatherer<I, O> {
     /// `octets` tells an item's size, `work` answers a batch in its order.
     fn start(
         octets: impl Fn(&I) -> usize + Send + 'static,
@@ -164,7 +167,12 @@ impl<I: Send + 'static, O: Send + 'static> Gatherer<I, O> {
         tokio::spawn(async move {
             while let Some(first) = waiting.recv().await {
                 let (items, callers) = gather(first, &mut waiting, &octets);
-                for (caller, answer) in callers.into_iter().zip(work(items).await) {
+                let answers = AssertUnwindSafe(work(items)).catch_unwind().await;
+                let answers = answers.unwrap_or_else(|_| {
+                    tracing::error!("the message store panicked; who was asking it is told so");
+                    vec![Err(panicked()); callers.len()]
+                });
+                for (caller, answer) in callers.into_iter().zip(answers) {
                     // A caller that went away does not need its answer.
                     let _ = caller.send(answer);
                 }
@@ -190,6 +198,11 @@ impl<I: Send + 'static, O: Send + 'static> Gatherer<I, O> {
         })?;
         Ok(answer)
     }
+}
+
+/// Nobody can say how far the store had come.
+fn panicked() -> StoreError {
+    StoreError::Unavailable("it panicked".to_owned())
 }
 
 fn ended() -> StoreError {

@@ -121,6 +121,28 @@ async fn everybody_hears_of_an_outage() {
 }
 
 #[tokio::test]
+async fn a_panic_costs_only_the_batch_it_happened_in() {
+    let (store, batched) = batched().await;
+    let first = hold_up(&store, &batched).await;
+    let mut next = Vec::new();
+    for subject in ["one", "other"] {
+        next.push(insert(&batched, store.submission(&draft(subject)).await));
+    }
+    settle_down().await;
+    store.set(Method::Insert, Mood::Panicking);
+    let error = answer(first).await.expect_err("nobody knows whether it is kept");
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+    for caller in next {
+        assert_eq!(answer(caller).await.expect("kept"), Inserted::Stored);
+    }
+
+    store.set(Method::Renew, Mood::Panicking);
+    let error = soon(batched.renew(vec![renewal(); 2], LONG)).await.expect_err("nobody has answered");
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+    assert_eq!(soon(batched.renew(vec![renewal()], LONG)).await.expect("an answer"), [false]);
+}
+
+#[tokio::test]
 async fn too_much_is_refused_at_once() {
     let (store, batched) = batched().await;
     store.set(Method::Renew, Mood::Holding);

@@ -45,6 +45,8 @@ pub(crate) enum Mood {
     Failing(StoreError),
     /// It holds them up until its mood changes.
     Holding,
+    /// It panics at one, and is good again.
+    Panicking,
 }
 
 /// A store with moods.
@@ -103,6 +105,10 @@ impl Double {
             match mood {
                 None | Some(Mood::Good) => return Ok(()),
                 Some(Mood::Failing(error)) => return Err(error),
+                Some(Mood::Panicking) => {
+                    self.set(method, Mood::Good);
+                    panic!("on purpose, in the store");
+                }
                 Some(Mood::Holding) => moods.changed().await.expect("the sender lives in the double"),
             }
         }
