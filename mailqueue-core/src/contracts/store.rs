@@ -272,7 +272,7 @@ pub enum Amendment {
     Cancel,
     /// Try it again now.
     RetryNow,
-    /// Move it to another time.
+    /// Move it to another time; one that has passed means now.
     Reschedule(OffsetDateTime),
 }
 

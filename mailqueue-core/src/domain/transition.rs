@@ -84,7 +84,7 @@ pub enum Due {
     Unchanged,
     /// After this long.
     In(Duration),
-    /// At this time.
+    /// At this time, or now if it has passed.
     At(OffsetDateTime),
 }
 

@@ -8,6 +8,7 @@ use super::rig::{
 };
 use crate::contracts::store::{Amended, Amendment, MessageStore, Pruned, Retention};
 use crate::domain::id::MessageId;
+use crate::domain::lane::Lane;
 use crate::domain::recipient::RecipientStatus;
 use crate::domain::report::Outcome;
 use crate::domain::retry::RetryPolicy;
@@ -145,6 +146,23 @@ pub async fn reschedules(store: Arc<dyn MessageStore>) {
     rig.past(soon).await;
     let claimed = rig.claim(id, LONG).await;
     assert!(claimed.age <= claimed.waited + Duration::from_micros(1), "its age counts from the new time");
+}
+
+/// What is moved into the past is due now: it does not overtake what has waited longer, and is no older than that.
+pub async fn moves_nothing_into_the_past(store: Arc<dyn MessageStore>) {
+    let rig = Rig::new(store);
+    let waiting = rig.submit(&draft("waiting")).await;
+    let moved = rig.submit(&draft("moved").at(rig.now().await + time::Duration::hours(1))).await;
+    rig.tick().await;
+    let before = rig.now().await;
+    done(&rig, moved, Amendment::Reschedule(before - time::Duration::days(7)), Status::Queued).await;
+    let due_at = rig.record(moved).await.due_at;
+    assert!((before..=rig.now().await).contains(&due_at), "{due_at} for a wish of {before}");
+    let due = rig.store.due(Lane::Normal, None, 10).await.expect("what is due is told");
+    assert_eq!(due.iter().map(|entry| entry.id).collect::<Vec<_>>(), [waiting, moved]);
+    let claimed = rig.claim(moved, LONG).await;
+    let most = Duration::try_from(claimed.claimed_at - before).expect("time moves on");
+    assert!(claimed.age <= most && claimed.waited <= most, "{:?} old after {most:?}", claimed.age);
 }
 
 /// There is no such message, or it is another tenant's: the answer is the same.

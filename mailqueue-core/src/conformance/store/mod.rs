@@ -127,6 +127,7 @@ macro_rules! message_store_conformance {
                 retries_nothing_that_is_sent
                 retries_nothing_without_content
                 reschedules
+                moves_nothing_into_the_past
                 finds_only_the_tenants_own
             }
             pruning {

@@ -15,7 +15,8 @@ use crate::domain::transition::{Due, Transition};
 
 statement! {
     /// Writes states. One that comes with a token is written only while that lease is held (the fence) and nobody has
-    /// added to the attempt log since it was claimed. A lease ends with the status `sending`. Binds are sorted by id, so that parallel batches lock in the same order.
+    /// added to the attempt log since it was claimed. A lease ends with the status `sending`. What is moved into the
+    /// past is due now, and no older than that. Binds are sorted by id, so that parallel batches lock in the same order.
     WriteStates {
         ids: Array<SqlUuid> => Vec<Uuid>,
         tokens: Array<Nullable<SqlUuid>> => Vec<Option<Uuid>>,
@@ -39,18 +40,20 @@ statement! {
             maybe_sent  = n.maybe_sent,
             recipients  = n.recipients,
             attempts    = n.attempts,
-            due_at      = COALESCE(n.due_at, now() + n.due_in * interval '1 microsecond', d.due_at),
-            due_since   = CASE WHEN n.restart
-                          THEN COALESCE(n.due_at, now() + n.due_in * interval '1 microsecond', d.due_at)
-                          ELSE d.due_since END,
+            due_at      = COALESCE(n.due, d.due_at),
+            due_since   = CASE WHEN n.restart THEN COALESCE(n.due, d.due_at) ELSE d.due_since END,
             lease_owner = CASE WHEN n.status = 'sending' THEN d.lease_owner END,
             lease_token = CASE WHEN n.status = 'sending' THEN d.lease_token END,
             lease_until = CASE WHEN n.status = 'sending' THEN d.lease_until END,
             finished_at = CASE WHEN n.status IN ('sent', 'failed', 'cancelled', 'unknown')
                           THEN COALESCE(d.finished_at, now()) END
-        FROM UNNEST(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-            AS n (id, token, log_length, status, attempt, lost_leases, dot_allowed, maybe_sent, recipients, attempts, due_at,
-                  due_in, restart)
+        FROM (
+            SELECT *, COALESCE(CASE WHEN due_at < now() THEN now() ELSE due_at END,
+                               now() + due_in * interval '1 microsecond') AS due
+            FROM UNNEST(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                AS u (id, token, log_length, status, attempt, lost_leases, dot_allowed, maybe_sent, recipients,
+                      attempts, due_at, due_in, restart)
+        ) AS n
         WHERE d.email_id = n.id
           AND (n.token IS NULL OR d.status = 'sending' AND d.lease_token = n.token
                AND jsonb_array_length(d.attempts) = n.log_length)
