@@ -9,6 +9,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import bad_input
 from browser import Browser
 from client import KEYS, Trickle, ask, caught, form, submit
 from system import PROJECT, System, run, service_of, wait_until
@@ -81,6 +82,17 @@ def passes_on_only_what_is_meant_to_be(system):
     assert status in (0, 413), (status, body)
     status, _, body = ask(f"{system.url}/", b"assunto=&mensagem=")
     assert status == 422 and '"statusCode":422' in body, (status, body)
+
+
+def keeps_nothing_of_what_is_wrong(system):
+    rows = "SELECT (SELECT count(*) FROM emails), (SELECT count(*) FROM idempotency_keys)"
+    before = system.query(rows)
+    wrong = bad_input.faults(system.port)
+    assert not wrong, wrong
+    assert system.query(rows) == before
+    logs = "".join(system.logs(container) for container in system.containers())
+    assert bad_input.MARK not in logs, [line for line in logs.splitlines() if bad_input.MARK in line]
+    return f"{len(bad_input.ROWS)} requests"
 
 
 def is_closed_to_everybody_else(system):
@@ -213,6 +225,7 @@ STEPS = [
     serves_the_page_to_a_browser,
     serves_the_page_the_binary_embeds,
     passes_on_only_what_is_meant_to_be,
+    keeps_nothing_of_what_is_wrong,
     is_closed_to_everybody_else,
     survives_the_loss_of_every_part,
     drains_when_it_is_stopped,
