@@ -10,6 +10,7 @@ use super::header::Header;
 use super::invalid::{Faults, Invalid};
 use super::lane::Lane;
 use super::message::{Message, Tag};
+use super::schedule::Schedule;
 use super::text;
 
 /// How many tags a message may have.
@@ -38,11 +39,12 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// What is wrong with a time to send at. Up to a minute in the past is taken for now.
-    pub(crate) fn schedule_fault(&self, at: OffsetDateTime, now: OffsetDateTime) -> Option<String> {
+    /// The time that a schedule means, or what is wrong with it. Up to a minute in the past is taken for now.
+    pub(crate) fn time_of(&self, schedule: Schedule, now: OffsetDateTime) -> Result<OffsetDateTime, String> {
         let allowed = now - Duration::minutes(1)..=now + self.ahead;
         let days = self.ahead.whole_days();
-        (!allowed.contains(&at)).then(|| format!("must lie between now and {days} days ahead"))
+        let at = schedule.at(now).filter(|at| allowed.contains(at));
+        at.ok_or_else(|| format!("must lie between now and {days} days ahead"))
     }
 }
 
@@ -79,8 +81,7 @@ pub struct Draft {
     /// Names and values to find it by.
     pub tags: Vec<(String, String)>,
     /// When it is to be sent; `None` is at once.
-    #[serde(serialize_with = "instant")]
-    pub scheduled_at: Option<OffsetDateTime>,
+    pub scheduled_at: Option<Schedule>,
     /// The lane it waits in.
     pub lane: Lane,
     /// Whether addresses with non-ASCII letters before the `@` are wanted; few servers take them.
@@ -128,8 +129,8 @@ impl Draft {
 
     /// Sets the time it is sent at.
     #[must_use]
-    pub fn at(self, time: OffsetDateTime) -> Self {
-        Self { scheduled_at: Some(time), ..self }
+    pub fn at(self, time: impl Into<Schedule>) -> Self {
+        Self { scheduled_at: Some(time.into()), ..self }
     }
 
     /// Sets the key that makes submitting it again harmless.
@@ -226,11 +227,8 @@ impl Draft {
         now: OffsetDateTime,
         faults: &mut Faults,
     ) -> Option<OffsetDateTime> {
-        let at = self.scheduled_at?;
-        if let Some(detail) = limits.schedule_fault(at, now) {
-            faults.add("/scheduled_at", detail);
-        }
-        Some(at).filter(|at| *at > now)
+        let at = limits.time_of(self.scheduled_at?, now);
+        faults.take(|| "/scheduled_at".into(), at).filter(|at| *at > now)
     }
 
     fn checked_mailbox(
@@ -315,11 +313,6 @@ impl Draft {
         }
         self.tags.iter().map(|(name, value)| Tag { name: name.clone(), value: value.clone() }).collect()
     }
-}
-
-/// A time takes part in the fingerprint as the instant it is, whatever offset it was written with.
-fn instant<S: serde::Serializer>(at: &Option<OffsetDateTime>, serializer: S) -> Result<S::Ok, S::Error> {
-    at.map(|at| (at.unix_timestamp(), at.nanosecond())).serialize(serializer)
 }
 
 fn checked_subject(subject: &str) -> Result<String, String> {

@@ -19,6 +19,7 @@ pub mod recipient;
 pub mod render;
 pub mod report;
 pub mod retry;
+pub mod schedule;
 pub mod status;
 mod text;
 pub mod transition;

@@ -6,8 +6,6 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
-use time::OffsetDateTime;
-
 use crate::contracts::queue::{Entry, Queue};
 use crate::contracts::store::{
     Amended, Amendment, Idempotency, Inserted, MessageStore, NewMessage, Statistics, StoreError, Submission,
@@ -15,8 +13,9 @@ use crate::contracts::store::{
 use crate::domain::clock::Clock;
 use crate::domain::draft::{Draft, Limits};
 use crate::domain::id::MessageId;
-use crate::domain::invalid::Invalid;
+use crate::domain::invalid::{Fault, Invalid};
 use crate::domain::render::{RenderError, render};
+use crate::domain::schedule::Schedule;
 use crate::domain::status::Status;
 use crate::record::{Filter, Page, Record};
 use hints::Hints;
@@ -242,12 +241,11 @@ impl Outbox {
     /// # Errors
     ///
     /// [`AmendError`]; a time in the past or too far ahead is [`AmendError::Invalid`].
-    pub async fn reschedule(&self, id: MessageId, at: OffsetDateTime) -> Result<Status, AmendError> {
-        let now = self.clock().now();
-        if let Some(detail) = self.limits.schedule_fault(at, now) {
+    pub async fn reschedule(&self, id: MessageId, at: impl Into<Schedule>) -> Result<Status, AmendError> {
+        let at = self.limits.time_of(at.into(), self.clock().now()).map_err(|detail| {
             let pointer = "/scheduled_at".to_owned();
-            return Err(Invalid { faults: vec![crate::domain::invalid::Fault { pointer, detail }] }.into());
-        }
+            Invalid { faults: vec![Fault { pointer, detail }] }
+        })?;
         self.amend(id, Amendment::Reschedule(at)).await
     }
 

@@ -1,10 +1,15 @@
 //! What makes two drafts the same submission.
 
 use bytes::Bytes;
+use mailqueue_core::domain::schedule::Schedule;
 use mailqueue_core::{Draft, Lane};
 use time::{Duration, UtcOffset};
 
 use super::{NOW, draft, with};
+
+fn schedule(text: &str) -> Schedule {
+    text.parse().expect("a schedule")
+}
 
 #[test]
 fn equal_drafts_have_equal_fingerprints() {
@@ -13,8 +18,9 @@ fn equal_drafts_have_equal_fingerprints() {
     let file = |content: Bytes| draft().attach("a", "text/plain", content).fingerprint();
     assert_eq!(file(Bytes::from_static(b"abc")), file(Bytes::from(vec![b'a', b'b', b'c'])));
     let lisbon = NOW.to_offset(UtcOffset::from_hms(1, 0, 0).expect("an offset"));
-    assert_eq!(draft().at(lisbon), draft().at(NOW));
     assert_eq!(draft().at(lisbon).fingerprint(), draft().at(NOW).fingerprint());
+    let hour = |text| draft().at(schedule(text)).fingerprint();
+    assert_eq!(hour("in an hour"), hour("60 minutes from now"));
 }
 
 #[test]
@@ -38,6 +44,12 @@ fn drafts_that_differ_have_other_fingerprints() {
         with(|draft| draft.smtputf8 = true),
         draft().at(NOW),
         draft().at(NOW + Duration::NANOSECOND),
+        draft().at(schedule("in 1 hour")),
+        draft().at(schedule("in 2 hours")),
+        draft().at(schedule("tomorrow at 9am")),
+        draft().at(schedule("tomorrow at 9am +01:00")),
+        draft().at(schedule("friday at 9am")),
+        draft().at(schedule("next friday at 9am")),
         draft().attach("a", "text/plain", &b"abc"[..]),
         draft().attach("a", "text/plain", &b"abd"[..]),
         draft().attach("b", "text/plain", &b"abc"[..]),

@@ -3,6 +3,7 @@
 
 mod addresses;
 mod fingerprints;
+mod schedules;
 
 use bytes::Bytes;
 use mailqueue_core::domain::attachment::AttachmentDraft;
@@ -347,7 +348,7 @@ fn idempotency_keys_are_printable() {
     assert_accepted(&draft().idempotency_key("k".repeat(256)));
 }
 
-/// B52, as far as a time has been parsed.
+/// B52.
 #[test]
 fn times_lie_within_a_month() {
     for offset in [Duration::seconds(-61), -Duration::days(1), Duration::days(30) + Duration::SECOND] {
@@ -384,7 +385,7 @@ fn limits_can_be_set() {
         draft.cc = addresses(1);
         draft.attachments = vec![file("a", None, None)];
         draft.headers = vec![("X-A".into(), "v".into())];
-        draft.scheduled_at = Some(NOW + Duration::HOUR + Duration::SECOND);
+        draft.scheduled_at = Some((NOW + Duration::HOUR + Duration::SECOND).into());
     });
     let found = over.check(&limits, NOW).expect_err("over every limit").faults;
     assert_eq!(found.len(), 5, "{found:?}");
@@ -425,7 +426,7 @@ proptest! {
             headers: pairs.clone(),
             attachments: vec![file(&texts[4], Some(&texts[5]), Some(&texts[6]))],
             tags: pairs,
-            scheduled_at: at.map(|seconds| NOW + Duration::seconds(seconds.into())),
+            scheduled_at: at.map(|seconds| (NOW + Duration::seconds(seconds.into())).into()),
             idempotency_key: Some(texts[7].clone()),
             ..Draft::default()
         };

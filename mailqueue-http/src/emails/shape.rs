@@ -8,8 +8,7 @@ use bytes::Bytes;
 use mailqueue_core::Draft;
 use mailqueue_core::domain::attachment::AttachmentDraft;
 use mailqueue_core::domain::invalid::Fault;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use mailqueue_core::domain::schedule::Schedule;
 
 use crate::json::{self, Json, Members};
 
@@ -210,17 +209,7 @@ fn without_whitespace(text: &str) -> Cow<'_, [u8]> {
     }
 }
 
-fn scheduled_at(members: &mut Members<'_>) -> Option<OffsetDateTime> {
-    let text = members.text("scheduled_at")?;
-    let at = parse_time(&text);
-    if at.is_none() {
-        members.fault("scheduled_at", "must be a time with its zone such as 2030-01-31T08:00:00Z");
-    }
-    at
-}
-
-/// A time in RFC 3339. A leap second is refused: no clock here knows one.
-fn parse_time(text: &str) -> Option<OffsetDateTime> {
-    let leap = text.get(17..19) == Some("60");
-    OffsetDateTime::parse(text, &Rfc3339).ok().filter(|_| !leap)
+fn scheduled_at(members: &mut Members<'_>) -> Option<Schedule> {
+    let read = members.text("scheduled_at")?.parse();
+    read.map_err(|detail: String| members.fault("scheduled_at", detail)).ok()
 }

@@ -1,0 +1,130 @@
+//! When a message is to be sent, as it was asked for.
+
+mod english;
+
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+use time::format_description::well_known::Rfc3339;
+use time::{Date, Duration, OffsetDateTime, Time, UtcOffset, Weekday};
+
+/// The longest text that is read, in octets: no time needs more.
+const LONGEST: usize = 64;
+
+/// When a message is to be sent: an instant, or words that mean one as soon as it is known what time it is.
+///
+/// Read from RFC 3339 (`2030-01-31T08:00:00-03:00`) or from English in this grammar, in any case:
+///
+/// ```text
+/// schedule = "now" | "in" span {["and"] span} | span {["and"] span} "from now"
+///          | day ["at"] clock [zone] | ["at"] clock [zone] day
+/// span     = count unit
+/// count    = 1..9999 | "a" | "an" | "one" .. "ten"
+/// unit     = seconds | minutes | hours | days | weeks       singular, plural, or shortened: s sec m min h hr d w
+/// day      = "today" | "tomorrow" | ["on" | "this"] weekday | "next" weekday
+/// clock    = 1..12 [":" mm] ("am" | "pm") | hh ":" mm | "noon"
+/// zone     = "UTC" | "GMT" | ["UTC" | "GMT"] ("+" | "-") hh [":" mm]
+///          | "EST" | "EDT" | "CST" | "CDT" | "MST" | "MDT" | "PST" | "PDT"   as RFC 5322 has them
+/// ```
+///
+/// Without a zone UTC is meant. A weekday is the next one whose time has not passed yet; with "next" it is never today.
+/// Whatever could mean two things is not read: a day without a time, "midnight", months (which differ in
+/// length), and zones such as "ET" whose offset depends on the season.
+///
+/// ```
+/// use mailqueue_core::domain::schedule::Schedule;
+/// use time::macros::datetime;
+///
+/// let friday: Schedule = "Friday at 3pm".parse()?;
+/// assert_eq!(friday.at(datetime!(2030-01-01 12:00 UTC)), Some(datetime!(2030-01-04 15:00 UTC)));
+/// # Ok::<(), String>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Schedule {
+    /// At an instant.
+    At(OffsetDateTime),
+    /// So long after it was submitted.
+    In(Duration),
+    /// At a time on a day that is named as seen from when it was submitted.
+    On(Day, Time, UtcOffset),
+}
+
+/// A day as people name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Day {
+    /// This day.
+    Today,
+    /// The day after.
+    Tomorrow,
+    /// The next such day, today included while its time has not passed.
+    Coming(Weekday),
+    /// The next such day after today.
+    Next(Weekday),
+}
+
+impl Schedule {
+    /// The instant that is meant when it is `now`; `None` where the calendar ends.
+    #[must_use]
+    pub fn at(&self, now: OffsetDateTime) -> Option<OffsetDateTime> {
+        match *self {
+            Self::At(at) => Some(at),
+            Self::In(span) => now.checked_add(span),
+            Self::On(day, clock, offset) => {
+                let here = now.checked_to_offset(offset)?;
+                Some(day.date(here, clock)?.with_time(clock).assume_offset(offset))
+            }
+        }
+    }
+}
+
+impl Day {
+    fn date(self, here: OffsetDateTime, clock: Time) -> Option<Date> {
+        let today = here.date();
+        match self {
+            Self::Today => Some(today),
+            Self::Tomorrow => today.next_day(),
+            Self::Coming(weekday) if today.weekday() == weekday && clock >= here.time() => Some(today),
+            Self::Coming(weekday) | Self::Next(weekday) => (1..=7)
+                .filter_map(|days| today.checked_add(Duration::days(days)))
+                .find(|d| d.weekday() == weekday),
+        }
+    }
+}
+
+impl From<OffsetDateTime> for Schedule {
+    fn from(at: OffsetDateTime) -> Self {
+        Self::At(at)
+    }
+}
+
+impl FromStr for Schedule {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // A leap second is refused: no clock here knows one.
+        let leap = text.get(17..19) == Some("60");
+        if let Some(at) = OffsetDateTime::parse(text, &Rfc3339).ok().filter(|_| !leap) {
+            return Ok(Self::At(at));
+        }
+        let words = Some(text).filter(|text| text.len() <= LONGEST).and_then(english::read);
+        words.ok_or_else(|| {
+            "must be a time with its zone such as 2030-01-31T08:00:00Z, or English such as `in 2 hours`, \
+             `tomorrow at 9am` or `friday at 15:30 +02:00`"
+                .into()
+        })
+    }
+}
+
+/// Takes part in a fingerprint as what was asked for: an instant whatever offset it was written with, and words as they
+/// are, so that a repeat of "in 1 hour" is a repeat.
+impl Serialize for Schedule {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::At(at) => (at.unix_timestamp(), at.nanosecond()).serialize(serializer),
+            Self::In(span) => ("in", span.whole_seconds()).serialize(serializer),
+            Self::On(day, clock, offset) => {
+                (format!("{day:?}"), clock.as_hms(), offset.whole_seconds()).serialize(serializer)
+            }
+        }
+    }
+}
