@@ -28,6 +28,14 @@ pub trait MessageStore: Send + Sync + 'static {
     /// a crash. One that cannot be kept does not fail its neighbours. Results are in the order of the arguments.
     async fn insert(&self, submissions: Vec<Arc<Submission>>) -> Vec<Result<Inserted, StoreError>>;
 
+    /// The messages that were submitted before with the same content under the same key, in their order; `None` when
+    /// there are none, the key stood for something else, or it has run out. Asked when a repeat cannot be
+    /// inserted because it would not be valid any more. A store that does not tell loses nothing: such repeats are
+    /// refused as invalid.
+    async fn recall(&self, _key: &Idempotency) -> Result<Option<Vec<MessageId>>, StoreError> {
+        Ok(None)
+    }
+
     /// One message with everything that is known of it; `None` when there is none or it is another tenant's.
     async fn get(&self, tenant: Option<&str>, id: MessageId) -> Result<Option<Record>, StoreError>;
 

@@ -74,6 +74,10 @@ pub struct Draft {
     pub text: Option<String>,
     /// The HTML part.
     pub html: Option<String>,
+    /// The text part when `text` is none: made from the HTML by whoever hands it in. It is no part of the fingerprint,
+    /// because what it is made by may change between a submission and its repeat.
+    #[serde(skip)]
+    pub text_of_html: Option<String>,
     /// Further headers, name and value.
     pub headers: Vec<(String, String)>,
     /// Files.
@@ -157,7 +161,7 @@ impl Draft {
         self.check_idempotency_key(&mut faults);
         let scheduled_at = self.checked_schedule(limits, now, &mut faults);
         let subject = faults.take(|| "/subject".into(), checked_subject(&self.subject));
-        for (pointer, body) in [("/text", &self.text), ("/html", &self.html)] {
+        for (pointer, body) in [("/text", &self.text), ("/html", &self.html), ("/html", &self.text_of_html)] {
             if body.as_ref().is_some_and(|body| body.contains('\0')) {
                 faults.add(pointer, "must not contain NUL");
             }
@@ -175,7 +179,8 @@ impl Draft {
         let tags = self.checked_tags(&mut faults);
         faults.into_result()?;
         let (Some(from), Some(subject)) = (from, subject) else { return Err(Invalid { faults: Vec::new() }) };
-        let (text, html, lane) = (self.text.clone(), self.html.clone(), self.lane);
+        let text = self.text.clone().or_else(|| self.text_of_html.clone());
+        let (html, lane) = (self.html.clone(), self.lane);
         Ok(Message {
             from,
             to,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use uuid::{NoContext, Timestamp, Uuid};
 
 /// Names one message for ever: a UUID of version 7 (RFC 9562), so ids sort by the time they were made.
@@ -18,6 +18,14 @@ impl MessageId {
     pub fn new(now: OffsetDateTime) -> Self {
         let seconds = u64::try_from(now.unix_timestamp()).unwrap_or(0);
         Self(Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, now.nanosecond())))
+    }
+
+    /// When it was made, to the millisecond; `None` for a UUID of another version.
+    #[must_use]
+    pub fn made_at(&self) -> Option<OffsetDateTime> {
+        let (seconds, nanoseconds) = self.0.get_timestamp()?.to_unix();
+        let made_at = OffsetDateTime::from_unix_timestamp(i64::try_from(seconds).ok()?).ok()?;
+        Some(made_at + Duration::nanoseconds(nanoseconds.into()))
     }
 
     /// The UUID behind this id.

@@ -1,10 +1,13 @@
 //! Handing mail over, looking it up, and changing one's mind.
 
 mod hints;
+pub mod valid;
 mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
+
+use time::OffsetDateTime;
 
 use crate::contracts::queue::{Entry, Queue};
 use crate::contracts::store::{
@@ -14,6 +17,7 @@ use crate::domain::clock::Clock;
 use crate::domain::draft::{Draft, Limits};
 use crate::domain::id::MessageId;
 use crate::domain::invalid::{Fault, Invalid};
+use crate::domain::message::Message;
 use crate::domain::render::{RenderError, render};
 use crate::domain::schedule::Schedule;
 use crate::domain::status::Status;
@@ -132,7 +136,20 @@ impl Outbox {
         drafts: &[Draft],
         key: Option<&str>,
     ) -> Result<Vec<Receipt>, SubmitError> {
-        let submission = Arc::new(self.prepare(drafts, key)?);
+        let submission = match (self.prepare(drafts, key), key) {
+            (Err(SubmitError::Invalid(invalid)), Some(key)) => {
+                // A repeat is not judged anew: what was scheduled may lie in the past by now.
+                let key = self.idempotency(key, fingerprint(drafts));
+                let ids = self.store.recall(&key).await?.ok_or(invalid)?;
+                return Ok(ids.into_iter().map(|id| Receipt { id, replayed: true }).collect());
+            }
+            (prepared, _) => prepared?,
+        };
+        self.keep(submission).await
+    }
+
+    async fn keep(&self, submission: Submission) -> Result<Vec<Receipt>, SubmitError> {
+        let submission = Arc::new(submission);
         let inserted = self.store.insert(vec![Arc::clone(&submission)]).await.pop();
         let inserted =
             inserted.ok_or_else(|| StoreError::Unreadable("an insert without a result".into()))??;
@@ -171,19 +188,25 @@ impl Outbox {
         if !faults.is_empty() {
             return Err(Invalid { faults }.into());
         }
-        let tenant = self.tenant.as_deref().unwrap_or_default();
-        let idempotency = key.map(|key| Idempotency {
-            tenant: tenant.to_owned(),
-            key: key.to_owned(),
-            fingerprint: fingerprint(drafts),
-            keep: KEEP_KEYS,
-        });
+        let idempotency = key.map(|key| self.idempotency(key, fingerprint(drafts)));
+        Ok(Submission { messages: self.rendered(messages, now)?, idempotency })
+    }
+
+    fn tenant(&self) -> String {
+        self.tenant.as_deref().unwrap_or_default().to_owned()
+    }
+
+    fn idempotency(&self, key: &str, fingerprint: [u8; 32]) -> Idempotency {
+        Idempotency { tenant: self.tenant(), key: key.to_owned(), fingerprint, keep: KEEP_KEYS }
+    }
+
+    fn rendered(&self, messages: Vec<Message>, now: OffsetDateTime) -> Result<Vec<NewMessage>, SubmitError> {
         let rendered = messages.into_iter().map(|message| {
             let id = MessageId::new(now);
             let raw = render(&message, id, message.scheduled_at.unwrap_or(now)).map_err(Arc::new)?;
-            Ok(NewMessage { id, tenant: tenant.to_owned(), message, raw })
+            Ok(NewMessage { id, tenant: self.tenant(), message, raw })
         });
-        Ok(Submission { messages: rendered.collect::<Result<_, SubmitError>>()?, idempotency })
+        rendered.collect()
     }
 
     /// Tells the queue of messages that have just been committed, so that a worker takes them at once. Never waits and
@@ -263,16 +286,19 @@ impl Outbox {
     }
 }
 
-/// One draft hashes as itself, several as the list they are.
 fn fingerprint(drafts: &[Draft]) -> [u8; 32] {
+    together(drafts.iter().map(Draft::fingerprint))
+}
+
+/// One hash stands for itself, several for the list they are.
+fn together(hashes: impl ExactSizeIterator<Item = [u8; 32]>) -> [u8; 32] {
     use sha2::{Digest, Sha256};
-    if let [draft] = drafts {
-        return draft.fingerprint();
+    let mut hashes = hashes;
+    if hashes.len() == 1 {
+        return hashes.next().unwrap_or_default();
     }
     let mut hash = Sha256::new();
-    for draft in drafts {
-        hash.update(draft.fingerprint());
-    }
+    hashes.for_each(|one| hash.update(one));
     hash.finalize().into()
 }
 

@@ -12,8 +12,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::contracts::queue::Entry;
 use crate::contracts::store::{
-    Amended, Amendment, Claimed, Inserted, LeaseTerms, MessageStore, Pruned, Reclaimed, Renewal, Retention,
-    Settled, Settlement, Statistics, StoreError, Submission,
+    Amended, Amendment, Claimed, Idempotency, Inserted, LeaseTerms, MessageStore, Pruned, Reclaimed, Renewal,
+    Retention, Settled, Settlement, Statistics, StoreError, Submission,
 };
 use crate::domain::id::MessageId;
 use crate::domain::lane::Lane;
@@ -90,6 +90,10 @@ async fn renew(store: &dyn MessageStore, batch: Vec<(Renewal, Duration)>) -> Vec
 impl MessageStore for Batched {
     async fn insert(&self, submissions: Vec<Arc<Submission>>) -> Vec<Result<Inserted, StoreError>> {
         self.inserts.ask_all(submissions).await
+    }
+
+    async fn recall(&self, key: &Idempotency) -> Result<Option<Vec<MessageId>>, StoreError> {
+        self.inner.recall(key).await
     }
 
     async fn get(&self, tenant: Option<&str>, id: MessageId) -> Result<Option<Record>, StoreError> {

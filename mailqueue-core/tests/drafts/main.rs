@@ -428,6 +428,7 @@ proptest! {
             tags: pairs,
             scheduled_at: at.map(|seconds| (NOW + Duration::seconds(seconds.into())).into()),
             idempotency_key: Some(texts[7].clone()),
+            text_of_html: None,
             ..Draft::default()
         };
         let _ = draft.check(&Limits::default(), NOW);

@@ -101,6 +101,28 @@ pub async fn adds_nothing_when_refused(store: Arc<dyn MessageStore>) {
     assert!(rig.claim_all(&[id], DAY).await.is_empty(), "and nothing to be sent");
 }
 
+/// A key recalls what was submitted under it, and nothing else does.
+pub async fn recalls_what_was_submitted(store: Arc<dyn MessageStore>) {
+    let rig = Rig::new(store);
+    let mut first = keyed(&rig, idempotency("key", 1, DAY)).await;
+    first.messages.push(rig.message(&draft("second")).await);
+    let ids = first.ids();
+    assert_eq!(rig.insert(first).await.expect("it is kept"), Inserted::Stored);
+    let brief = Duration::from_millis(1);
+    let gone = keyed(&rig, idempotency("gone", 1, brief)).await;
+    assert_eq!(rig.insert(gone).await.expect("it is kept"), Inserted::Stored);
+    let recall = async |key: Idempotency| rig.store.recall(&key).await.expect("it is answered");
+    assert_eq!(recall(idempotency("key", 1, brief)).await, Some(ids));
+    assert_eq!(recall(idempotency("key", 2, DAY)).await, None, "other content");
+    assert_eq!(recall(idempotency("other", 1, DAY)).await, None, "another key");
+    let foreign = Idempotency { tenant: "acme".into(), ..idempotency("key", 1, DAY) };
+    assert_eq!(recall(foreign).await, None, "another tenant");
+    wait_until("the key runs out", || async {
+        recall(idempotency("gone", 1, DAY)).await.is_none().then_some(())
+    })
+    .await;
+}
+
 /// A key that has run out counts as new.
 pub async fn forgets_a_key_in_time(store: Arc<dyn MessageStore>) {
     let rig = Rig::new(store);

@@ -42,6 +42,7 @@ macro_rules! message_store_conformance {
                 sees_a_repeat_within_a_batch
                 stores_once_however_many_ask_at_once
                 adds_nothing_when_refused
+                recalls_what_was_submitted
                 forgets_a_key_in_time
                 remembers_a_key_past_the_scheduled_time
                 keeps_tenants_keys_apart

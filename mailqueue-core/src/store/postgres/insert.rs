@@ -15,6 +15,7 @@ use crate::contracts::store::{Idempotency, Inserted, NewMessage, Submission};
 use crate::domain::attachment::{Attachment, AttachmentSummary};
 use crate::domain::delivery::Delivery;
 use crate::domain::header::Header;
+use crate::domain::id::MessageId;
 use crate::domain::message::Tag;
 use crate::domain::recipient::Recipient;
 use crate::record::People;
@@ -81,6 +82,13 @@ statement! {
         WHERE (tenant, key) IN (SELECT * FROM UNNEST(?, ?))"
 }
 
+statement! {
+    /// What a key stands for, unless it has run out.
+    RecallKey { tenant: Text => String, key: Text => String, fingerprint: Binary => Vec<u8> } -> (Array<SqlUuid>,) = "
+        SELECT email_ids FROM idempotency_keys
+        WHERE tenant = ? AND key = ? AND fingerprint = ? AND expires_at >= now()"
+}
+
 type KeyRow = (String, String, Vec<u8>, Vec<Uuid>);
 
 /// Keeps all of the submissions that are new, in one transaction.
@@ -106,6 +114,16 @@ pub(super) async fn insert_within(
     let stored = submissions.iter().zip(&results).filter(|(_, result)| **result == Inserted::Stored);
     insert_messages(connection, stored.flat_map(|(submission, _)| &submission.messages)).await?;
     Ok(results)
+}
+
+/// The ids that were kept under a key, if it was the same.
+pub(super) async fn recall(
+    connection: &mut AsyncPgConnection,
+    Idempotency { tenant, key, fingerprint, .. }: Idempotency,
+) -> Result<Option<Vec<MessageId>>, Failure> {
+    let recall = RecallKey { tenant, key, fingerprint: fingerprint.to_vec() };
+    let rows: Vec<(Vec<Uuid>,)> = recall.load(connection).await?;
+    Ok(rows.into_iter().next().map(|(ids,)| ids.into_iter().map(Into::into).collect()))
 }
 
 type Key = (String, String);

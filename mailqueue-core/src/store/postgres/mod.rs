@@ -24,8 +24,8 @@ use time::OffsetDateTime;
 
 use crate::contracts::queue::Entry;
 use crate::contracts::store::{
-    Amended, Amendment, Claimed, Inserted, LeaseTerms, MessageStore, Pruned, Reclaimed, Renewal, Retention,
-    Settled, Settlement, Statistics, StoreError, Submission,
+    Amended, Amendment, Claimed, Idempotency, Inserted, LeaseTerms, MessageStore, Pruned, Reclaimed, Renewal,
+    Retention, Settled, Settlement, Statistics, StoreError, Submission,
 };
 use crate::domain::id::MessageId;
 use crate::domain::lane::Lane;
@@ -199,6 +199,11 @@ impl MessageStore for PostgresStore {
             }
             Err(error) => vec![Err(error); submissions.len()],
         }
+    }
+
+    async fn recall(&self, key: &Idempotency) -> Result<Option<Vec<MessageId>>, StoreError> {
+        let key = key.clone();
+        self.run(move |connection| Box::pin(insert::recall(connection, key.clone()))).await
     }
 
     async fn get(&self, tenant: Option<&str>, id: MessageId) -> Result<Option<Record>, StoreError> {

@@ -94,6 +94,17 @@ fn earlier(transaction: &mut Transaction<'_>, key: &Idempotency) -> Result<Optio
     Ok(Some(Inserted::Replayed(ids)))
 }
 
+/// The ids that were kept under a key, if it was the same.
+pub(super) fn recall(
+    transaction: &mut Transaction<'_>,
+    key: &Idempotency,
+) -> Result<Option<Vec<MessageId>>, StoreError> {
+    Ok(match earlier(transaction, key)? {
+        Some(Inserted::Replayed(ids)) => Some(ids),
+        _ => None,
+    })
+}
+
 /// An earlier use of the key is over by now, or it would have been found.
 const REMEMBER: &str = "INSERT OR REPLACE INTO idempotency_keys
     (tenant, key, fingerprint, email_ids, expires_at) VALUES (?, ?, ?, ?, ?)";

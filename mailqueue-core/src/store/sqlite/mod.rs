@@ -36,8 +36,8 @@ use self::insert::Prepared;
 use self::thread::ConnectionThread;
 use crate::contracts::queue::Entry;
 use crate::contracts::store::{
-    Amended, Amendment, Claimed, Inserted, LeaseTerms, MessageStore, Pruned, Reclaimed, Renewal, Retention,
-    Settled, Settlement, Statistics, StoreError, Submission,
+    Amended, Amendment, Claimed, Idempotency, Inserted, LeaseTerms, MessageStore, Pruned, Reclaimed, Renewal,
+    Retention, Settled, Settlement, Statistics, StoreError, Submission,
 };
 use crate::domain::id::MessageId;
 use crate::domain::lane::Lane;
@@ -114,6 +114,11 @@ impl MessageStore for SqliteStore {
             async { waiting?.await }
         }))
         .await
+    }
+
+    async fn recall(&self, key: &Idempotency) -> Result<Option<Vec<MessageId>>, StoreError> {
+        let key = key.clone();
+        self.lookup.run(move |t| insert::recall(t, &key)).await
     }
 
     async fn get(&self, tenant: Option<&str>, id: MessageId) -> Result<Option<Record>, StoreError> {
