@@ -14,6 +14,7 @@ use mailqueue_core::domain::address::Mailbox;
 use crate::answer::Answer;
 use crate::auth::ApiKeys;
 use crate::body::{Payload, Room};
+use crate::emails::Underway;
 use crate::form::{self, Recipients};
 use crate::language::Language;
 use crate::page::Pages;
@@ -49,6 +50,7 @@ struct Inner {
     routes: Routes,
     pages: Pages,
     room: Room,
+    underway: Underway,
     metrics: Option<Metrics>,
 }
 
@@ -76,7 +78,8 @@ impl App {
     fn build(outbox: Outbox, options: Options, metrics: Option<Metrics>) -> Self {
         let sender = options.from.as_ref().map(ToString::to_string);
         let (routes, pages, room) = (Routes::new(), Pages::new(), Room::default());
-        Self(Arc::new(Inner { outbox, options, sender, routes, pages, room, metrics }))
+        let underway = Underway::default();
+        Self(Arc::new(Inner { outbox, options, sender, routes, pages, room, underway, metrics }))
     }
 
     /// Answers a request, whatever it is, and notes it.
@@ -109,8 +112,8 @@ impl App {
         let local = is_local(&head.headers, peer);
         let route = found.as_ref().map(|found| found.route);
         let path = if found.is_some() { head.uri.path() } else { "/" }.to_owned();
-        let (base, id) = found.map(|found| (found.base, found.id)).unwrap_or_default();
-        let mut request = Request { head, payload, base, path, id, local, language };
+        let (base, id, part) = found.map(|found| (found.base, found.id, found.part)).unwrap_or_default();
+        let mut request = Request { head, payload, base, path, id, part, local, language };
         let answered = match (checked, route) {
             (Err(problem), _) => Err(problem),
             (Ok(()), None) => Err(nothing_here()),
@@ -132,7 +135,14 @@ impl App {
             (Route::Form, &Method::POST) => form::submit(self, request, taste).await,
             (Route::Emails, &Method::GET) => emails::list(self, request).await,
             (Route::Emails, &Method::POST) => emails::submit(self, request).await,
+            (Route::Batch, &Method::POST) => emails::submit_batch(self, request).await,
             (Route::Email, &Method::GET) => emails::get(self, request).await,
+            (Route::Email, &Method::PATCH) => emails::reschedule(self, request).await,
+            (Route::Cancel, &Method::POST) => emails::cancel(self, request).await,
+            (Route::Retry, &Method::POST) => emails::retry(self, request).await,
+            (Route::Attachments, &Method::GET) => emails::attachments(self, request).await,
+            (Route::Attachment, &Method::GET) => emails::attachment(self, request).await,
+            (Route::Content, &Method::GET) => emails::content(self, request).await,
             (Route::Messages, &Method::GET) => messages::list(self, request).await,
             (Route::Message, &Method::GET) => messages::show(self, request).await,
             (Route::Style, &Method::GET) => Ok(crate::page::style()),
@@ -166,6 +176,11 @@ impl App {
     /// The sender of messages that name none.
     pub(crate) fn sender(&self) -> Option<&str> {
         self.0.sender.as_deref()
+    }
+
+    /// The idempotency keys of requests that are under way.
+    pub(crate) fn underway(&self) -> &Underway {
+        &self.0.underway
     }
 
     /// What it was told to do.

@@ -55,6 +55,15 @@ pub(crate) fn host_name(headers: &HeaderMap) -> String {
     name_of(host).to_ascii_lowercase()
 }
 
+/// What stands in front of a path in an address that the client can use: the host it says it talks to, by the scheme that
+/// a proxy in front says it speaks. Empty when the client names no host.
+pub(crate) fn origin(headers: &HeaderMap) -> String {
+    let is_tls = headers.get("x-forwarded-proto").is_some_and(|proto| proto.as_bytes() == b"https");
+    let scheme = if is_tls { "https" } else { "http" };
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    if host.is_empty() { String::new() } else { format!("{scheme}://{host}") }
+}
+
 /// An authority without its port.
 pub(crate) fn name_of(authority: &str) -> &str {
     if let Some(end) = authority.find(']') {

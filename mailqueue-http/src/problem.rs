@@ -117,6 +117,20 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "invalid_idempotent_request", "Idempotency key reused", detail)
     }
 
+    /// 409: the first request with this idempotency key has not been answered yet.
+    pub(crate) fn key_in_use() -> Self {
+        let detail =
+            "A request with this Idempotency-Key is still in progress. Repeat it shortly to get its answer.";
+        let title = "Idempotency key in use";
+        Self::new(StatusCode::CONFLICT, "concurrent_idempotent_requests", title, detail)
+            .with(RETRY_AFTER, PATIENCE)
+    }
+
+    /// 409: where the message stands does not allow it.
+    pub(crate) fn not_now(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "invalid_state", "Not possible any more", detail)
+    }
+
     /// 413: too much of it.
     pub(crate) fn too_large(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", "Payload too large", detail)
@@ -141,11 +155,7 @@ impl Problem {
     /// 422: readable, but some fields cannot be.
     pub(crate) fn invalid(mut faults: Vec<Fault>) -> Self {
         faults.truncate(FAULTS);
-        let detail = match faults.first() {
-            Some(first) if first.pointer.is_empty() => format!("The message {}.", first.detail),
-            Some(first) => format!("`{}` {}.", first.pointer.trim_start_matches('/'), first.detail),
-            None => "The message cannot be accepted.".to_owned(),
-        };
+        let detail = sentence(&faults);
         let problem =
             Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation_error", "Validation failed", detail);
         Self { faults, ..problem }
@@ -206,6 +216,15 @@ impl Problem {
         for (name, value) in &self.headers {
             answer.headers_mut().insert(name, value.clone());
         }
+    }
+}
+
+/// Faults in one sentence: the first of them.
+pub(crate) fn sentence(faults: &[Fault]) -> String {
+    match faults.first() {
+        Some(first) if first.pointer.is_empty() => format!("The message {}.", first.detail),
+        Some(first) => format!("`{}` {}.", first.pointer.trim_start_matches('/'), first.detail),
+        None => "The message cannot be accepted.".to_owned(),
     }
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct Request {
     pub(crate) path: String,
     /// The id that stood in the address; empty where none belongs.
     pub(crate) id: String,
+    /// The id of a part that stood in the address; empty where none belongs.
+    pub(crate) part: String,
     /// Whether it comes from a person on this very machine.
     pub(crate) local: bool,
     /// The language its sender reads.

@@ -9,8 +9,20 @@ pub(crate) enum Route {
     Form,
     /// Messages, for programs.
     Emails,
+    /// Several messages at once, for programs.
+    Batch,
     /// One message, for programs.
     Email,
+    /// Withdrawing it.
+    Cancel,
+    /// Trying it again now.
+    Retry,
+    /// The files that go with it.
+    Attachments,
+    /// One of them.
+    Attachment,
+    /// What is in it.
+    Content,
     /// Messages, as a page.
     Messages,
     /// One message, as a page.
@@ -26,10 +38,17 @@ pub(crate) enum Route {
 }
 
 impl Route {
-    const ALL: [Self; 9] = [
+    /// All of them.
+    pub(crate) const ALL: [Self; 15] = [
         Self::Form,
         Self::Emails,
+        Self::Batch,
         Self::Email,
+        Self::Cancel,
+        Self::Retry,
+        Self::Attachments,
+        Self::Attachment,
+        Self::Content,
         Self::Messages,
         Self::Message,
         Self::Style,
@@ -43,7 +62,13 @@ impl Route {
         match self {
             Self::Form => "/",
             Self::Emails => "/emails",
+            Self::Batch => "/emails/batch",
             Self::Email => "/emails/{id}",
+            Self::Cancel => "/emails/{id}/cancel",
+            Self::Retry => "/emails/{id}/retry",
+            Self::Attachments => "/emails/{id}/attachments",
+            Self::Attachment => "/emails/{id}/attachments/{part}",
+            Self::Content => "/emails/{id}/attachments/{part}/content",
             Self::Messages => "/messages",
             Self::Message => "/messages/{id}",
             Self::Style => "/static/style.css",
@@ -57,6 +82,8 @@ impl Route {
     pub(crate) fn allow(self) -> &'static str {
         match self {
             Self::Form | Self::Emails => "GET, HEAD, POST",
+            Self::Email => "GET, HEAD, PATCH",
+            Self::Batch | Self::Cancel | Self::Retry => "POST",
             _ => "GET, HEAD",
         }
     }
@@ -75,6 +102,8 @@ pub(crate) struct Found {
     pub(crate) base: &'static str,
     /// The id in it; empty where there is none.
     pub(crate) id: String,
+    /// The id of a part of what the first id names; empty where there is none.
+    pub(crate) part: String,
 }
 
 /// The table of addresses.
@@ -99,7 +128,8 @@ impl Routes {
     pub(crate) fn find(&self, path: &str) -> Option<Found> {
         let found = self.0.at(path).ok()?;
         let (route, base) = *found.value;
-        Some(Found { route, base, id: found.params.get("id").unwrap_or_default().to_owned() })
+        let parameter = |name| found.params.get(name).unwrap_or_default().to_owned();
+        Some(Found { route, base, id: parameter("id"), part: parameter("part") })
     }
 }
 
@@ -115,6 +145,9 @@ mod tests {
         assert_eq!(found("/api"), Some((Route::Form, "/api", String::new())));
         assert_eq!(found("/api/"), Some((Route::Form, "/api", String::new())));
         assert_eq!(found("/api/emails/7"), Some((Route::Email, "/api", "7".into())));
+        assert_eq!(found("/emails/batch"), Some((Route::Batch, "", String::new())));
+        assert_eq!(found("/emails/7/attachments/8"), Some((Route::Attachment, "", "7".into())));
+        assert_eq!(routes.find("/emails/7/attachments/8/content").map(|found| found.part), Some("8".into()));
         for nowhere in ["", "*", "/emails/", "/api/api", "/emails/1/2", "/apix", "//"] {
             assert_eq!(found(nowhere), None, "{nowhere}");
         }

@@ -87,6 +87,12 @@ impl Outbox {
         Self { tenant: Some(tenant.into()), ..self.clone() }
     }
 
+    /// The tenant it submits as; `None` sees all and submits as nobody.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&str> {
+        self.tenant.as_deref()
+    }
+
     /// The limits messages are checked by.
     #[must_use]
     pub fn limits(&self) -> &Limits {
@@ -192,19 +198,19 @@ impl Outbox {
         Ok(Submission { messages: self.rendered(messages, now)?, idempotency })
     }
 
-    fn tenant(&self) -> String {
+    fn tenant_name(&self) -> String {
         self.tenant.as_deref().unwrap_or_default().to_owned()
     }
 
     fn idempotency(&self, key: &str, fingerprint: [u8; 32]) -> Idempotency {
-        Idempotency { tenant: self.tenant(), key: key.to_owned(), fingerprint, keep: KEEP_KEYS }
+        Idempotency { tenant: self.tenant_name(), key: key.to_owned(), fingerprint, keep: KEEP_KEYS }
     }
 
     fn rendered(&self, messages: Vec<Message>, now: OffsetDateTime) -> Result<Vec<NewMessage>, SubmitError> {
         let rendered = messages.into_iter().map(|message| {
             let id = MessageId::new(now);
             let raw = render(&message, id, message.scheduled_at.unwrap_or(now)).map_err(Arc::new)?;
-            Ok(NewMessage { id, tenant: self.tenant(), message, raw })
+            Ok(NewMessage { id, tenant: self.tenant_name(), message, raw })
         });
         rendered.collect()
     }

@@ -27,14 +27,15 @@ pub(crate) struct Singles(Vec<&'static str>);
 
 impl Singles {
     /// Faults that were found in the draft, with pointers into what was handed in.
-    pub(crate) fn locate(&self, mut faults: Vec<Fault>) -> Vec<Fault> {
-        for fault in &mut faults {
-            let single = self.0.iter().find(|field| fault.pointer == format!("/{field}/0"));
-            if let Some(field) = single {
-                fault.pointer = format!("/{field}");
-            }
-        }
-        faults
+    pub(crate) fn locate(&self, faults: Vec<Fault>) -> Vec<Fault> {
+        faults.into_iter().map(|fault| self.locate_one(fault)).collect()
+    }
+
+    /// The same for one fault.
+    pub(crate) fn locate_one(&self, fault: Fault) -> Fault {
+        let located = self.0.iter().find(|field| fault.pointer == format!("/{field}/0"));
+        let pointer = located.map_or(fault.pointer, |field| format!("/{field}"));
+        Fault { pointer, ..fault }
     }
 }
 
@@ -175,13 +176,24 @@ fn attachments(members: &mut Members<'_>) -> Vec<AttachmentDraft> {
         if file.take("path").is_some() {
             file.fault("path", "is not fetched from here: send the file itself as content, in base64");
         }
-        AttachmentDraft {
+        let mut draft = AttachmentDraft {
             filename: file.required_text("filename"),
             content_type: file.text("content_type"),
             content_id: file.text("content_id"),
             content: content(file),
-        }
+        };
+        let older_id = file.text("inline_content_id");
+        draft.content_id = draft.content_id.or(older_id);
+        draft.content_type = draft.content_type.or_else(|| content_type(&draft.filename));
+        draft
     })
+}
+
+/// The media type that a file's name stands for. A message within a message is not taken, so its type is not guessed.
+fn content_type(filename: &str) -> Option<String> {
+    let guess = mime_guess::from_path(filename).first_raw()?;
+    let is_container = guess.starts_with("message/") || guess.starts_with("multipart/");
+    (!is_container).then(|| guess.to_owned())
 }
 
 fn content(file: &mut Members<'_>) -> Bytes {
@@ -209,7 +221,8 @@ fn without_whitespace(text: &str) -> Cow<'_, [u8]> {
     }
 }
 
-fn scheduled_at(members: &mut Members<'_>) -> Option<Schedule> {
+/// The time to send at, if one is named.
+pub(super) fn scheduled_at(members: &mut Members<'_>) -> Option<Schedule> {
     let read = members.text("scheduled_at")?.parse();
     read.map_err(|detail: String| members.fault("scheduled_at", detail)).ok()
 }

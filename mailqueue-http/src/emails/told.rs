@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 pub(crate) struct Told<'r> {
     object: &'static str,
     id: String,
+    message_id: String,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
     from: String,
@@ -48,7 +49,7 @@ struct Content<'r> {
 
 impl<'r> Told<'r> {
     /// All of a message.
-    pub(crate) fn whole(record: &'r Record) -> Self {
+    pub(crate) fn whole(record: &'r Record, now: OffsetDateTime) -> Self {
         let headers = record.summary.headers.iter();
         let content = Content {
             html: record.html.as_deref(),
@@ -58,11 +59,11 @@ impl<'r> Told<'r> {
             recipients: &record.delivery.recipients,
             attempts: &record.delivery.attempts,
         };
-        Self { content: Some(content), ..Self::brief(record) }
+        Self { content: Some(content), ..Self::brief(record, now) }
     }
 
     /// What stands of a message in a list.
-    pub(crate) fn brief(record: &'r Record) -> Self {
+    pub(crate) fn brief(record: &'r Record, now: OffsetDateTime) -> Self {
         let strings = |mailboxes: &[mailqueue_core::domain::address::Mailbox]| {
             mailboxes.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
@@ -70,6 +71,7 @@ impl<'r> Told<'r> {
         Self {
             object: "email",
             id: record.id.to_string(),
+            message_id: format!("<{}@{}>", record.id, people.from.address.domain()),
             created_at: record.created_at,
             from: people.from.to_string(),
             to: strings(&people.to),
@@ -79,8 +81,8 @@ impl<'r> Told<'r> {
             subject: &record.summary.subject,
             content: None,
             tags: &record.summary.tags,
-            scheduled_at: record.scheduled_at,
-            last_event: last_event(record),
+            scheduled_at: if is_scheduled(record, now) { Some(record.due_at) } else { record.scheduled_at },
+            last_event: last_event(record, now),
             status: record.delivery.status,
             lane: record.lane.as_str(),
             due_at: record.due_at,
@@ -89,20 +91,28 @@ impl<'r> Told<'r> {
     }
 }
 
+fn is_tried(record: &Record) -> bool {
+    record.delivery.attempt > 0 || !record.delivery.attempts.is_empty()
+}
+
+/// Whether a message waits for its time, be it the one it was submitted for or a later wish.
+fn is_scheduled(record: &Record, now: OffsetDateTime) -> bool {
+    record.delivery.status == Status::Queued && !is_tried(record) && record.due_at > now
+}
+
 /// Resend's word for where a message stands.
 ///
 /// Never `delivered`: a relay's yes is the last that is heard here. A message whose end is not known is told as
 /// `delivery_delayed`, the one word that claims neither success nor failure; `status` says `unknown`.
-fn last_event(record: &Record) -> &'static str {
+fn last_event(record: &Record, now: OffsetDateTime) -> &'static str {
     let delivery = &record.delivery;
-    let tried = delivery.attempt > 0 || !delivery.attempts.is_empty();
     let refused = |recipient: &Recipient| {
         let code = recipient.reply.as_ref().and_then(|reply| reply.code);
         code.is_some_and(|code| (500..600).contains(&code))
     };
     match delivery.status {
-        Status::Queued if tried => "delivery_delayed",
-        Status::Queued if record.scheduled_at.is_some() => "scheduled",
+        Status::Queued if is_tried(record) => "delivery_delayed",
+        Status::Queued if is_scheduled(record, now) => "scheduled",
         Status::Queued | Status::Sending => "queued",
         Status::Sent => "sent",
         Status::Failed if delivery.recipients.iter().all(refused) => "bounced",

@@ -41,6 +41,8 @@ impl Queue for Unheard {
 pub(crate) struct House {
     pub(crate) address: SocketAddr,
     pub(crate) outbox: Outbox,
+    /// The store behind it, past the outbox.
+    pub(crate) store: Option<Arc<dyn MessageStore>>,
     pub(crate) running: JoinHandle<()>,
     pub(crate) end: CancellationToken,
     _end: DropGuard,
@@ -75,13 +77,14 @@ impl House {
     }
 
     pub(crate) async fn on(store: Arc<dyn MessageStore>, listen: &str, options: Options) -> Self {
-        let outbox = Outbox::start(store, Arc::new(Unheard)).await;
+        let outbox = Outbox::start(Arc::clone(&store), Arc::new(Unheard)).await;
         let app = App::new(outbox.clone(), options);
         let server = Server::bind(listen.parse().unwrap(), app).await.unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], server.local_addr().unwrap().port()));
         let end = CancellationToken::new();
         let running = tokio::spawn(server.run(end.clone().cancelled_owned()));
-        Self { address, outbox, running, end: end.clone(), _end: end.drop_guard(), _directory: None }
+        let store = Some(store);
+        Self { address, outbox, store, running, end: end.clone(), _end: end.drop_guard(), _directory: None }
     }
 
     /// The same house, but talking to another server.

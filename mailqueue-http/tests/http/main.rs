@@ -1,14 +1,20 @@
 //! The service over real sockets, on a real store.
 #![allow(clippy::unwrap_used)]
 
+mod amending;
 mod anything;
+mod attachments;
 mod bad_bodies;
 mod bad_heads;
+mod batch;
 mod browser;
 mod emails;
 mod form;
+mod held;
 mod house;
+mod idempotency;
 mod keys;
 mod pages;
 mod port;
+mod texts;
 mod unavailable;

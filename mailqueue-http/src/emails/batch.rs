@@ -1,0 +1,149 @@
+//! Several messages in one request.
+
+use hyper::StatusCode;
+use hyper::header::HeaderName;
+use mailqueue_core::Draft;
+use mailqueue_core::domain::invalid::{Fault, Invalid};
+use mailqueue_core::outbox::SubmitError;
+use mailqueue_core::outbox::valid::Part;
+use serde::Serialize;
+
+use super::alternative;
+use super::shape::{Shaped, Singles};
+use super::submit::{Accepted, body, check_size, idempotency_key, replayed};
+use crate::answer::{self, Answer};
+use crate::app::App;
+use crate::json::Json;
+use crate::problem::{Problem, sentence};
+use crate::request::Request;
+
+/// How many messages a batch may have, as at Resend.
+const MOST: usize = 100;
+
+/// What a batch is answered with.
+#[derive(Serialize)]
+struct Batch {
+    data: Vec<Accepted>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Refused>,
+}
+
+/// One message of a permissive batch that was not accepted.
+#[derive(Serialize)]
+struct Refused {
+    index: usize,
+    message: String,
+    errors: Vec<Fault>,
+}
+
+/// `POST /emails/batch`
+pub(crate) async fn submit_batch(app: &App, request: &mut Request) -> Result<Answer, Problem> {
+    let outbox = app.outbox_of(request)?;
+    let is_permissive = is_permissive(request)?;
+    let mut parts = Vec::new();
+    let key = idempotency_key(request)?;
+    for json in items(body(request).await?)? {
+        parts.push(Shaped::read(json, app.sender()));
+    }
+    alternative::add_texts(parts.iter_mut().flatten().map(|shaped| &mut shaped.draft)).await;
+    let underway = app.underway().enter(&outbox, key.as_deref());
+    if is_permissive {
+        let (parts, singles) = permissive(parts);
+        let results = underway.wait(outbox.submit_valid(&parts, key.as_deref())).await??;
+        return Ok(answer(results.into_iter().zip(singles).collect()));
+    }
+    let (drafts, singles) = strict(parts)?;
+    drafts.iter().try_for_each(|draft| check_size(draft, &outbox))?;
+    match underway.wait(outbox.submit_together(&drafts, key.as_deref())).await? {
+        Ok(receipts) => Ok(answer(receipts.into_iter().map(Ok).zip(singles).collect())),
+        Err(SubmitError::Invalid(invalid)) => Err(Problem::invalid(locate(invalid, &singles))),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether the messages that are valid are wanted even when others are not.
+fn is_permissive(request: &Request) -> Result<bool, Problem> {
+    match request.single(HeaderName::from_static("x-batch-validation"))? {
+        None | Some(b"strict") => Ok(false),
+        Some(b"permissive") => Ok(true),
+        Some(_) => Err(Problem::malformed("x-batch-validation must be strict or permissive.")),
+    }
+}
+
+/// The messages, unread.
+fn items(json: Json) -> Result<Vec<Json>, Problem> {
+    let items = match json {
+        Json::List(items) => items,
+        // A list of numbers, none of which is a message.
+        Json::Octets(octets) => octets.into_iter().map(|octet| Json::Number(Some(octet))).collect(),
+        _ => return Err(Problem::field("", "must be a list of messages")),
+    };
+    if items.is_empty() || items.len() > MOST {
+        return Err(Problem::field("", format!("must be a list of 1 to {MOST} messages")));
+    }
+    Ok(items)
+}
+
+/// The drafts, or every fault of form with the index of its message in front.
+fn strict(parts: Vec<Result<Shaped, Vec<Fault>>>) -> Result<(Vec<Draft>, Vec<Singles>), Problem> {
+    let (mut drafts, mut singles, mut faults) = (Vec::new(), Vec::new(), Vec::new());
+    for (n, part) in parts.into_iter().enumerate() {
+        match part {
+            Ok(shaped) => {
+                drafts.push(shaped.draft);
+                singles.push(shaped.singles);
+            }
+            Err(found) => faults.extend(found.into_iter().map(|fault| within(n, fault))),
+        }
+    }
+    if faults.is_empty() { Ok((drafts, singles)) } else { Err(Problem::invalid(faults)) }
+}
+
+fn within(n: usize, fault: Fault) -> Fault {
+    Fault { pointer: format!("/{n}{}", fault.pointer), ..fault }
+}
+
+/// Faults that were found in the drafts, with pointers into what was handed in.
+fn locate(invalid: Invalid, singles: &[Singles]) -> Vec<Fault> {
+    if let [singles] = singles {
+        return singles.locate(invalid.faults).into_iter().map(|fault| within(0, fault)).collect();
+    }
+    let located = invalid.faults.into_iter().map(|fault| {
+        let rest = fault.pointer.trim_start_matches('/');
+        let (index, rest) = rest.split_once('/').unwrap_or((rest, ""));
+        let Some((n, singles)) = index.parse().ok().and_then(|n: usize| Some((n, singles.get(n)?))) else {
+            return fault;
+        };
+        let pointer = if rest.is_empty() { String::new() } else { format!("/{rest}") };
+        within(n, singles.locate_one(Fault { pointer, detail: fault.detail }))
+    });
+    located.collect()
+}
+
+/// The parts as the outbox takes them.
+fn permissive(parts: Vec<Result<Shaped, Vec<Fault>>>) -> (Vec<Part>, Vec<Singles>) {
+    let read = parts.into_iter().map(|part| match part {
+        Ok(shaped) => (Ok(shaped.draft), shaped.singles),
+        Err(faults) => (Err(Invalid { faults }), Singles::default()),
+    });
+    read.unzip()
+}
+
+fn answer(results: Vec<(Result<mailqueue_core::Receipt, Invalid>, Singles)>) -> Answer {
+    let mut batch = Batch { data: Vec::new(), errors: Vec::new() };
+    let mut is_replayed = false;
+    for (index, (result, singles)) in results.into_iter().enumerate() {
+        match result {
+            Ok(receipt) => {
+                is_replayed |= receipt.replayed;
+                batch.data.push(Accepted { id: receipt.id.to_string() });
+            }
+            Err(invalid) => {
+                let errors = singles.locate(invalid.faults);
+                batch.errors.push(Refused { index, message: sentence(&errors), errors });
+            }
+        }
+    }
+    let answer = answer::json(StatusCode::OK, &batch);
+    if is_replayed { replayed(answer) } else { answer }
+}

@@ -1,0 +1,81 @@
+//! Taking messages in, and what makes repeating that harmless.
+
+use hyper::StatusCode;
+use hyper::header::{HeaderName, HeaderValue};
+use mailqueue_core::outbox::SubmitError;
+use mailqueue_core::{Draft, Outbox};
+use serde::Serialize;
+
+use super::alternative;
+use super::shape::Shaped;
+use crate::answer::{self, Answer};
+use crate::app::App;
+use crate::json::Json;
+use crate::problem::Problem;
+use crate::request::Request;
+
+/// What tells that a message was accepted.
+#[derive(Debug, Serialize)]
+pub(super) struct Accepted {
+    /// Its id.
+    pub(super) id: String,
+}
+
+/// `POST /emails`
+pub(crate) async fn submit(app: &App, request: &mut Request) -> Result<Answer, Problem> {
+    let outbox = app.outbox_of(request)?;
+    let key = idempotency_key(request)?;
+    let json = body(request).await?;
+    let Shaped { mut draft, singles } = Shaped::read(json, app.sender()).map_err(Problem::invalid)?;
+    check_size(&draft, &outbox)?;
+    alternative::add_texts(std::iter::once(&mut draft)).await;
+    draft.idempotency_key.clone_from(&key);
+    let underway = app.underway().enter(&outbox, key.as_deref());
+    let receipt = match underway.wait(outbox.submit(draft)).await? {
+        Ok(receipt) => receipt,
+        Err(SubmitError::Invalid(invalid)) => return Err(Problem::invalid(singles.locate(invalid.faults))),
+        Err(error) => return Err(error.into()),
+    };
+    let id = receipt.id.to_string();
+    let location = format!("{}/emails/{id}", request.base);
+    let mut answer = answer::json(StatusCode::OK, &Accepted { id });
+    answer::locate(&mut answer, &location);
+    Ok(if receipt.replayed { replayed(answer) } else { answer })
+}
+
+/// The JSON that a request carries.
+pub(super) async fn body(request: &mut Request) -> Result<Json, Problem> {
+    if request.media_type()?.0 != "application/json" {
+        return Err(Problem::unsupported("The body must be application/json."));
+    }
+    Json::read(request.payload.read().await?).await
+}
+
+/// Says that an answer is the one of the first time.
+pub(super) fn replayed(mut answer: Answer) -> Answer {
+    let replayed = HeaderName::from_static("idempotent-replayed");
+    answer.headers_mut().insert(replayed, HeaderValue::from_static("true"));
+    answer
+}
+
+/// The key that makes repeating a request harmless.
+pub(super) fn idempotency_key(request: &Request) -> Result<Option<String>, Problem> {
+    let key = request.single(HeaderName::from_static("idempotency-key"));
+    let Some(key) = key.map_err(|_| Problem::idempotency_key())? else { return Ok(None) };
+    let allowed = |b: &u8| b.is_ascii_graphic() || *b == b' ';
+    let fine = (1..=256).contains(&key.len()) && key.iter().all(allowed);
+    let key = String::from_utf8(key.to_vec()).ok().filter(|_| fine);
+    key.map(Some).ok_or_else(Problem::idempotency_key)
+}
+
+/// Refuses what is too large for a message; that is a matter of size, not of a field.
+pub(crate) fn check_size(draft: &Draft, outbox: &Outbox) -> Result<(), Problem> {
+    let files: usize = draft.attachments.iter().map(|file| file.content.len()).sum();
+    let bodies: usize = [&draft.text, &draft.html].into_iter().flatten().map(String::len).sum();
+    let most = outbox.limits().content;
+    if files + bodies > most {
+        let detail = format!("Text, html and attachments must be at most {most} octets long together.");
+        return Err(Problem::too_large(detail));
+    }
+    Ok(())
+}

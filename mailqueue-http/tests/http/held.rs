@@ -1,0 +1,110 @@
+//! A store whose first insert waits until it is let go.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use mailqueue_core::contracts::store::{
+    Amended, Amendment, Claimed, Idempotency, Inserted, LeaseTerms, Pruned, Reclaimed, Renewal, Retention,
+    Settled, Settlement, Statistics, Submission,
+};
+use mailqueue_core::{
+    DeliveryPolicy, Entry, Filter, Lane, MessageId, MessageStore, Page, Record, StoreError,
+};
+use time::OffsetDateTime;
+use tokio::sync::{Mutex, oneshot};
+
+/// The store.
+pub(crate) struct Held {
+    inner: Arc<dyn MessageStore>,
+    first: Mutex<Option<(oneshot::Sender<()>, oneshot::Receiver<()>)>>,
+    /// Held by the first insert: a database makes whoever comes second wait for the outcome.
+    turn: Mutex<()>,
+}
+
+/// Who holds it.
+pub(crate) struct Gate {
+    reached: Option<oneshot::Receiver<()>>,
+    go: Option<oneshot::Sender<()>>,
+}
+
+impl Held {
+    pub(crate) fn new(inner: Arc<dyn MessageStore>) -> (Self, Gate) {
+        let ((tell, reached), (go, wait)) = (oneshot::channel(), oneshot::channel());
+        let gate = Gate { reached: Some(reached), go: Some(go) };
+        (Self { inner, first: Mutex::new(Some((tell, wait))), turn: Mutex::new(()) }, gate)
+    }
+}
+
+impl Gate {
+    /// Waits until the first insert waits.
+    pub(crate) async fn reached(&mut self) {
+        self.reached.take().unwrap().await.unwrap();
+    }
+
+    /// Lets it go on.
+    pub(crate) fn open(&mut self) {
+        self.go.take().unwrap().send(()).unwrap();
+    }
+}
+
+#[async_trait]
+impl MessageStore for Held {
+    async fn insert(&self, submissions: Vec<Arc<Submission>>) -> Vec<Result<Inserted, StoreError>> {
+        let _turn = self.turn.lock().await;
+        let first = self.first.lock().await.take();
+        if let Some((tell, wait)) = first {
+            tell.send(()).unwrap();
+            wait.await.unwrap();
+        }
+        self.inner.insert(submissions).await
+    }
+    async fn recall(&self, key: &Idempotency) -> Result<Option<Vec<MessageId>>, StoreError> {
+        self.inner.recall(key).await
+    }
+    async fn get(&self, tenant: Option<&str>, id: MessageId) -> Result<Option<Record>, StoreError> {
+        self.inner.get(tenant, id).await
+    }
+    async fn list(&self, filter: &Filter) -> Result<Page, StoreError> {
+        self.inner.list(filter).await
+    }
+    async fn claim(&self, ids: &[MessageId], terms: &LeaseTerms) -> Result<Vec<Claimed>, StoreError> {
+        self.inner.claim(ids, terms).await
+    }
+    async fn renew(&self, renewals: Vec<Renewal>, duration: Duration) -> Result<Vec<bool>, StoreError> {
+        self.inner.renew(renewals, duration).await
+    }
+    async fn settle(&self, settlements: Vec<Arc<Settlement>>) -> Vec<Result<Settled, StoreError>> {
+        self.inner.settle(settlements).await
+    }
+    async fn due(
+        &self,
+        lane: Lane,
+        before: Option<OffsetDateTime>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.inner.due(lane, before, limit).await
+    }
+    async fn reclaim(
+        &self,
+        before: OffsetDateTime,
+        limit: usize,
+        policy: &DeliveryPolicy,
+    ) -> Result<Vec<Reclaimed>, StoreError> {
+        self.inner.reclaim(before, limit, policy).await
+    }
+    async fn amend(
+        &self,
+        tenant: Option<&str>,
+        id: MessageId,
+        wish: Amendment,
+    ) -> Result<Amended, StoreError> {
+        self.inner.amend(tenant, id, wish).await
+    }
+    async fn statistics(&self) -> Result<Statistics, StoreError> {
+        self.inner.statistics().await
+    }
+    async fn prune(&self, retention: &Retention, limit: usize) -> Result<Pruned, StoreError> {
+        self.inner.prune(retention, limit).await
+    }
+}
