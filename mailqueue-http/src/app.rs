@@ -14,6 +14,7 @@ use mailqueue_core::domain::address::Mailbox;
 use crate::answer::Answer;
 use crate::auth::ApiKeys;
 use crate::body::{Payload, Room};
+use crate::docs::Docs;
 use crate::emails::Underway;
 use crate::form::{self, Recipients};
 use crate::language::Language;
@@ -21,7 +22,7 @@ use crate::page::Pages;
 use crate::problem::Problem;
 use crate::request::{Peer, Request, Taste, is_local};
 use crate::route::{Found, Route, Routes};
-use crate::{emails, head, health, messages};
+use crate::{emails, head, health, messages, openapi};
 
 /// How long the outbox may take for anything that is asked of it.
 const OUTBOX_PATIENCE: Duration = Duration::from_secs(10);
@@ -49,6 +50,7 @@ struct Inner {
     sender: Option<String>,
     routes: Routes,
     pages: Pages,
+    docs: Docs,
     room: Room,
     underway: Underway,
     metrics: Option<Metrics>,
@@ -78,8 +80,8 @@ impl App {
     fn build(outbox: Outbox, options: Options, metrics: Option<Metrics>) -> Self {
         let sender = options.from.as_ref().map(ToString::to_string);
         let (routes, pages, room) = (Routes::new(), Pages::new(), Room::default());
-        let underway = Underway::default();
-        Self(Arc::new(Inner { outbox, options, sender, routes, pages, room, underway, metrics }))
+        let (docs, underway) = (Docs::new(), Underway::default());
+        Self(Arc::new(Inner { outbox, options, sender, routes, pages, docs, room, underway, metrics }))
     }
 
     /// Answers a request, whatever it is, and notes it.
@@ -146,6 +148,8 @@ impl App {
             (Route::Messages, &Method::GET) => messages::list(self, request).await,
             (Route::Message, &Method::GET) => messages::show(self, request).await,
             (Route::Style, &Method::GET) => Ok(crate::page::style()),
+            (Route::OpenApi, &Method::GET) => Ok(openapi::show()),
+            (Route::Docs, &Method::GET) => Ok(self.0.docs.show()),
             (Route::Live, &Method::GET) => Ok(health::live()),
             (Route::Ready, &Method::GET) => health::ready(&self.0.outbox).await,
             (Route::Metrics, &Method::GET) => match &self.0.metrics {

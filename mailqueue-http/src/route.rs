@@ -29,6 +29,10 @@ pub(crate) enum Route {
     Message,
     /// How the pages look.
     Style,
+    /// What all this is, for programs.
+    OpenApi,
+    /// The same for people.
+    Docs,
     /// Whether the process runs.
     Live,
     /// Whether it can do its work.
@@ -39,7 +43,7 @@ pub(crate) enum Route {
 
 impl Route {
     /// All of them.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::Form,
         Self::Emails,
         Self::Batch,
@@ -52,6 +56,8 @@ impl Route {
         Self::Messages,
         Self::Message,
         Self::Style,
+        Self::OpenApi,
+        Self::Docs,
         Self::Live,
         Self::Ready,
         Self::Metrics,
@@ -72,6 +78,8 @@ impl Route {
             Self::Messages => "/messages",
             Self::Message => "/messages/{id}",
             Self::Style => "/static/style.css",
+            Self::OpenApi => "/openapi.json",
+            Self::Docs => "/docs",
             Self::Live => "/livez",
             Self::Ready => "/readyz",
             Self::Metrics => "/metrics",

@@ -14,6 +14,7 @@ mod held;
 mod house;
 mod idempotency;
 mod keys;
+mod openapi;
 mod pages;
 mod port;
 mod texts;
