@@ -49,6 +49,9 @@ pub(crate) fn document() -> utoipa::openapi::OpenApi {
     }
     let key = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An API key."));
     if let Some(components) = &mut document.components {
+        for status in operation::REFUSALS {
+            components.responses.insert(operation::refused(status), operation::refusal(status).into());
+        }
         components.add_security_scheme("key", SecurityScheme::Http(key.build()));
     }
     let server = |url: &str| ServerBuilder::new().url(url).build();

@@ -8,7 +8,10 @@ use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type};
 use utoipa::openapi::security::SecurityRequirement;
-use utoipa::openapi::{HttpMethod, Ref, RefOr, Required};
+use utoipa::openapi::{HttpMethod, Ref, RefOr, Required, Response};
+
+/// Every status with which a request can be refused.
+pub(super) const REFUSALS: [u16; 14] = [400, 401, 403, 404, 408, 409, 413, 414, 415, 422, 429, 431, 500, 503];
 
 /// What a request can meet wherever it goes.
 const ALWAYS: [u16; 6] = [400, 414, 415, 431, 500, 503];
@@ -101,11 +104,7 @@ impl Described {
     /// The ways it can be refused.
     pub(super) fn problems(self, statuses: &[u16]) -> Self {
         statuses.iter().fold(self, |described, status| {
-            let content = || ContentBuilder::new().schema(Some(of("Problem"))).build();
-            let response = ResponseBuilder::new()
-                .description(meaning(*status))
-                .content("application/json", content())
-                .content("application/problem+json", content());
+            let response = Ref::from_response_name(refused(*status));
             described.with(|operation| operation.response(status.to_string(), response))
         })
     }
@@ -115,8 +114,20 @@ impl Described {
     }
 }
 
+/// The name of the response with a status other than 2xx.
+pub(super) fn refused(status: u16) -> String {
+    format!("Refused{status}")
+}
+
+/// That response.
+pub(super) fn refusal(status: u16) -> Response {
+    let content = || ContentBuilder::new().schema(Some(of("Problem"))).build();
+    let response = ResponseBuilder::new().description(meaning(status));
+    response.content("application/json", content()).content("application/problem+json", content()).build()
+}
+
 /// What a status means here, and the names that go with it.
-pub(super) fn meaning(status: u16) -> &'static str {
+fn meaning(status: u16) -> &'static str {
     match status {
         400 => "It cannot be read: `validation_error`, or `invalid_idempotency_key`.",
         401 => "An API key is needed: `missing_api_key`, or one that may do more: `restricted_api_key`.",
