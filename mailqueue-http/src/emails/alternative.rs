@@ -52,8 +52,11 @@ pub(super) async fn add_texts<'d>(drafts: impl Iterator<Item = &'d mut Draft>) {
 }
 
 fn text_of(html: &str) -> Option<String> {
-    let reader =
-        config::plain().link_footnotes(true).raw_mode(true).no_link_wrapping().allow_width_overflow();
+    let reader = config::plain_no_decorate()
+        .link_footnotes(true)
+        .raw_mode(true)
+        .no_link_wrapping()
+        .allow_width_overflow();
     let text = reader.string_from_read(html.as_bytes(), WIDTH).ok()?;
     Some(text.replace('\0', "")).filter(|text| !text.trim().is_empty())
 }

@@ -74,7 +74,7 @@ fn nearly_a_message() -> impl Strategy<Value = Value> {
 
 #[test]
 fn any_bytes_as_a_body() {
-    let paths = prop::sample::select(vec!["/emails", "/api/emails", "/", "/api"]);
+    let paths = prop::sample::select(vec!["/emails", "/api/emails", "/emails/batch", "/", "/api"]);
     let types = prop::sample::select(vec![
         "application/json",
         "application/x-www-form-urlencoded",

@@ -17,5 +17,6 @@ mod keys;
 mod openapi;
 mod pages;
 mod port;
+mod tenants;
 mod texts;
 mod unavailable;
