@@ -53,7 +53,7 @@ async fn submit_in_turn(store: &Double, count: usize) -> Vec<MessageId> {
 async fn refills_a_queue_that_was_lost() {
     let (store, queue) = (Double::new().await, Arc::new(LocalQueue::new()));
     let ids = submit_in_turn(&store, 5).await;
-    let later = Draft { scheduled_at: Some(store.now().await + LONG), ..draft("later") };
+    let later = draft("later").at(store.now().await + LONG);
     store.submit(&later).await;
     let sweeper = sweeper(&store, &queue, options(LONG));
     let swept = pass(&sweeper).await;
