@@ -110,7 +110,8 @@ impl App {
         let route = found.as_ref().map(|found| found.route);
         let path = if found.is_some() { head.uri.path() } else { "/" }.to_owned();
         let (base, id) = found.map(|found| (found.base, found.id)).unwrap_or_default();
-        let mut request = Request { head, payload, base, path, id, local, language };
+        let hands_over = route.is_some_and(|route| route.hands_over(&head.method));
+        let mut request = Request { head, payload, base, path, id, hands_over, local, language };
         let answered = match (checked, route) {
             (Err(problem), _) => Err(problem),
             (Ok(()), None) => Err(nothing_here()),
@@ -146,10 +147,18 @@ impl App {
         }
     }
 
-    /// The outbox of whoever sent a request to the JSON API.
+    /// The outbox of whoever sent a request to the JSON API, which keeps them to what is theirs and what they may do.
     pub(crate) fn outbox_of(&self, request: &Request) -> Result<Outbox, Problem> {
-        let name = self.0.options.api_keys.judge(&request.head.headers, request.local)?;
-        Ok(name.map_or_else(|| self.0.outbox.clone(), |name| self.0.outbox.for_tenant(name)))
+        let Inner { outbox, options, .. } = &*self.0;
+        let now = outbox.clock().now();
+        let Some(client) = options.api_keys.judge(&request.head.headers, request.local, now)? else {
+            return Ok(outbox.clone());
+        };
+        if !client.may_all() && !request.hands_over {
+            return Err(Problem::restricted_key());
+        }
+        let own = outbox.for_tenant(client.tenant());
+        Ok(client.domains().map_or_else(|| own.clone(), |domains| own.sending_for(domains)))
     }
 
     /// The outbox behind the page: mail that no API key stands for.

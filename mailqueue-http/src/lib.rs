@@ -34,6 +34,8 @@ mod server;
 mod urlencoded;
 
 pub use app::{App, Options};
-pub use auth::{ApiKeys, ApiKeysError};
+pub use auth::{
+    ApiKey, ApiKeyError, ApiKeys, ApiKeysError, GenerateError, Rights, Scope, read_day, read_domain,
+};
 pub use form::{Recipients, RecipientsError};
 pub use server::Server;

@@ -87,6 +87,21 @@ impl Problem {
             .with(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
     }
 
+    /// 403: the key is right, but only for sending. Resend says 401 under the same name; but 401 asks for another
+    /// login (RFC 9110 section 15.5.2), and this key is known.
+    pub(crate) fn restricted_key() -> Self {
+        let detail = "This API key is restricted to only send emails.";
+        Self::new(StatusCode::FORBIDDEN, "restricted_api_key", "API key restricted", detail)
+    }
+
+    /// 403: the key is right, but not for mail from this domain. The name is what Resend says of domains that are
+    /// not a client's.
+    pub(crate) fn foreign_sender(faults: Vec<Fault>) -> Self {
+        let detail = "This API key is not allowed to send from the domain of the `from` address.";
+        let problem = Self::new(StatusCode::FORBIDDEN, "validation_error", "Forbidden sender", detail);
+        Self { faults, ..problem }
+    }
+
     /// 403: this page's form was sent from somewhere else.
     pub(crate) fn foreign_origin() -> Self {
         let detail = "The form only takes what is sent from its own page.";
@@ -239,6 +254,7 @@ impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Self {
         match error {
             SubmitError::Invalid(invalid) => Self::invalid(invalid.faults),
+            SubmitError::ForeignSender(faults) => Self::foreign_sender(faults),
             SubmitError::KeyReused => Self::key_reused(),
             SubmitError::Store(error) => error.into(),
             SubmitError::Render(_) => Self::field("", "cannot be written as an e-mail"),

@@ -33,6 +33,8 @@ pub(crate) struct Request {
     pub(crate) path: String,
     /// The id that stood in the address; empty where none belongs.
     pub(crate) id: String,
+    /// Whether a key that may only send may ask for it.
+    pub(crate) hands_over: bool,
     /// Whether it comes from a person on this very machine.
     pub(crate) local: bool,
     /// The language its sender reads.

@@ -1,5 +1,6 @@
 //! Every address that is answered.
 
+use hyper::Method;
 use matchit::Router;
 
 /// What an address stands for.
@@ -59,6 +60,11 @@ impl Route {
             Self::Form | Self::Emails => "GET, HEAD, POST",
             _ => "GET, HEAD",
         }
+    }
+
+    /// Whether a key that may only send may ask for this.
+    pub(crate) fn hands_over(self, method: &Method) -> bool {
+        method == Method::POST && ["/emails", "/emails/batch"].contains(&self.template())
     }
 
     /// Whether people look at it.

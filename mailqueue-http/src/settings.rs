@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use clap::Parser;
 use mailqueue_core::domain::address::Mailbox;
 use mailqueue_http::{ApiKeys, Options, Recipients};
-use mailqueue_worker::command::Command;
 use mailqueue_worker::settings::{Faults, Service, SettingFault, SharedArgs, unknown_variables};
 use secrecy::ExposeSecret;
+
+use crate::command::Command;
 
 /// What the worker's binary reads, which may stand in the same environment.
 const OF_THE_WORKER: [&str; 3] = ["MAILQUEUE_CONCURRENCY", "MAILQUEUE_ADMIN_LISTEN", "MAILQUEUE_WORKER_NAME"];
@@ -37,7 +38,8 @@ pub(crate) struct Args {
     /// Domains and addresses that the form may write to, comma separated [default: any on a loopback address]
     #[arg(long, env = "MAILQUEUE_FORM_RECIPIENTS", value_name = "LIST")]
     form_recipients: Option<String>,
-    /// Keys of the JSON API as name:sha256-hex, comma separated; without any it answers on loopback addresses only
+    /// Keys of the JSON API, comma separated: name:sha256-hex, then as wanted :scope=send, :domain=example.com (several)
+    /// and :expires=2027-12-31; `mailqueue-http key NAME` makes one. Without any the API answers on loopback addresses only
     #[arg(long, env = "MAILQUEUE_API_KEYS", hide_env_values = true, value_name = "LIST")]
     api_keys: Option<String>,
     /// A file that holds the keys

@@ -182,6 +182,41 @@ fn keys_may_come_from_a_file_but_not_from_two_places() {
 }
 
 #[test]
+fn a_key_that_is_made_opens_what_its_entry_says() {
+    let directory = tempfile::tempdir().unwrap();
+    // Settings that would be wrong otherwise: making a key needs none.
+    let make = |arguments: &[&str]| {
+        let mut command = http(directory.path(), &[("DATABASE_URL", "mysql://s3cret"), ("MAILQUEUE_X", "y")]);
+        command.arg("key").args(arguments).output().unwrap()
+    };
+    let made = make(&["shop", "--scope", "send", "--domain", "Example.COM", "--domain", "b.example"]);
+    assert!(made.status.success());
+    let shown = String::from_utf8(made.stdout).unwrap();
+    let (key, entry) = shown.trim_end().split_once('\n').unwrap();
+    let (key, entry) = (key.strip_prefix("key=mq_").unwrap(), entry.strip_prefix("entry=").unwrap());
+    assert!(entry.starts_with("shop:") && entry.ends_with(":scope=send:domain=example.com:domain=b.example"));
+    assert!(!String::from_utf8(made.stderr).unwrap().contains(key) && !entry.contains(key));
+    let running = Running::start(directory.path(), &[("MAILQUEUE_API_KEYS", entry)]);
+    let ask = |head: &str, body: &str| {
+        running.send(&format!(
+            "{head} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer mq_{key}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ))
+    };
+    let body = r#"{"from":"a@b.example","to":"a@example.org","subject":"s","text":"t"}"#;
+    assert!(ask("POST /emails", body).starts_with("HTTP/1.1 200"));
+    assert!(ask("POST /emails", &body.replace("a@b", "a@c")).starts_with("HTTP/1.1 403"));
+    assert!(ask("GET /emails", "").starts_with("HTTP/1.1 403"));
+    for wrong in
+        [&["a b"][..], &["a", "--scope", "all"], &["a", "--domain", "x"], &["a", "--expires", "soon"], &[]]
+    {
+        let refused = make(wrong);
+        assert!(!refused.status.success() && refused.stdout.is_empty(), "{wrong:?}");
+    }
+}
+
+#[test]
 fn what_is_empty_is_not_given() {
     let directory = tempfile::tempdir().unwrap();
     let empty = ["DATABASE_URL", "REDIS_URL", "SMTP_URL", "MAILQUEUE_API_KEYS"];

@@ -15,7 +15,8 @@ use crate::contracts::store::{
 use crate::domain::clock::Clock;
 use crate::domain::draft::{Draft, Limits};
 use crate::domain::id::MessageId;
-use crate::domain::invalid::Invalid;
+use crate::domain::invalid::{Fault, Invalid};
+use crate::domain::message::Message;
 use crate::domain::render::{RenderError, render};
 use crate::domain::status::Status;
 use crate::record::{Filter, Page, Record};
@@ -36,6 +37,7 @@ pub struct Outbox {
     watch: Arc<Watch>,
     limits: Limits,
     tenant: Option<Arc<str>>,
+    domains: Option<Arc<[String]>>,
 }
 
 /// What a submitter gets for a message.
@@ -53,6 +55,9 @@ pub enum SubmitError {
     /// The message is faulty.
     #[error("the message cannot be accepted: {0}")]
     Invalid(#[from] Invalid),
+    /// The message is from a domain that this outbox does not send for.
+    #[error("the message is from a domain that this outbox does not send for")]
+    ForeignSender(Vec<Fault>),
     /// The idempotency key stands for another message.
     #[error("the idempotency key was used for another message")]
     KeyReused,
@@ -69,7 +74,14 @@ impl Outbox {
     /// a store that is out of reach is asked again later. Needs a tokio runtime.
     pub async fn start(store: Arc<dyn MessageStore>, queue: Arc<dyn Queue>) -> Self {
         let watch = Arc::new(Watch::start(Arc::clone(&store)).await);
-        Self { store, hints: Hints::start(queue), watch, limits: Limits::default(), tenant: None }
+        Self {
+            store,
+            hints: Hints::start(queue),
+            watch,
+            limits: Limits::default(),
+            tenant: None,
+            domains: None,
+        }
     }
 
     /// The same outbox with other limits.
@@ -82,6 +94,13 @@ impl Outbox {
     #[must_use]
     pub fn for_tenant(&self, tenant: &str) -> Self {
         Self { tenant: Some(tenant.into()), ..self.clone() }
+    }
+
+    /// The same outbox, but it takes only messages whose From address is at one of these domains: in lower case and
+    /// ASCII, as [`Address::domain`](crate::domain::address::Address::domain) gives them. Subdomains are others.
+    #[must_use]
+    pub fn sending_for(&self, domains: Arc<[String]>) -> Self {
+        Self { domains: Some(domains), ..self.clone() }
     }
 
     /// The limits messages are checked by.
@@ -172,6 +191,7 @@ impl Outbox {
         if !faults.is_empty() {
             return Err(Invalid { faults }.into());
         }
+        self.check_senders(&messages)?;
         let tenant = self.tenant.as_deref().unwrap_or_default();
         let idempotency = key.map(|key| Idempotency {
             tenant: tenant.to_owned(),
@@ -185,6 +205,18 @@ impl Outbox {
             Ok(NewMessage { id, tenant: tenant.to_owned(), message, raw })
         });
         Ok(Submission { messages: rendered.collect::<Result<_, SubmitError>>()?, idempotency })
+    }
+
+    fn check_senders(&self, messages: &[Message]) -> Result<(), SubmitError> {
+        let Some(domains) = &self.domains else { return Ok(()) };
+        let foreign = |message: &Message| !domains.iter().any(|one| one == message.from.address.domain());
+        let fault = |n: usize| Fault {
+            pointer: if messages.len() == 1 { "/from".to_owned() } else { format!("/{n}/from") },
+            detail: "must be at a domain that this sender may use".to_owned(),
+        };
+        let faults: Vec<Fault> =
+            messages.iter().enumerate().filter(|(_, one)| foreign(one)).map(|(n, _)| fault(n)).collect();
+        if faults.is_empty() { Ok(()) } else { Err(SubmitError::ForeignSender(faults)) }
     }
 
     /// Tells the queue of messages that have just been committed, so that a worker takes them at once. Never waits and
@@ -246,7 +278,7 @@ impl Outbox {
         let now = self.clock().now();
         if let Some(detail) = self.limits.schedule_fault(at, now) {
             let pointer = "/scheduled_at".to_owned();
-            return Err(Invalid { faults: vec![crate::domain::invalid::Fault { pointer, detail }] }.into());
+            return Err(Invalid { faults: vec![Fault { pointer, detail }] }.into());
         }
         self.amend(id, Amendment::Reschedule(at)).await
     }
