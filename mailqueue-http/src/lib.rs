@@ -19,6 +19,7 @@ mod answer;
 mod app;
 mod auth;
 mod body;
+mod client_address;
 mod emails;
 mod form;
 mod head;
@@ -28,6 +29,7 @@ mod language;
 mod messages;
 mod page;
 mod problem;
+mod rate;
 mod request;
 mod route;
 mod server;
@@ -38,4 +40,7 @@ pub use auth::{
     ApiKey, ApiKeyError, ApiKeys, ApiKeysError, GenerateError, Rights, Scope, read_day, read_domain,
 };
 pub use form::{Recipients, RecipientsError};
+/// The name of a header field, for [`Options::client_address`].
+pub use hyper::header::HeaderName;
+pub use rate::{Rate, RateError};
 pub use server::Server;

@@ -171,6 +171,12 @@ impl Problem {
         Self::invalid(vec![Fault { pointer: pointer.into(), detail: detail.into() }])
     }
 
+    /// 429: too many requests.
+    pub(crate) fn too_many(detail: impl Into<String>, wait: u64) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", "Rate limit exceeded", detail)
+            .with(RETRY_AFTER, HeaderValue::from(wait))
+    }
+
     /// 431: too many or too long header fields.
     pub(crate) fn head_too_large(limit: usize) -> Self {
         let detail = format!("The header fields must be at most {limit} octets long in all.");

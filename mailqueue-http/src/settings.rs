@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use clap::Parser;
 use mailqueue_core::domain::address::Mailbox;
-use mailqueue_http::{ApiKeys, Options, Recipients};
+use mailqueue_http::{ApiKeys, HeaderName, Options, Rate, RateError, Recipients};
 use mailqueue_worker::settings::{Faults, Service, SettingFault, SharedArgs, unknown_variables};
 use secrecy::ExposeSecret;
 
@@ -45,6 +45,16 @@ pub(crate) struct Args {
     /// A file that holds the keys
     #[arg(long, env = "MAILQUEUE_API_KEYS_FILE", value_name = "FILE")]
     api_keys_file: Option<String>,
+    /// How often each API key may ask: N/s, N/m or N/h, as many at once; or off [default: off]
+    #[arg(long, env = "MAILQUEUE_RATE_LIMIT", value_name = "RATE")]
+    rate_limit: Option<String>,
+    /// How often the form may be sent from one network address (IPv6: a /64); or off [default: 10/m]
+    #[arg(long, env = "MAILQUEUE_FORM_RATE", value_name = "RATE")]
+    form_rate: Option<String>,
+    /// The header field whose last entry is the client's address, such as x-forwarded-for. Only behind a proxy that sets
+    /// it: clients can send it too [default: the address of the connection]
+    #[arg(long, env = "MAILQUEUE_CLIENT_ADDRESS_HEADER", value_name = "NAME")]
+    client_address_header: Option<String>,
     #[command(flatten)]
     shared: SharedArgs,
 }
@@ -70,11 +80,15 @@ impl Args {
         let service = self.shared.resolve(&mut faults);
         service.check(&mut faults);
         let default = |address: &'static str| Some(address).filter(|_| service.writes_files());
+        let defaults = Options::default();
         let options = Options {
             from: mailbox("MAILQUEUE_FROM", &self.from, default("mailqueue@example.com"), &mut faults),
             form_to: mailbox("MAILQUEUE_FORM_TO", &self.form_to, default("form@example.com"), &mut faults),
             form_recipients: self.recipients(&mut faults),
             api_keys: self.api_keys(&mut faults),
+            key_rate: rate("MAILQUEUE_RATE_LIMIT", &self.rate_limit, None, &mut faults),
+            form_rate: rate("MAILQUEUE_FORM_RATE", &self.form_rate, defaults.form_rate, &mut faults),
+            client_address: self.client_address(&mut faults),
         };
         let workers = given(&self.workers).map(|n| faults.number("MAILQUEUE_WORKERS", n, 0, 10_000));
         let workers = workers.unwrap_or(if service.redis.is_some() { 0 } else { WORKERS });
@@ -96,6 +110,12 @@ impl Args {
         parsed.map_err(|error| faults.add("MAILQUEUE_FORM_RECIPIENTS", format!("{error}"))).ok()
     }
 
+    fn client_address(&self, faults: &mut Faults) -> Option<HeaderName> {
+        let parsed = given(&self.client_address_header)?.parse();
+        let faulty = |_| faults.add("MAILQUEUE_CLIENT_ADDRESS_HEADER", "must be the name of a header field");
+        parsed.map_err(faulty).ok()
+    }
+
     fn api_keys(&self, faults: &mut Faults) -> ApiKeys {
         let name = "MAILQUEUE_API_KEYS";
         let list = faults.secret(name, self.api_keys.as_deref(), self.api_keys_file.as_deref());
@@ -112,6 +132,17 @@ impl Args {
 /// A value that is there and not empty: what compose files leave empty is not set.
 fn given(value: &Option<String>) -> Option<&str> {
     value.as_deref().map(str::trim).filter(|value| !value.is_empty())
+}
+
+/// A rate, `off` for none.
+fn rate(name: &str, value: &Option<String>, default: Option<Rate>, faults: &mut Faults) -> Option<Rate> {
+    match given(value) {
+        None => default,
+        Some("off") => None,
+        Some(text) => {
+            text.parse().map_err(|error: RateError| faults.add(name, format!("{error}, or off"))).ok()
+        }
+    }
 }
 
 fn mailbox(

@@ -109,7 +109,8 @@ fn without_settings_it_keeps_and_sends_mail_by_itself() {
 #[test]
 fn what_was_accepted_just_before_a_kill_is_delivered_after_the_restart() {
     let directory = tempfile::tempdir().unwrap();
-    let mut running = Running::start(directory.path(), &[("MAILQUEUE_WORKERS", "0")]);
+    let settings = [("MAILQUEUE_WORKERS", "0"), ("MAILQUEUE_FORM_RATE", "off")];
+    let mut running = Running::start(directory.path(), &settings);
     for n in 0..20 {
         let answer = running.fill_in(&format!("assunto=Mensagem+{n:02}&mensagem=x"));
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
@@ -147,6 +148,9 @@ fn all_wrong_settings_are_named_at_once_and_no_secret_is_shown() {
         ("MAILQUEUE_FORM_TO", "a@localhost"),
         ("MAILQUEUE_FORM_RECIPIENTS", "example.com, x y"),
         ("MAILQUEUE_API_KEYS", "shop:s3cret"),
+        ("MAILQUEUE_RATE_LIMIT", "100/d"),
+        ("MAILQUEUE_FORM_RATE", "10"),
+        ("MAILQUEUE_CLIENT_ADDRESS_HEADER", "x forwarded"),
         ("MAILQUEUE_LEASE", "soon"),
         ("MAILQUEUE_LISTN", "127.0.0.1:1"),
     ]);
@@ -161,6 +165,9 @@ fn all_wrong_settings_are_named_at_once_and_no_secret_is_shown() {
         "MAILQUEUE_FORM_TO",
         "MAILQUEUE_FORM_RECIPIENTS",
         "MAILQUEUE_API_KEYS",
+        "MAILQUEUE_RATE_LIMIT",
+        "MAILQUEUE_FORM_RATE",
+        "MAILQUEUE_CLIENT_ADDRESS_HEADER",
         "MAILQUEUE_LEASE",
         "MAILQUEUE_LISTN",
     ] {
@@ -221,7 +228,9 @@ fn what_is_empty_is_not_given() {
     let directory = tempfile::tempdir().unwrap();
     let empty = ["DATABASE_URL", "REDIS_URL", "SMTP_URL", "MAILQUEUE_API_KEYS"];
     let files = empty.map(|name| format!("{name}_FILE"));
-    let settings = empty.into_iter().chain(files.iter().map(String::as_str)).map(|name| (name, ""));
+    let others = ["MAILQUEUE_RATE_LIMIT", "MAILQUEUE_FORM_RATE", "MAILQUEUE_CLIENT_ADDRESS_HEADER"];
+    let names = empty.into_iter().chain(files.iter().map(String::as_str)).chain(others);
+    let settings = names.map(|name| (name, ""));
     let running = Running::start(directory.path(), &settings.collect::<Vec<_>>());
     assert!(running.get("/emails").starts_with("HTTP/1.1 200"));
 }

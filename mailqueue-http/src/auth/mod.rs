@@ -50,6 +50,8 @@ impl FromStr for ApiKeys {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Client<'k> {
     key: &'k ApiKey,
+    /// Which of the keys it is.
+    pub(crate) number: u32,
 }
 
 impl<'k> Client<'k> {
@@ -108,7 +110,7 @@ impl ApiKeys {
             at.conditional_assign(&n, same);
             found |= same;
         }
-        bool::from(found).then(|| Client { key: &self.0[at as usize] })
+        bool::from(found).then(|| Client { key: &self.0[at as usize], number: at })
     }
 }
 

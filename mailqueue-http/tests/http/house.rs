@@ -47,11 +47,12 @@ pub(crate) struct House {
     _directory: Option<TempDir>,
 }
 
-/// Sender and recipient of the form as they are on a machine without settings.
+/// Sender and recipient of the form as they are on a machine without settings, and the form as often as tests like.
 pub(crate) fn plain() -> Options {
     Options {
         from: Some("mailqueue@example.com".parse().unwrap()),
         form_to: Some("team@example.com".parse().unwrap()),
+        form_rate: None,
         ..Options::default()
     }
 }

@@ -5,7 +5,7 @@ use mailqueue_http::Options;
 use crate::house::{House, Reply, plain};
 
 /// The entry of a key, with what else it says.
-fn entry(name: &str, key: &str, parts: &str) -> String {
+pub(crate) fn entry(name: &str, key: &str, parts: &str) -> String {
     use sha2::Digest;
     let hash: String = sha2::Sha256::digest(key).iter().map(|b| format!("{b:02x}")).collect();
     format!("{name}:{hash}{parts}")

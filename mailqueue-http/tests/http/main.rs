@@ -11,4 +11,5 @@ mod house;
 mod keys;
 mod pages;
 mod port;
+mod rates;
 mod unavailable;
