@@ -202,6 +202,13 @@ impl Problem {
             .with(RETRY_AFTER, PATIENCE)
     }
 
+    /// 503: so much is waiting that nothing more is taken in.
+    pub(crate) fn full() -> Self {
+        let detail = "So much mail is waiting to be sent that no more is taken in. Please try again later.";
+        let wait = HeaderValue::from_static("10");
+        Self { headers: vec![(RETRY_AFTER, wait)], ..Self::unavailable(detail) }
+    }
+
     /// The answer that carries it. `named` says whether the client's Accept names `application/problem+json`.
     pub(crate) fn into_answer(self, named: bool) -> Answer {
         let body = Body {
@@ -260,6 +267,7 @@ impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Self {
         match error {
             SubmitError::Invalid(invalid) => Self::invalid(invalid.faults),
+            SubmitError::Full => Self::full(),
             SubmitError::ForeignSender(faults) => Self::foreign_sender(faults),
             SubmitError::KeyReused => Self::key_reused(),
             SubmitError::Store(error) => error.into(),

@@ -1,6 +1,7 @@
 //! Handing mail over, looking it up, and changing one's mind.
 
 mod hints;
+mod room;
 mod watch;
 
 use std::sync::Arc;
@@ -21,6 +22,8 @@ use crate::domain::render::{RenderError, render};
 use crate::domain::status::Status;
 use crate::record::{Filter, Page, Record};
 use hints::Hints;
+pub use room::Capacity;
+use room::Weight;
 use watch::Watch;
 
 /// How long an idempotency key is remembered, counted from acceptance or, if that is later, the scheduled time.
@@ -61,6 +64,9 @@ pub enum SubmitError {
     /// The idempotency key stands for another message.
     #[error("the idempotency key was used for another message")]
     KeyReused,
+    /// So much is waiting to be sent that nothing more is taken in.
+    #[error("too much is waiting to be sent")]
+    Full,
     /// The store did not take it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -72,8 +78,23 @@ pub enum SubmitError {
 impl Outbox {
     /// An outbox on a store and a queue. Asks the store for its time first, so that schedules are judged by it;
     /// a store that is out of reach is asked again later. Needs a tokio runtime.
+    ///
+    /// Any amount of mail may wait; see [`start_within`](Self::start_within).
     pub async fn start(store: Arc<dyn MessageStore>, queue: Arc<dyn Queue>) -> Self {
-        let watch = Arc::new(Watch::start(Arc::clone(&store)).await);
+        Self::start_within(Capacity::default(), store, queue).await
+    }
+
+    /// The same, but new mail is refused as [`SubmitError::Full`] rather than that more waits than `capacity` says.
+    ///
+    /// It goes by what the store has told a short while ago and by what was taken in here since; so the cap holds for
+    /// one process, and for several as long as they stay a fifth of it ahead of one another. What a host keeps in a
+    /// transaction of its own is counted, not refused.
+    pub async fn start_within(
+        capacity: Capacity,
+        store: Arc<dyn MessageStore>,
+        queue: Arc<dyn Queue>,
+    ) -> Self {
+        let watch = Arc::new(Watch::start(Arc::clone(&store), capacity).await);
         Self {
             store,
             hints: Hints::start(queue),
@@ -153,9 +174,7 @@ impl Outbox {
         key: Option<&str>,
     ) -> Result<Vec<Receipt>, SubmitError> {
         let submission = Arc::new(self.prepare(drafts, key)?);
-        let inserted = self.store.insert(vec![Arc::clone(&submission)]).await.pop();
-        let inserted =
-            inserted.ok_or_else(|| StoreError::Unreadable("an insert without a result".into()))??;
+        let inserted = self.insert(&submission).await?;
         let (ids, replayed) = match inserted {
             Inserted::Stored => {
                 self.announce(&submission);
@@ -167,6 +186,23 @@ impl Outbox {
             Inserted::KeyReused => return Err(SubmitError::KeyReused),
         };
         Ok(ids.into_iter().map(|id| Receipt { id, replayed }).collect())
+    }
+
+    /// Has a submission kept where there is room for it.
+    async fn insert(&self, submission: &Arc<Submission>) -> Result<Inserted, SubmitError> {
+        let place = self.watch.room().enter(Weight::of(submission)).ok_or(SubmitError::Full)?;
+        let inserted = self.store.insert(vec![Arc::clone(submission)]).await.pop();
+        let inserted =
+            inserted.unwrap_or_else(|| Err(StoreError::Unreadable("an insert without a result".into())));
+        // Otherwise it is kept, or nobody knows.
+        if matches!(
+            inserted,
+            Ok(Inserted::Replayed(_) | Inserted::KeyReused)
+                | Err(StoreError::Overloaded(_) | StoreError::Refused(_))
+        ) {
+            place.give_up();
+        }
+        Ok(inserted?)
     }
 
     /// Checks and renders messages without keeping them, for a host that keeps them in a transaction of its own.

@@ -140,8 +140,8 @@ impl MessageStore for Batched {
         self.inner.amend(tenant, id, amendment).await
     }
 
-    async fn statistics(&self) -> Result<Statistics, StoreError> {
-        self.inner.statistics().await
+    async fn statistics(&self, count: u64) -> Result<Statistics, StoreError> {
+        self.inner.statistics(count).await
     }
 
     async fn prune(&self, retention: &Retention, limit: usize) -> Result<Pruned, StoreError> {
