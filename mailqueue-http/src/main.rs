@@ -32,9 +32,10 @@ async fn check(args: &Args) -> Result<(), Failure> {
 }
 
 async fn run(args: Args) -> Result<(), Failure> {
-    let Settings { listen, workers, options, service } = args.resolve()?;
+    let Settings { listen, workers, options, capacity, service } = args.resolve()?;
     let Some(Started { metrics: measured, shutdown, opened }) = service.start().await? else { return Ok(()) };
-    let outbox = Outbox::start(Arc::clone(&opened.store), Arc::clone(&opened.queue)).await;
+    let (store, queue) = (Arc::clone(&opened.store), Arc::clone(&opened.queue));
+    let outbox = Outbox::start_within(capacity, store, queue).await;
     let app = App::with_metrics(outbox, options, move || measured.render());
     let server = Server::bind(listen, app).await;
     let server = server.map_err(|error| format!("MAILQUEUE_LISTEN: {listen}: {error}"))?;

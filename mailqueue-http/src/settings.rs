@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use clap::Parser;
+use mailqueue_core::Capacity;
 use mailqueue_core::domain::address::Mailbox;
 use mailqueue_http::{ApiKeys, HeaderName, Options, Rate, RateError, Recipients};
 use mailqueue_worker::settings::{Faults, Service, SettingFault, SharedArgs, unknown_variables};
@@ -15,6 +16,15 @@ const OF_THE_WORKER: [&str; 3] = ["MAILQUEUE_CONCURRENCY", "MAILQUEUE_ADMIN_LIST
 
 /// How many messages the worker in this process sends at once when nothing else is said.
 const WORKERS: usize = 8;
+
+/// How many messages may wait when nothing else is said: a long night of a large sender.
+const MAX_WAITING: &str = "1000000";
+
+/// How much room they may take.
+const MAX_WAITING_BYTES: &str = "10GiB";
+
+/// The least room: with less, the largest message would not fit into four fifths of it.
+const LEAST_WAITING_BYTES: u64 = 64 << 20;
 
 /// Takes mail in: serves the page with the form and the JSON API, and keeps every message in the database. Without a
 /// Redis it also sends the mail itself.
@@ -55,6 +65,12 @@ pub(crate) struct Args {
     /// it: clients can send it too [default: the address of the connection]
     #[arg(long, env = "MAILQUEUE_CLIENT_ADDRESS_HEADER", value_name = "NAME")]
     client_address_header: Option<String>,
+    /// How many messages may wait to be sent; above four fifths of it new mail gets 503; or off [default: 1000000]
+    #[arg(long, env = "MAILQUEUE_MAX_WAITING", value_name = "N")]
+    max_waiting: Option<String>,
+    /// How large they may be together, such as 512MiB; above four fifths of it new mail gets 503; or off [default: 10GiB]
+    #[arg(long, env = "MAILQUEUE_MAX_WAITING_BYTES", value_name = "SIZE")]
+    max_waiting_bytes: Option<String>,
     #[command(flatten)]
     shared: SharedArgs,
 }
@@ -68,6 +84,8 @@ pub(crate) struct Settings {
     pub(crate) workers: usize,
     /// What the service is told to do.
     pub(crate) options: Options,
+    /// How much may wait.
+    pub(crate) capacity: Capacity,
     /// Store, queue and relays.
     pub(crate) service: Service,
 }
@@ -93,8 +111,9 @@ impl Args {
         let workers = given(&self.workers).map(|n| faults.number("MAILQUEUE_WORKERS", n, 0, 10_000));
         let workers = workers.unwrap_or(if service.redis.is_some() { 0 } else { WORKERS });
         let listen = faults.address("MAILQUEUE_LISTEN", &self.listen);
+        let capacity = self.capacity(&mut faults);
         faults.none()?;
-        Ok(Settings { listen, workers, options, service })
+        Ok(Settings { listen, workers, options, capacity, service })
     }
 
     /// Where the process with these settings listens; of the settings nothing else is looked at.
@@ -103,6 +122,15 @@ impl Args {
         let listen = faults.address("MAILQUEUE_LISTEN", &self.listen);
         faults.none()?;
         Ok(listen)
+    }
+
+    fn capacity(&self, faults: &mut Faults) -> Capacity {
+        let messages = given(&self.max_waiting).unwrap_or(MAX_WAITING);
+        let octets = given(&self.max_waiting_bytes).unwrap_or(MAX_WAITING_BYTES);
+        Capacity {
+            messages: faults.number_or_off("MAILQUEUE_MAX_WAITING", messages, 10, u64::MAX),
+            octets: faults.size_or_off("MAILQUEUE_MAX_WAITING_BYTES", octets, LEAST_WAITING_BYTES),
+        }
     }
 
     fn recipients(&self, faults: &mut Faults) -> Option<Recipients> {

@@ -29,8 +29,15 @@ impl Drop for Running {
 impl Running {
     /// Starts it on a free port and waits until it says where it listens.
     fn start(directory: &Path, settings: &[(&str, &str)]) -> Self {
-        let settings = [&[("MAILQUEUE_LISTEN", "127.0.0.1:0")], settings].concat();
-        let mut process = http(directory, &settings).stderr(Stdio::piped()).spawn().unwrap();
+        Self::of(http(directory, settings))
+    }
+
+    /// The same, by a command of the test's own.
+    fn of(mut command: Command) -> Self {
+        if !command.get_envs().any(|(name, _)| name == "MAILQUEUE_LISTEN") {
+            command.env("MAILQUEUE_LISTEN", "127.0.0.1:0");
+        }
+        let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(process.stderr.take().unwrap());
         let mut line = String::new();
         let address = loop {
@@ -151,6 +158,8 @@ fn all_wrong_settings_are_named_at_once_and_no_secret_is_shown() {
         ("MAILQUEUE_RATE_LIMIT", "100/d"),
         ("MAILQUEUE_FORM_RATE", "10"),
         ("MAILQUEUE_CLIENT_ADDRESS_HEADER", "x forwarded"),
+        ("MAILQUEUE_MAX_WAITING", "9"),
+        ("MAILQUEUE_MAX_WAITING_BYTES", "10GB"),
         ("MAILQUEUE_LEASE", "soon"),
         ("MAILQUEUE_LISTN", "127.0.0.1:1"),
     ]);
@@ -168,6 +177,8 @@ fn all_wrong_settings_are_named_at_once_and_no_secret_is_shown() {
         "MAILQUEUE_RATE_LIMIT",
         "MAILQUEUE_FORM_RATE",
         "MAILQUEUE_CLIENT_ADDRESS_HEADER",
+        "MAILQUEUE_MAX_WAITING",
+        "MAILQUEUE_MAX_WAITING_BYTES",
         "MAILQUEUE_LEASE",
         "MAILQUEUE_LISTN",
     ] {
@@ -228,11 +239,62 @@ fn what_is_empty_is_not_given() {
     let directory = tempfile::tempdir().unwrap();
     let empty = ["DATABASE_URL", "REDIS_URL", "SMTP_URL", "MAILQUEUE_API_KEYS"];
     let files = empty.map(|name| format!("{name}_FILE"));
-    let others = ["MAILQUEUE_RATE_LIMIT", "MAILQUEUE_FORM_RATE", "MAILQUEUE_CLIENT_ADDRESS_HEADER"];
+    let others = [
+        "MAILQUEUE_RATE_LIMIT",
+        "MAILQUEUE_FORM_RATE",
+        "MAILQUEUE_CLIENT_ADDRESS_HEADER",
+        "MAILQUEUE_MAX_WAITING",
+        "MAILQUEUE_MAX_WAITING_BYTES",
+    ];
     let names = empty.into_iter().chain(files.iter().map(String::as_str)).chain(others);
     let settings = names.map(|name| (name, ""));
     let running = Running::start(directory.path(), &settings.collect::<Vec<_>>());
     assert!(running.get("/emails").starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn the_form_and_the_backlog_are_bounded_by_settings() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings =
+        [("MAILQUEUE_WORKERS", "0"), ("MAILQUEUE_MAX_WAITING", "10"), ("MAILQUEUE_FORM_RATE", "9/h")];
+    let running = Running::start(directory.path(), &settings);
+    let answers: Vec<String> = (0..10).map(|_| running.fill_in("assunto=a&mensagem=b")).collect();
+    let statuses: Vec<&str> = answers.iter().map(|answer| &answer[9..12]).collect();
+    assert_eq!(statuses, [&["200"; 8][..], &["503", "429"]].concat());
+    assert!(answers[8].contains("retry-after: 10"), "{}", answers[8]);
+}
+
+#[test]
+fn a_full_disk_is_a_503_and_nothing_is_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    // The largest file this process may write, in blocks of 512 octets, stands in for the end of the disk.
+    let limited = |blocks: u32| {
+        let mut command = Command::new("sh");
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\"");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_mailqueue-http")]);
+        command.env_clear().env("MAILQUEUE_WORKERS", "0").env("MAILQUEUE_FORM_RATE", "off");
+        command.current_dir(directory.path());
+        command
+    };
+    let running = Running::of(limited(2000));
+    let message = "x".repeat(50_000);
+    let send = || running.fill_in(&format!("assunto=a&mensagem={message}"));
+    let mut accepted = 0;
+    let refused = loop {
+        let answer = send();
+        if !answer.starts_with("HTTP/1.1 200") {
+            break answer;
+        }
+        accepted += 1;
+        assert!(accepted < 100, "the disk is never full");
+    };
+    assert!(accepted > 0 && refused.starts_with("HTTP/1.1 503"), "{accepted}: {refused}");
+    assert!(refused.to_ascii_lowercase().contains("retry-after: "), "{refused}");
+    assert!(running.get("/emails?limit=100").matches("\"subject\":\"a\"").count() == accepted);
+    drop(running);
+    let again = Running::start(directory.path(), &[("MAILQUEUE_WORKERS", "0")]);
+    assert_eq!(again.get("/emails?limit=100").matches("\"subject\":\"a\"").count(), accepted);
+    assert!(again.fill_in("assunto=b&mensagem=c").starts_with("HTTP/1.1 200"));
 }
 
 #[test]

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mailqueue_core::store::sqlite::{SqliteOptions, SqliteStore};
-use mailqueue_core::{Entry, Filter, Lane, MessageId, MessageStore, Outbox, Queue, QueueError, Record};
+use mailqueue_core::{
+    Capacity, Entry, Filter, Lane, MessageId, MessageStore, Outbox, Queue, QueueError, Record,
+};
 use mailqueue_http::{App, Options, Server};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -76,7 +78,17 @@ impl House {
     }
 
     pub(crate) async fn on(store: Arc<dyn MessageStore>, listen: &str, options: Options) -> Self {
-        let outbox = Outbox::start(store, Arc::new(Unheard)).await;
+        Self::within(Capacity::default(), store, listen, options).await
+    }
+
+    /// A server in which only so much may wait.
+    pub(crate) async fn within(
+        capacity: Capacity,
+        store: Arc<dyn MessageStore>,
+        listen: &str,
+        options: Options,
+    ) -> Self {
+        let outbox = Outbox::start_within(capacity, store, Arc::new(Unheard)).await;
         let app = App::new(outbox.clone(), options);
         let server = Server::bind(listen.parse().unwrap(), app).await.unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], server.local_addr().unwrap().port()));

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod anything;
+mod backlog;
 mod bad_bodies;
 mod bad_heads;
 mod browser;

@@ -70,6 +70,41 @@ impl Faults {
         }
     }
 
+    /// A whole number within bounds, or `off` for none.
+    pub fn number_or_off(&mut self, name: &str, text: &str, least: u64, most: u64) -> Option<u64> {
+        match text.parse() {
+            _ if text == "off" => None,
+            Ok(number) if (least..=most).contains(&number) => Some(number),
+            _ => {
+                self.add(name, format!("must be a whole number between {least} and {most}, or off"));
+                None
+            }
+        }
+    }
+
+    /// A size such as `512MiB` or `10GiB` (or in octets), at least `least`, or `off` for none.
+    pub fn size_or_off(&mut self, name: &str, text: &str, least: u64) -> Option<u64> {
+        if text == "off" {
+            return None;
+        }
+        let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let (digits, unit) = text.split_at(end);
+        let unit = match unit {
+            "" => Some(1),
+            "MiB" => Some(1 << 20),
+            "GiB" => Some(1 << 30),
+            "TiB" => Some(1_u64 << 40),
+            _ => None,
+        };
+        let size = unit.and_then(|unit| digits.parse::<u64>().ok()?.checked_mul(unit));
+        let size = size.filter(|size| *size >= least);
+        if size.is_none() {
+            let least = least >> 20;
+            self.add(name, format!("must be a size such as 512MiB or 10GiB, at least {least}MiB, or off"));
+        }
+        size
+    }
+
     /// `true` or `false`.
     pub fn switch(&mut self, name: &str, text: &str) -> bool {
         match text {
