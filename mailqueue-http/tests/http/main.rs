@@ -13,4 +13,5 @@ mod keys;
 mod pages;
 mod port;
 mod rates;
+mod slow_store;
 mod unavailable;
