@@ -54,12 +54,19 @@ async fn every_wrong_key_gets_the_same_answer() {
     wrong.assert_problem(403, "invalid_api_key");
     assert!(wrong.header("www-authenticate").is_some());
     for other in ["Bearer x", "Bearer mq_one2", "Bearer mq_old", &format!("Bearer {}", "k".repeat(5000))] {
-        assert_eq!(ask(other).await.body, wrong.body);
+        let other = ask(other).await;
+        assert_eq!((other.body.clone(), lasting(&other)), (wrong.body.clone(), lasting(&wrong)));
     }
     for missing in ["", "Basic bXFfb25l", "Bearer", "Bearer "] {
         ask(missing).await.assert_problem(401, "missing_api_key");
     }
     house.get("/emails").await.assert_problem(401, "missing_api_key");
+}
+
+/// The head of an answer without what is new in each.
+fn lasting(reply: &Reply) -> Vec<&str> {
+    let varies = |line: &str| line.starts_with("date: ") || line.starts_with("x-request-id: ");
+    reply.head.lines().filter(|line| !varies(line)).collect()
 }
 
 /// Asks as the holder of a key.
@@ -116,11 +123,8 @@ async fn tenants_see_nothing_of_each_other() {
     // Their owner has all of it: a rotated key stands for the same tenant.
     for (method, path, body) in OF_ONE {
         for key in ["mq_one", "mq_domain"] {
-            assert_eq!(
-                ask(&house, key, method, &path.replace("{id}", &shop), body).await.status,
-                200,
-                "{path}"
-            );
+            let own = ask(&house, key, method, &path.replace("{id}", &shop), body).await;
+            assert!(![401, 403, 404].contains(&own.status), "{key} {method} {path}: {}", own.status);
         }
     }
 }
@@ -129,10 +133,13 @@ async fn tenants_see_nothing_of_each_other() {
 async fn a_key_for_sending_only_sends() {
     let house = House::public(keys()).await;
     let id = ask(&house, "mq_send", "POST", "/emails", BODY).await.id();
-    for path in ["/emails".to_owned(), "/api/emails?limit=1".to_owned(), format!("/emails/{id}")] {
-        let refused = ask(&house, "mq_send", "GET", &path, "").await;
-        refused.assert_problem(403, "restricted_api_key");
-        assert_eq!(ask(&house, "mq_send", "HEAD", &path, "").await.status, 403);
+    let others = OF_MANY.map(|path| ("GET", path, "")).into_iter().chain(OF_ONE);
+    for (method, path, body) in others.chain([("HEAD", "/emails", "")]) {
+        let refused = ask(&house, "mq_send", method, &path.replace("{id}", &id), body).await;
+        assert_eq!(refused.status, 403, "{method} {path}");
+        if method != "HEAD" {
+            refused.assert_problem(403, "restricted_api_key");
+        }
     }
     assert_eq!(ask(&house, "mq_one", "GET", &format!("/emails/{id}"), "").await.status, 200);
 }

@@ -172,3 +172,26 @@ pub fn unknown_variables<C: CommandFactory>(faults: &mut Faults, others: &[&str]
 fn knows(command: &Command, name: &str) -> bool {
     command.get_arguments().any(|argument| argument.get_env().is_some_and(|env| env == name))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_numbers_may_be_off() {
+        let mut faults = Faults::default();
+        let mut size = |text| faults.size_or_off("S", text, 64 << 20);
+        assert_eq!(
+            ["off", "64MiB", "10GiB", "2TiB", "67108864"].map(&mut size),
+            [None, Some(64 << 20), Some(10 << 30), Some(2 << 40), Some(64 << 20)]
+        );
+        let wrong = ["63MiB", "", "GiB", "10GB", "-1GiB", "1.5GiB", "99999999999TiB"];
+        assert_eq!(wrong.map(&mut size), [None; 7]);
+        assert_eq!(faults.0.len(), wrong.len());
+        assert_eq!(faults.number_or_off("N", "off", 10, 20), None);
+        assert_eq!(faults.number_or_off("N", "20", 10, 20), Some(20));
+        assert_eq!(faults.0.len(), wrong.len());
+        assert_eq!(faults.number_or_off("N", "9", 10, 20), None);
+        assert_eq!(faults.0.len(), wrong.len() + 1);
+    }
+}
