@@ -56,5 +56,5 @@ pub use domain::lane::Lane;
 pub use domain::retry::RetryPolicy;
 pub use domain::status::Status;
 pub use domain::transition::{DeliveryPolicy, OnUnknown};
-pub use outbox::{AmendError, Outbox, Receipt, SubmitError};
+pub use outbox::{AmendError, Capacity, Outbox, Receipt, SubmitError};
 pub use record::{Filter, Page, Record};

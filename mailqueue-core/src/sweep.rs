@@ -115,7 +115,7 @@ impl Sweeper {
     /// Asks the store for its time and notes outages: an error, or an answer that came late.
     async fn check_health(&self) -> Result<Statistics, StoreError> {
         let asked = Instant::now();
-        let told = self.store.statistics().await;
+        let told = self.store.statistics(0).await;
         let now = Instant::now();
         let took = now.duration_since(asked);
         let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);

@@ -49,7 +49,7 @@ async fn four_processes_migrate_one_empty_database() {
     });
     for opening in openings.collect::<Vec<_>>() {
         let store = opening.await.expect("no panic").expect("every one of them comes up");
-        assert_eq!(store.statistics().await.expect("it works").queued, 0);
+        assert_eq!(store.statistics(10).await.expect("it works").queued, 0);
     }
 }
 
@@ -69,8 +69,12 @@ async fn a_database_of_another_version_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_steps_down_lead_back_to_nothing() {
     let url = migrated().await;
-    Postgres::shared()
-        .query(&url, include_str!("../migrations/postgres/2026-11-23-000001_create_emails/down.sql"));
+    for down in [
+        include_str!("../migrations/postgres/2026-11-24-000001_weigh_deliveries/down.sql"),
+        include_str!("../migrations/postgres/2026-11-23-000001_create_emails/down.sql"),
+    ] {
+        Postgres::shared().query(&url, down);
+    }
     let left = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'";
     let left = Postgres::shared().query(&url, left);
     assert_eq!(left, [[Some("mailqueue_migrations".to_owned())]]);
@@ -86,7 +90,24 @@ async fn a_role_without_privileges_is_enough() {
     let url = SecretString::from(url.replace("postgres@", &format!("plain_{name}@")));
     let store =
         PostgresStore::open(&url, &PostgresOptions::default()).await.expect("it may do all it has to");
-    assert_eq!(store.statistics().await.expect("it works").queued, 0);
+    assert_eq!(store.statistics(10).await.expect("it works").queued, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_waiting_before_it_was_weighed_is_weighed() {
+    let url = migrated().await;
+    let store: Arc<dyn MessageStore> = Arc::new(open(&url).await);
+    let queue = mailqueue_core::connect::queue(None, "default").expect("a queue in this process");
+    let outbox = Outbox::start(Arc::clone(&store), queue).await;
+    outbox.submit(Draft::new("shop@example.com", "ana@example.org", "Before").text("x")).await.expect("kept");
+    let weighed = store.statistics(10).await.expect("it works");
+    assert!(weighed.octets > 0);
+    let down = include_str!("../migrations/postgres/2026-11-24-000001_weigh_deliveries/down.sql");
+    let forget = "DELETE FROM mailqueue_migrations WHERE version = '20261124000001'";
+    Postgres::shared().query(&url, &format!("{down};{forget}"));
+    let again = PostgresStore::open(&SecretString::from(url), &PostgresOptions::default()).await;
+    let told = again.expect("it can be migrated").statistics(10).await.expect("it works");
+    assert_eq!((told.queued, told.octets), (1, weighed.octets));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,12 +115,12 @@ async fn a_restarted_server_is_used_again() {
     let mut postgres = Postgres::start();
     let store = PostgresStore::open(&postgres.database().into(), &PostgresOptions::default()).await;
     let store = store.expect("an empty database can be migrated");
-    store.statistics().await.expect("it works");
+    store.statistics(10).await.expect("it works");
     postgres.stop_fast();
-    let error = store.statistics().await.expect_err("nobody is there");
+    let error = store.statistics(10).await.expect_err("nobody is there");
     assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
     postgres.start_again();
-    store.statistics().await.expect("no error is left behind");
+    store.statistics(10).await.expect("no error is left behind");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,12 +128,12 @@ async fn a_frozen_server_keeps_nobody_for_ever() {
     let mut postgres = Postgres::start();
     let options = PostgresOptions { statement: Duration::from_millis(500), ..PostgresOptions::default() };
     let store = PostgresStore::open(&postgres.database().into(), &options).await.expect("it opens");
-    store.statistics().await.expect("it works");
+    store.statistics(10).await.expect("it works");
     postgres.freeze();
-    let error = store.statistics().await.expect_err("it cannot answer");
+    let error = store.statistics(10).await.expect_err("it cannot answer");
     assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
     postgres.thaw();
-    store.statistics().await.expect("it works again");
+    store.statistics(10).await.expect("it works again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -167,10 +188,10 @@ async fn an_exhausted_server_is_an_error_soon() {
     while let Ok(other) = AsyncPgConnection::establish(&url).await {
         others.push(other);
     }
-    let error = store.statistics().await.expect_err("there is no connection left");
+    let error = store.statistics(10).await.expect_err("there is no connection left");
     assert!(matches!(error, StoreError::Unavailable(_) | StoreError::Overloaded(_)), "{error}");
     drop(others);
-    store.statistics().await.expect("it works again");
+    store.statistics(10).await.expect("it works again");
 }
 
 /// A row that makes no sense, a value the server objects to: what is said of it names no address and no subject.

@@ -49,7 +49,7 @@ fn beside(path: &Path) -> SqliteConnection {
 }
 
 async fn message(store: &dyn MessageStore, subject: &str) -> NewMessage {
-    let now = store.statistics().await.expect("statistics").now;
+    let now = store.statistics(10).await.expect("statistics").now;
     let draft = Draft::new("shop@example.com", "ana@example.org", subject).text("It is on its way.");
     let message = draft.check(&Limits::default(), now).expect("a valid draft");
     let id = MessageId::new(now);
@@ -213,12 +213,27 @@ async fn too_many_submissions_are_refused_at_once_but_no_results() {
     assert_eq!(kept + refused, 6000);
     assert!((3500..=5000).contains(&kept), "{kept} were kept");
     assert_eq!(
-        store.statistics().await.expect("statistics").queued,
+        store.statistics(u64::MAX).await.expect("statistics").queued,
         kept as u64,
         "what was refused is not there"
     );
     assert_eq!(renewing.await.expect("no panic").expect("there was room for it"), [true]);
     submit(&*store, "afterwards").await.expect("there is room again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_waiting_before_it_was_weighed_is_weighed() {
+    let folder = TempDir::new().expect("a folder");
+    let store = open(&file(&folder)).await;
+    submit(&store, "Before").await.expect("it is kept");
+    let weighed = store.statistics(10).await.expect("statistics");
+    assert!(weighed.octets > 0);
+    drop(store);
+    let down = include_str!("../migrations/sqlite/2026-11-24-000001_weigh_deliveries/down.sql");
+    let forget = "DELETE FROM mailqueue_migrations WHERE version = '20261124000001'";
+    beside(&file(&folder)).batch_execute(&format!("{down};{forget}")).expect("it leads back");
+    let told = open(&file(&folder)).await.statistics(10).await.expect("statistics");
+    assert_eq!((told.queued, told.octets), (1, weighed.octets));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -330,13 +345,13 @@ async fn a_row_that_cannot_be_read_holds_up_no_other() {
     let mut ended = HashSet::new();
     while !ended.contains(&good) {
         assert!(started.elapsed() < Duration::from_secs(10), "the good one is held up");
-        let now = store.statistics().await.expect("statistics").now;
+        let now = store.statistics(10).await.expect("statistics").now;
         let page = store.reclaim(now, 10, &DeliveryPolicy::default()).await.expect("leases can be ended");
         ended.extend(page.into_iter().map(|one| one.id));
     }
     assert!(!ended.contains(&bad));
     spoil("attempts", "'[]'");
-    let now = store.statistics().await.expect("statistics").now;
+    let now = store.statistics(10).await.expect("statistics").now;
     let page = store.reclaim(now, 10, &DeliveryPolicy::default()).await.expect("leases can be ended");
     assert_eq!(page.iter().map(|one| (one.id, one.status)).collect::<Vec<_>>(), [(bad, Status::Queued)]);
 }

@@ -1,7 +1,7 @@
 //! Which request is answered by what, and what is noted of it.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
@@ -20,15 +20,16 @@ use crate::form::{self, Recipients};
 use crate::language::Language;
 use crate::page::Pages;
 use crate::problem::Problem;
+use crate::rate::{AddressLimiter, Allowance, Limiter, Rate};
 use crate::request::{Peer, Request, Taste, is_local};
 use crate::route::{Found, Route, Routes};
-use crate::{emails, head, health, messages, openapi};
+use crate::{client_address, emails, head, health, messages, openapi};
 
 /// How long the outbox may take for anything that is asked of it.
 const OUTBOX_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the service is told to do beyond its defaults.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Who may use the JSON API. None: only this machine, if the server listens on a loopback address.
     pub api_keys: ApiKeys,
@@ -38,6 +39,28 @@ pub struct Options {
     pub form_to: Option<Mailbox>,
     /// Whom form mail may name. `None`: anyone, from this machine; nobody, from elsewhere.
     pub form_recipients: Option<Recipients>,
+    /// How often each key may ask. `None`: as often as it likes.
+    pub key_rate: Option<Rate>,
+    /// How often the form may be sent from one network address. `None`: as often as it likes.
+    pub form_rate: Option<Rate>,
+    /// The header field by which a proxy tells whom it asks for. Clients can send it too, so it may be named only where
+    /// every request comes by way of a proxy that sets it.
+    pub client_address: Option<HeaderName>,
+}
+
+impl Default for Options {
+    /// No key, no sender, no recipient; the form ten times a minute from one address.
+    fn default() -> Self {
+        Self {
+            api_keys: ApiKeys::default(),
+            from: None,
+            form_to: None,
+            form_recipients: None,
+            key_rate: None,
+            form_rate: Some(Rate::per_minute(10)),
+            client_address: None,
+        }
+    }
 }
 
 /// The service behind the port: answers requests by asking an outbox. Cheap to clone.
@@ -53,6 +76,8 @@ struct Inner {
     docs: Docs,
     room: Room,
     underway: Underway,
+    keys: Option<Limiter>,
+    senders: Option<AddressLimiter>,
     metrics: Option<Metrics>,
 }
 
@@ -81,7 +106,11 @@ impl App {
         let sender = options.from.as_ref().map(ToString::to_string);
         let (routes, pages, room) = (Routes::new(), Pages::new(), Room::default());
         let (docs, underway) = (Docs::new(), Underway::default());
-        Self(Arc::new(Inner { outbox, options, sender, routes, pages, docs, room, underway, metrics }))
+        let (keys, senders) =
+            (options.key_rate.map(Limiter::new), options.form_rate.map(AddressLimiter::new));
+        let inner =
+            Inner { outbox, options, sender, routes, pages, docs, room, underway, keys, senders, metrics };
+        Self(Arc::new(inner))
     }
 
     /// Answers a request, whatever it is, and notes it.
@@ -111,22 +140,31 @@ impl App {
         let language = Language::of(&head);
         let payload = Payload::new(&head, body, self.0.room.clone());
         let checked = head::check(&head, peer);
-        let local = is_local(&head.headers, peer);
+        let proxy = self.0.options.client_address.as_ref();
+        let proxied = proxy.is_some_and(|name| head.headers.contains_key(name));
+        let local = !proxied && is_local(&head.headers, peer);
         let route = found.as_ref().map(|found| found.route);
         let path = if found.is_some() { head.uri.path() } else { "/" }.to_owned();
         let (base, id, part) = found.map(|found| (found.base, found.id, found.part)).unwrap_or_default();
-        let mut request = Request { head, payload, base, path, id, part, local, language };
+        let hands_over = route.is_some_and(|route| route.hands_over(&head.method));
+        let from = client_address::of(&head.headers, proxy, peer.address);
+        let allowance = OnceLock::new();
+        let mut request =
+            Request { head, payload, base, path, id, part, hands_over, from, allowance, local, language };
         let answered = match (checked, route) {
             (Err(problem), _) => Err(problem),
             (Ok(()), None) => Err(nothing_here()),
             (Ok(()), Some(route)) => self.dispatch(route, &mut request, taste).await,
         };
-        let answer = answered.unwrap_or_else(|problem| {
+        let mut answer = answered.unwrap_or_else(|problem| {
             if taste.html && route.is_none_or(Route::is_page) {
                 return self.0.pages.problem(&request, &problem);
             }
             problem.into_answer(taste.problem)
         });
+        if let Some(allowance) = request.allowance.get() {
+            allowance.mark(&mut answer);
+        }
         request.payload.discard();
         answer
     }
@@ -160,10 +198,31 @@ impl App {
         }
     }
 
-    /// The outbox of whoever sent a request to the JSON API.
+    /// The outbox of whoever sent a request to the JSON API, which keeps them to what is theirs and what they may do.
     pub(crate) fn outbox_of(&self, request: &Request) -> Result<Outbox, Problem> {
-        let name = self.0.options.api_keys.judge(&request.head.headers, request.local)?;
-        Ok(name.map_or_else(|| self.0.outbox.clone(), |name| self.0.outbox.for_tenant(name)))
+        let Inner { outbox, options, .. } = &*self.0;
+        let now = outbox.clock().now();
+        let Some(client) = options.api_keys.judge(&request.head.headers, request.local, now)? else {
+            return Ok(outbox.clone());
+        };
+        if let Some(limiter) = &self.0.keys {
+            count(
+                request,
+                limiter.take(client.number),
+                "This API key is used more often than its rate allows.",
+            )?;
+        }
+        if !client.may_all() && !request.hands_over {
+            return Err(Problem::restricted_key());
+        }
+        let own = outbox.for_tenant(client.tenant());
+        Ok(client.domains().map_or_else(|| own.clone(), |domains| own.sending_for(domains)))
+    }
+
+    /// Counts a form that was sent, whatever is in it.
+    pub(crate) fn count_form(&self, request: &Request) -> Result<(), Problem> {
+        let Some(limiter) = &self.0.senders else { return Ok(()) };
+        count(request, limiter.take(request.from), "The form was sent too often from this address.")
     }
 
     /// The outbox behind the page: mail that no API key stands for.
@@ -196,6 +255,16 @@ impl App {
     pub(crate) fn pages(&self) -> &Pages {
         &self.0.pages
     }
+}
+
+/// Notes what is left of a rate; 429 when nothing was.
+fn count(request: &Request, taken: Result<Allowance, Allowance>, detail: &str) -> Result<(), Problem> {
+    let (Ok(allowance) | Err(allowance)) = taken;
+    // Whoever asks is counted once a request; a second time would change nothing here.
+    let _ = request.allowance.set(allowance);
+    let wait = allowance.wait();
+    let refusal = || Problem::too_many(format!("{detail} Please try again in {wait} s."), wait);
+    if taken.is_ok() { Ok(()) } else { Err(refusal()) }
 }
 
 fn nothing_here() -> Problem {

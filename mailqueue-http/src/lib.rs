@@ -19,6 +19,7 @@ mod answer;
 mod app;
 mod auth;
 mod body;
+mod client_address;
 mod docs;
 mod emails;
 mod form;
@@ -30,12 +31,18 @@ mod messages;
 mod openapi;
 mod page;
 mod problem;
+mod rate;
 mod request;
 mod route;
 mod server;
 mod urlencoded;
 
 pub use app::{App, Options};
-pub use auth::{ApiKeys, ApiKeysError};
+pub use auth::{
+    ApiKey, ApiKeyError, ApiKeys, ApiKeysError, GenerateError, Rights, Scope, read_day, read_domain,
+};
 pub use form::{Recipients, RecipientsError};
+/// The name of a header field, for [`Options::client_address`].
+pub use hyper::header::HeaderName;
+pub use rate::{Rate, RateError};
 pub use server::Server;

@@ -1,26 +1,29 @@
 //! Takes mail in, and on a machine of its own sends it, too.
 
+mod command;
 mod settings;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
+use command::Command;
 use mailqueue_core::Outbox;
 use mailqueue_http::{App, Server};
-use mailqueue_worker::command::{self, Command, Failure};
+use mailqueue_worker::command::{Command as Common, Failure, end};
 use mailqueue_worker::settings::Started;
 use mailqueue_worker::{CancellationToken, Worker, healthcheck};
 use settings::{Args, Settings};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let args = Args::parse();
-    let result = match args.command {
+    let mut args = Args::parse();
+    let result = match args.command.take() {
         None => run(args).await,
-        Some(Command::Healthcheck) => check(&args).await,
+        Some(Command::Common(Common::Healthcheck)) => check(&args).await,
+        Some(Command::Key(key)) => command::make_key(key),
     };
-    command::end("mailqueue-http", result)
+    end("mailqueue-http", result)
 }
 
 /// Asks the process that works.
@@ -29,9 +32,10 @@ async fn check(args: &Args) -> Result<(), Failure> {
 }
 
 async fn run(args: Args) -> Result<(), Failure> {
-    let Settings { listen, workers, options, service } = args.resolve()?;
+    let Settings { listen, workers, options, capacity, service } = args.resolve()?;
     let Some(Started { metrics: measured, shutdown, opened }) = service.start().await? else { return Ok(()) };
-    let outbox = Outbox::start(Arc::clone(&opened.store), Arc::clone(&opened.queue)).await;
+    let (store, queue) = (Arc::clone(&opened.store), Arc::clone(&opened.queue));
+    let outbox = Outbox::start_within(capacity, store, queue).await;
     let app = App::with_metrics(outbox, options, move || measured.render());
     let server = Server::bind(listen, app).await;
     let server = server.map_err(|error| format!("MAILQUEUE_LISTEN: {listen}: {error}"))?;

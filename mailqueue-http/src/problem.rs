@@ -87,6 +87,21 @@ impl Problem {
             .with(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
     }
 
+    /// 403: the key is right, but only for sending. Resend says 401 under the same name; but 401 asks for another
+    /// login (RFC 9110 section 15.5.2), and this key is known.
+    pub(crate) fn restricted_key() -> Self {
+        let detail = "This API key is restricted to only send emails.";
+        Self::new(StatusCode::FORBIDDEN, "restricted_api_key", "API key restricted", detail)
+    }
+
+    /// 403: the key is right, but not for mail from this domain. The name is what Resend says of domains that are
+    /// not a client's.
+    pub(crate) fn foreign_sender(faults: Vec<Fault>) -> Self {
+        let detail = "This API key is not allowed to send from the domain of the `from` address.";
+        let problem = Self::new(StatusCode::FORBIDDEN, "validation_error", "Forbidden sender", detail);
+        Self { faults, ..problem }
+    }
+
     /// 403: this page's form was sent from somewhere else.
     pub(crate) fn foreign_origin() -> Self {
         let detail = "The form only takes what is sent from its own page.";
@@ -166,6 +181,12 @@ impl Problem {
         Self::invalid(vec![Fault { pointer: pointer.into(), detail: detail.into() }])
     }
 
+    /// 429: too many requests.
+    pub(crate) fn too_many(detail: impl Into<String>, wait: u64) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", "Rate limit exceeded", detail)
+            .with(RETRY_AFTER, HeaderValue::from(wait))
+    }
+
     /// 431: too many or too long header fields.
     pub(crate) fn head_too_large(limit: usize) -> Self {
         let detail = format!("The header fields must be at most {limit} octets long in all.");
@@ -189,6 +210,13 @@ impl Problem {
     pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "service_unavailable", "Service unavailable", detail)
             .with(RETRY_AFTER, PATIENCE)
+    }
+
+    /// 503: so much is waiting that nothing more is taken in.
+    pub(crate) fn full() -> Self {
+        let detail = "So much mail is waiting to be sent that no more is taken in. Please try again later.";
+        let wait = HeaderValue::from_static("10");
+        Self { headers: vec![(RETRY_AFTER, wait)], ..Self::unavailable(detail) }
     }
 
     /// The answer that carries it. `named` says whether the client's Accept names `application/problem+json`.
@@ -258,6 +286,8 @@ impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Self {
         match error {
             SubmitError::Invalid(invalid) => Self::invalid(invalid.faults),
+            SubmitError::Full => Self::full(),
+            SubmitError::ForeignSender(faults) => Self::foreign_sender(faults),
             SubmitError::KeyReused => Self::key_reused(),
             SubmitError::Store(error) => error.into(),
             SubmitError::Render(_) => Self::field("", "cannot be written as an e-mail"),

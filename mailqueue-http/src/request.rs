@@ -1,6 +1,7 @@
 //! A request on its way to what answers it.
 
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
 use hyper::Method;
 use hyper::header::{ACCEPT, HeaderMap, HeaderName, ORIGIN};
@@ -10,10 +11,13 @@ use crate::body::Payload;
 use crate::head;
 use crate::language::Language;
 use crate::problem::Problem;
+use crate::rate::Allowance;
 
 /// What the port knows about who is asking.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer {
+    /// The other end of the connection: the client, or a proxy.
+    pub(crate) address: IpAddr,
     /// Whether the server listens on a loopback address.
     pub(crate) loopback: bool,
     /// Whether a request on this connection said more than once how long it is.
@@ -35,6 +39,12 @@ pub(crate) struct Request {
     pub(crate) id: String,
     /// The id of a part that stood in the address; empty where none belongs.
     pub(crate) part: String,
+    /// Whether a key that may only send may ask for it.
+    pub(crate) hands_over: bool,
+    /// The network address it comes from, as far as can be told.
+    pub(crate) from: IpAddr,
+    /// What its sender may still ask for, once that has been counted.
+    pub(crate) allowance: OnceLock<Allowance>,
     /// Whether it comes from a person on this very machine.
     pub(crate) local: bool,
     /// The language its sender reads.
@@ -170,7 +180,7 @@ mod tests {
 
     #[test]
     fn only_a_plain_request_to_this_machine_is_local() {
-        let peer = Peer { loopback: true, faulty: false };
+        let peer = Peer { address: [127, 0, 0, 1].into(), loopback: true, faulty: false };
         for host in ["127.0.0.1:8080", "localhost", "LOCALHOST:80", "[::1]:8080", "mq.localhost", "box"] {
             assert!(is_local(&headers(&[("host", host)]), peer), "{host}");
         }

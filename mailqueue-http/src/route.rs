@@ -1,5 +1,6 @@
 //! Every address that is answered.
 
+use hyper::Method;
 use matchit::Router;
 
 /// What an address stands for.
@@ -94,6 +95,11 @@ impl Route {
             Self::Batch | Self::Cancel | Self::Retry => "POST",
             _ => "GET, HEAD",
         }
+    }
+
+    /// Whether a key that may only send may ask for this.
+    pub(crate) fn hands_over(self, method: &Method) -> bool {
+        method == Method::POST && matches!(self, Self::Emails | Self::Batch)
     }
 
     /// Whether people look at it.

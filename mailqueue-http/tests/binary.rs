@@ -29,8 +29,15 @@ impl Drop for Running {
 impl Running {
     /// Starts it on a free port and waits until it says where it listens.
     fn start(directory: &Path, settings: &[(&str, &str)]) -> Self {
-        let settings = [&[("MAILQUEUE_LISTEN", "127.0.0.1:0")], settings].concat();
-        let mut process = http(directory, &settings).stderr(Stdio::piped()).spawn().unwrap();
+        Self::of(http(directory, settings))
+    }
+
+    /// The same, by a command of the test's own.
+    fn of(mut command: Command) -> Self {
+        if !command.get_envs().any(|(name, _)| name == "MAILQUEUE_LISTEN") {
+            command.env("MAILQUEUE_LISTEN", "127.0.0.1:0");
+        }
+        let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(process.stderr.take().unwrap());
         let mut line = String::new();
         let address = loop {
@@ -109,7 +116,8 @@ fn without_settings_it_keeps_and_sends_mail_by_itself() {
 #[test]
 fn what_was_accepted_just_before_a_kill_is_delivered_after_the_restart() {
     let directory = tempfile::tempdir().unwrap();
-    let mut running = Running::start(directory.path(), &[("MAILQUEUE_WORKERS", "0")]);
+    let settings = [("MAILQUEUE_WORKERS", "0"), ("MAILQUEUE_FORM_RATE", "off")];
+    let mut running = Running::start(directory.path(), &settings);
     for n in 0..20 {
         let answer = running.fill_in(&format!("assunto=Mensagem+{n:02}&mensagem=x"));
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
@@ -147,6 +155,11 @@ fn all_wrong_settings_are_named_at_once_and_no_secret_is_shown() {
         ("MAILQUEUE_FORM_TO", "a@localhost"),
         ("MAILQUEUE_FORM_RECIPIENTS", "example.com, x y"),
         ("MAILQUEUE_API_KEYS", "shop:s3cret"),
+        ("MAILQUEUE_RATE_LIMIT", "100/d"),
+        ("MAILQUEUE_FORM_RATE", "10"),
+        ("MAILQUEUE_CLIENT_ADDRESS_HEADER", "x forwarded"),
+        ("MAILQUEUE_MAX_WAITING", "9"),
+        ("MAILQUEUE_MAX_WAITING_BYTES", "10GB"),
         ("MAILQUEUE_LEASE", "soon"),
         ("MAILQUEUE_LISTN", "127.0.0.1:1"),
     ]);
@@ -161,6 +174,11 @@ fn all_wrong_settings_are_named_at_once_and_no_secret_is_shown() {
         "MAILQUEUE_FORM_TO",
         "MAILQUEUE_FORM_RECIPIENTS",
         "MAILQUEUE_API_KEYS",
+        "MAILQUEUE_RATE_LIMIT",
+        "MAILQUEUE_FORM_RATE",
+        "MAILQUEUE_CLIENT_ADDRESS_HEADER",
+        "MAILQUEUE_MAX_WAITING",
+        "MAILQUEUE_MAX_WAITING_BYTES",
         "MAILQUEUE_LEASE",
         "MAILQUEUE_LISTN",
     ] {
@@ -182,13 +200,101 @@ fn keys_may_come_from_a_file_but_not_from_two_places() {
 }
 
 #[test]
+fn a_key_that_is_made_opens_what_its_entry_says() {
+    let directory = tempfile::tempdir().unwrap();
+    // Settings that would be wrong otherwise: making a key needs none.
+    let make = |arguments: &[&str]| {
+        let mut command = http(directory.path(), &[("DATABASE_URL", "mysql://s3cret"), ("MAILQUEUE_X", "y")]);
+        command.arg("key").args(arguments).output().unwrap()
+    };
+    let made = make(&["shop", "--scope", "send", "--domain", "Example.COM", "--domain", "b.example"]);
+    assert!(made.status.success());
+    let shown = String::from_utf8(made.stdout).unwrap();
+    let (key, entry) = shown.trim_end().split_once('\n').unwrap();
+    let (key, entry) = (key.strip_prefix("key=mq_").unwrap(), entry.strip_prefix("entry=").unwrap());
+    assert!(entry.starts_with("shop:") && entry.ends_with(":scope=send:domain=example.com:domain=b.example"));
+    assert!(!String::from_utf8(made.stderr).unwrap().contains(key) && !entry.contains(key));
+    let running = Running::start(directory.path(), &[("MAILQUEUE_API_KEYS", entry)]);
+    let ask = |head: &str, body: &str| {
+        running.send(&format!(
+            "{head} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer mq_{key}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ))
+    };
+    let body = r#"{"from":"a@b.example","to":"a@example.org","subject":"s","text":"t"}"#;
+    assert!(ask("POST /emails", body).starts_with("HTTP/1.1 200"));
+    assert!(ask("POST /emails", &body.replace("a@b", "a@c")).starts_with("HTTP/1.1 403"));
+    assert!(ask("GET /emails", "").starts_with("HTTP/1.1 403"));
+    for wrong in
+        [&["a b"][..], &["a", "--scope", "all"], &["a", "--domain", "x"], &["a", "--expires", "soon"], &[]]
+    {
+        let refused = make(wrong);
+        assert!(!refused.status.success() && refused.stdout.is_empty(), "{wrong:?}");
+    }
+}
+
+#[test]
 fn what_is_empty_is_not_given() {
     let directory = tempfile::tempdir().unwrap();
     let empty = ["DATABASE_URL", "REDIS_URL", "SMTP_URL", "MAILQUEUE_API_KEYS"];
     let files = empty.map(|name| format!("{name}_FILE"));
-    let settings = empty.into_iter().chain(files.iter().map(String::as_str)).map(|name| (name, ""));
+    let others = [
+        "MAILQUEUE_RATE_LIMIT",
+        "MAILQUEUE_FORM_RATE",
+        "MAILQUEUE_CLIENT_ADDRESS_HEADER",
+        "MAILQUEUE_MAX_WAITING",
+        "MAILQUEUE_MAX_WAITING_BYTES",
+    ];
+    let names = empty.into_iter().chain(files.iter().map(String::as_str)).chain(others);
+    let settings = names.map(|name| (name, ""));
     let running = Running::start(directory.path(), &settings.collect::<Vec<_>>());
     assert!(running.get("/emails").starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn the_form_and_the_backlog_are_bounded_by_settings() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings =
+        [("MAILQUEUE_WORKERS", "0"), ("MAILQUEUE_MAX_WAITING", "10"), ("MAILQUEUE_FORM_RATE", "9/h")];
+    let running = Running::start(directory.path(), &settings);
+    let answers: Vec<String> = (0..10).map(|_| running.fill_in("assunto=a&mensagem=b")).collect();
+    let statuses: Vec<&str> = answers.iter().map(|answer| &answer[9..12]).collect();
+    assert_eq!(statuses, [&["200"; 8][..], &["503", "429"]].concat());
+    assert!(answers[8].contains("retry-after: 10"), "{}", answers[8]);
+}
+
+#[test]
+fn a_full_disk_is_a_503_and_nothing_is_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    // The largest file this process may write, in blocks of 512 octets, stands in for the end of the disk.
+    let limited = |blocks: u32| {
+        let mut command = Command::new("sh");
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\"");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_mailqueue-http")]);
+        command.env_clear().env("MAILQUEUE_WORKERS", "0").env("MAILQUEUE_FORM_RATE", "off");
+        command.current_dir(directory.path());
+        command
+    };
+    let running = Running::of(limited(2000));
+    let message = "x".repeat(50_000);
+    let send = || running.fill_in(&format!("assunto=a&mensagem={message}"));
+    let mut accepted = 0;
+    let refused = loop {
+        let answer = send();
+        if !answer.starts_with("HTTP/1.1 200") {
+            break answer;
+        }
+        accepted += 1;
+        assert!(accepted < 100, "the disk is never full");
+    };
+    assert!(accepted > 0 && refused.starts_with("HTTP/1.1 503"), "{accepted}: {refused}");
+    assert!(refused.to_ascii_lowercase().contains("retry-after: "), "{refused}");
+    assert!(running.get("/emails?limit=100").matches("\"subject\":\"a\"").count() == accepted);
+    drop(running);
+    let again = Running::start(directory.path(), &[("MAILQUEUE_WORKERS", "0")]);
+    assert_eq!(again.get("/emails?limit=100").matches("\"subject\":\"a\"").count(), accepted);
+    assert!(again.fill_in("assunto=b&mensagem=c").starts_with("HTTP/1.1 200"));
 }
 
 #[test]

@@ -118,7 +118,7 @@ async fn fill(store: &Arc<dyn MessageStore>, queue: &Arc<dyn Queue>, backlog: us
 }
 
 async fn waiting(store: &Arc<dyn MessageStore>) -> u64 {
-    let statistics = store.statistics().await.expect("the store answers");
+    let statistics = store.statistics(u64::MAX).await.expect("the store answers");
     statistics.queued + statistics.sending
 }
 

@@ -83,7 +83,7 @@ async fn ready(state: &State) -> Response<Full<Bytes>> {
     if state.draining.is_cancelled() {
         return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
     }
-    match tokio::time::timeout(PATIENCE, state.store.statistics()).await {
+    match tokio::time::timeout(PATIENCE, state.store.statistics(0)).await {
         Ok(Ok(_)) => text(StatusCode::OK, "ready\n"),
         _ => text(StatusCode::SERVICE_UNAVAILABLE, "the message store does not answer\n"),
     }

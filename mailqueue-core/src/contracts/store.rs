@@ -79,8 +79,8 @@ pub trait MessageStore: Send + Sync + 'static {
         amendment: Amendment,
     ) -> Result<Amended, StoreError>;
 
-    /// How much is waiting, and what time it is here.
-    async fn statistics(&self) -> Result<Statistics, StoreError>;
+    /// How much is waiting, counted up to `count` messages, and what time it is here.
+    async fn statistics(&self, count: u64) -> Result<Statistics, StoreError>;
 
     /// Forgets at most `limit` finished messages that are older than `retention` says, content before record, and
     /// idempotency keys that have run out. Never touches a message that is not finished.
@@ -317,8 +317,10 @@ pub enum Amended {
 pub struct Statistics {
     /// The store's time.
     pub now: OffsetDateTime,
-    /// Messages queued, due or not. Counted up to 100,000, so that asking stays cheap: that many means at least so many.
+    /// Messages queued, due or not; as many as were to be counted means at least so many.
     pub queued: u64,
+    /// The size of those counted as they will be sent, in octets.
+    pub octets: u64,
     /// Messages leased.
     pub sending: u64,
     /// When the longest waiting message was due; `None` when none is due yet.

@@ -1,6 +1,7 @@
 //! Handing mail over, looking it up, and changing one's mind.
 
 mod hints;
+mod room;
 pub mod valid;
 mod watch;
 
@@ -23,6 +24,8 @@ use crate::domain::schedule::Schedule;
 use crate::domain::status::Status;
 use crate::record::{Filter, Page, Record};
 use hints::Hints;
+pub use room::Capacity;
+use room::Weight;
 use watch::Watch;
 
 /// How long an idempotency key is remembered, counted from acceptance or, if that is later, the scheduled time.
@@ -39,6 +42,7 @@ pub struct Outbox {
     watch: Arc<Watch>,
     limits: Limits,
     tenant: Option<Arc<str>>,
+    domains: Option<Arc<[String]>>,
 }
 
 /// What a submitter gets for a message.
@@ -56,9 +60,15 @@ pub enum SubmitError {
     /// The message is faulty.
     #[error("the message cannot be accepted: {0}")]
     Invalid(#[from] Invalid),
+    /// The message is from a domain that this outbox does not send for.
+    #[error("the message is from a domain that this outbox does not send for")]
+    ForeignSender(Vec<Fault>),
     /// The idempotency key stands for another message.
     #[error("the idempotency key was used for another message")]
     KeyReused,
+    /// So much is waiting to be sent that nothing more is taken in.
+    #[error("too much is waiting to be sent")]
+    Full,
     /// The store did not take it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -70,9 +80,31 @@ pub enum SubmitError {
 impl Outbox {
     /// An outbox on a store and a queue. Asks the store for its time first, so that schedules are judged by it;
     /// a store that is out of reach is asked again later. Needs a tokio runtime.
+    ///
+    /// Any amount of mail may wait; see [`start_within`](Self::start_within).
     pub async fn start(store: Arc<dyn MessageStore>, queue: Arc<dyn Queue>) -> Self {
-        let watch = Arc::new(Watch::start(Arc::clone(&store)).await);
-        Self { store, hints: Hints::start(queue), watch, limits: Limits::default(), tenant: None }
+        Self::start_within(Capacity::default(), store, queue).await
+    }
+
+    /// The same, but new mail is refused as [`SubmitError::Full`] rather than that more waits than `capacity` says.
+    ///
+    /// It goes by what the store has told a short while ago and by what was taken in here since; so the cap holds for
+    /// one process, and for several as long as they stay a fifth of it ahead of one another. What a host keeps in a
+    /// transaction of its own is counted, not refused.
+    pub async fn start_within(
+        capacity: Capacity,
+        store: Arc<dyn MessageStore>,
+        queue: Arc<dyn Queue>,
+    ) -> Self {
+        let watch = Arc::new(Watch::start(Arc::clone(&store), capacity).await);
+        Self {
+            store,
+            hints: Hints::start(queue),
+            watch,
+            limits: Limits::default(),
+            tenant: None,
+            domains: None,
+        }
     }
 
     /// The same outbox with other limits.
@@ -91,6 +123,13 @@ impl Outbox {
     #[must_use]
     pub fn tenant(&self) -> Option<&str> {
         self.tenant.as_deref()
+    }
+
+    /// The same outbox, but it takes only messages whose From address is at one of these domains: in lower case and
+    /// ASCII, as [`Address::domain`](crate::domain::address::Address::domain) gives them. Subdomains are others.
+    #[must_use]
+    pub fn sending_for(&self, domains: Arc<[String]>) -> Self {
+        Self { domains: Some(domains), ..self.clone() }
     }
 
     /// The limits messages are checked by.
@@ -156,9 +195,7 @@ impl Outbox {
 
     async fn keep(&self, submission: Submission) -> Result<Vec<Receipt>, SubmitError> {
         let submission = Arc::new(submission);
-        let inserted = self.store.insert(vec![Arc::clone(&submission)]).await.pop();
-        let inserted =
-            inserted.ok_or_else(|| StoreError::Unreadable("an insert without a result".into()))??;
+        let inserted = self.insert(&submission).await?;
         let (ids, replayed) = match inserted {
             Inserted::Stored => {
                 self.announce(&submission);
@@ -170,6 +207,23 @@ impl Outbox {
             Inserted::KeyReused => return Err(SubmitError::KeyReused),
         };
         Ok(ids.into_iter().map(|id| Receipt { id, replayed }).collect())
+    }
+
+    /// Has a submission kept where there is room for it.
+    async fn insert(&self, submission: &Arc<Submission>) -> Result<Inserted, SubmitError> {
+        let place = self.watch.room().enter(Weight::of(submission)).ok_or(SubmitError::Full)?;
+        let inserted = self.store.insert(vec![Arc::clone(submission)]).await.pop();
+        let inserted =
+            inserted.unwrap_or_else(|| Err(StoreError::Unreadable("an insert without a result".into())));
+        // Otherwise it is kept, or nobody knows.
+        if matches!(
+            inserted,
+            Ok(Inserted::Replayed(_) | Inserted::KeyReused)
+                | Err(StoreError::Overloaded(_) | StoreError::Refused(_))
+        ) {
+            place.give_up();
+        }
+        Ok(inserted?)
     }
 
     /// Checks and renders messages without keeping them, for a host that keeps them in a transaction of its own.
@@ -194,6 +248,7 @@ impl Outbox {
         if !faults.is_empty() {
             return Err(Invalid { faults }.into());
         }
+        self.check_senders(&messages)?;
         let idempotency = key.map(|key| self.idempotency(key, fingerprint(drafts)));
         Ok(Submission { messages: self.rendered(messages, now)?, idempotency })
     }
@@ -213,6 +268,25 @@ impl Outbox {
             Ok(NewMessage { id, tenant: self.tenant_name(), message, raw })
         });
         rendered.collect()
+    }
+
+    fn check_senders(&self, messages: &[Message]) -> Result<(), SubmitError> {
+        let faults = messages.iter().enumerate().filter_map(|(n, message)| {
+            let mut fault = self.sender_fault(message)?;
+            if messages.len() > 1 {
+                fault.pointer.insert_str(0, &format!("/{n}"));
+            }
+            Some(fault)
+        });
+        let faults: Vec<Fault> = faults.collect();
+        if faults.is_empty() { Ok(()) } else { Err(SubmitError::ForeignSender(faults)) }
+    }
+
+    fn sender_fault(&self, message: &Message) -> Option<Fault> {
+        let domains = self.domains.as_ref()?;
+        let foreign = !domains.iter().any(|domain| domain == message.from.address.domain());
+        let detail = "must be at a domain that this sender may use";
+        foreign.then(|| Fault { pointer: "/from".to_owned(), detail: detail.to_owned() })
     }
 
     /// Tells the queue of messages that have just been committed, so that a worker takes them at once. Never waits and

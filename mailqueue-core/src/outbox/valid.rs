@@ -54,7 +54,11 @@ impl Outbox {
     }
 
     fn checked(&self, parts: &[Part], now: OffsetDateTime) -> Vec<Result<Message, Invalid>> {
-        let check = |draft: &Draft| draft.check(&self.limits, now);
+        let check = |draft: &Draft| {
+            let message = draft.check(&self.limits, now)?;
+            let foreign = self.sender_fault(&message);
+            foreign.map_or(Ok(message), |fault| Err(Invalid { faults: vec![fault] }))
+        };
         parts.iter().map(|part| part.as_ref().map_err(Clone::clone).and_then(check)).collect()
     }
 }

@@ -33,7 +33,8 @@ const ROOM: usize = 4096;
 ///
 /// It takes what is waiting and never waits for a batch to fill, so a lone caller loses nothing. Every caller gets the
 /// answer to its own item. When too much waits, further callers get [`StoreError::Overloaded`] at once. Where the store
-/// behind it panics, those get [`StoreError::Unavailable`] who were asking at that moment.
+/// behind it panics, those get [`StoreError::Unavailable`] who were asking at that moment. A submission whose caller has
+/// stopped waiting before it was begun is not kept.
 pub struct Batched {
     inner: Arc<dyn MessageStore>,
     inserts: Gatherer<Arc<Submission>, Inserted>,
@@ -48,7 +49,9 @@ impl Batched {
         let (inserts, renewals, settlements) = (Arc::clone(&inner), Arc::clone(&inner), Arc::clone(&inner));
         Self {
             inner,
+            // Whoever stops waiting for a submission has told somebody that it was not accepted.
             inserts: Gatherer::start(
+                Abandoned::Dropped,
                 |submission: &Arc<Submission>| submission.size(),
                 move |batch| {
                     let store = Arc::clone(&inserts);
@@ -56,6 +59,7 @@ impl Batched {
                 },
             ),
             renewals: Gatherer::start(
+                Abandoned::Done,
                 |_| 0,
                 move |batch| {
                     let store = Arc::clone(&renewals);
@@ -63,6 +67,7 @@ impl Batched {
                 },
             ),
             settlements: Gatherer::start(
+                Abandoned::Done,
                 |_| 0,
                 move |batch| {
                     let store = Arc::clone(&settlements);
@@ -144,8 +149,8 @@ impl MessageStore for Batched {
         self.inner.amend(tenant, id, amendment).await
     }
 
-    async fn statistics(&self) -> Result<Statistics, StoreError> {
-        self.inner.statistics().await
+    async fn statistics(&self, count: u64) -> Result<Statistics, StoreError> {
+        self.inner.statistics(count).await
     }
 
     async fn prune(&self, retention: &Retention, limit: usize) -> Result<Pruned, StoreError> {
@@ -156,6 +161,19 @@ impl MessageStore for Batched {
 /// An item and who waits for its answer.
 type Asked<I, O> = (I, oneshot::Sender<Result<O, StoreError>>);
 
+/// What becomes of an item that has not been begun when its caller stops waiting.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Abandoned {
+    Done,
+    Dropped,
+}
+
+impl Abandoned {
+    fn is_wanted<I, O>(self, (_, caller): &Asked<I, O>) -> bool {
+        self == Self::Done || !caller.is_closed()
+    }
+}
+
 /// Gathers items that are waiting into batches, one batch at a time.
 struct Gatherer<I, O> {
     asked: mpsc::Sender<Asked<I, O>>,
@@ -164,13 +182,17 @@ struct Gatherer<I, O> {
 impl<I: Send + 'static, O: Clone + Send + 'static> Gatherer<I, O> {
     /// `octets` tells an item's size, `work` answers a batch in its order.
     fn start(
+        abandoned: Abandoned,
         octets: impl Fn(&I) -> usize + Send + 'static,
         work: impl Fn(Vec<I>) -> BoxFuture<'static, Vec<Result<O, StoreError>>> + Send + 'static,
     ) -> Self {
         let (asked, mut waiting) = mpsc::channel::<Asked<I, O>>(ROOM);
         tokio::spawn(async move {
             while let Some(first) = waiting.recv().await {
-                let (items, callers) = gather(first, &mut waiting, &octets);
+                if !abandoned.is_wanted(&first) {
+                    continue;
+                }
+                let (items, callers) = gather(first, &mut waiting, abandoned, &octets);
                 let answers = AssertUnwindSafe(work(items)).catch_unwind().await;
                 let answers = answers.unwrap_or_else(|_| {
                     tracing::error!("the message store panicked; who was asking it is told so");
@@ -217,12 +239,17 @@ fn ended() -> StoreError {
 fn gather<I, O>(
     first: Asked<I, O>,
     waiting: &mut mpsc::Receiver<Asked<I, O>>,
+    abandoned: Abandoned,
     octets: impl Fn(&I) -> usize,
 ) -> (Vec<I>, Vec<oneshot::Sender<Result<O, StoreError>>>) {
     let mut total = octets(&first.0);
     let (mut items, mut callers) = (vec![first.0], vec![first.1]);
     while items.len() < BATCH && total < BATCH_OCTETS {
-        let Ok((item, caller)) = waiting.try_recv() else { break };
+        let Ok(asked) = waiting.try_recv() else { break };
+        if !abandoned.is_wanted(&asked) {
+            continue;
+        }
+        let (item, caller) = asked;
         total += octets(&item);
         items.push(item);
         callers.push(caller);

@@ -6,4 +6,5 @@
 mod batched;
 mod delivering;
 mod rig;
+mod submitting;
 mod sweeping;

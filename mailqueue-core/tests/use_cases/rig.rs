@@ -117,7 +117,7 @@ impl Double {
     // What tests ask of the real store.
 
     pub(crate) async fn now(&self) -> OffsetDateTime {
-        self.inner.statistics().await.expect("statistics are told").now
+        self.inner.statistics(0).await.expect("statistics are told").now
     }
 
     /// Waits until the store's clock has moved on by `time`.
@@ -259,9 +259,9 @@ impl MessageStore for Double {
         self.inner.amend(tenant, id, amendment).await
     }
 
-    async fn statistics(&self) -> Result<Statistics, StoreError> {
+    async fn statistics(&self, count: u64) -> Result<Statistics, StoreError> {
         self.meet(Method::Statistics, 1).await?;
-        self.inner.statistics().await
+        self.inner.statistics(count).await
     }
 
     async fn prune(&self, retention: &Retention, limit: usize) -> Result<Pruned, StoreError> {

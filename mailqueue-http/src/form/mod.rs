@@ -26,6 +26,7 @@ pub(crate) async fn submit(app: &App, request: &mut Request, taste: Taste) -> Re
     if request.is_foreign() {
         return Err(Problem::foreign_origin());
     }
+    app.count_form(request)?;
     let fields = Fields::read(request).await?;
     let outbox = app.open_outbox();
     if fields.trapped {

@@ -4,6 +4,8 @@ use std::str::FromStr;
 
 use mailqueue_core::domain::address::Address;
 
+use crate::auth::read_domain;
+
 /// Domains and addresses that the form may name, so that it is no relay for strangers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recipients {
@@ -28,9 +30,7 @@ impl FromStr for Recipients {
             if entry.contains('@') {
                 recipients.addresses.push(entry.parse().map_err(fault)?);
             } else {
-                // An address brings the domain into the form in which addresses carry it.
-                let somebody: Address = format!("somebody@{entry}").parse().map_err(fault)?;
-                recipients.domains.push(somebody.domain().to_owned());
+                recipients.domains.push(read_domain(entry).map_err(fault)?);
             }
         }
         Ok(recipients)

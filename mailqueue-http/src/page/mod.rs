@@ -162,6 +162,7 @@ impl Pages {
             404 => "problem_not_found",
             405 => "problem_method",
             413 => "problem_large",
+            429 => "problem_often",
             400..=499 => "problem_request",
             503 => "problem_later",
             _ => "problem_broken",

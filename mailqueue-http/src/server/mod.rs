@@ -5,7 +5,7 @@ mod stream;
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -105,10 +105,10 @@ async fn accept(listener: &TcpListener, most: usize, talk: &Talk) {
     loop {
         let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { return };
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, from)) => {
                 let talk = talk.clone();
                 talk.tasks.clone().spawn(async move {
-                    talk.with(stream).await;
+                    talk.with(stream, from.ip()).await;
                     drop(seat);
                 });
             }
@@ -134,14 +134,15 @@ struct Talk {
 
 impl Talk {
     /// Serves one connection until it ends.
-    async fn with(&self, stream: TcpStream) {
+    async fn with(&self, stream: TcpStream, address: IpAddr) {
         // Without it every second small answer on a kept connection waits 40 ms for the client's delayed ACK.
         // That it cannot be set on a connection that is already gone is no fault.
         let _ = stream.set_nodelay(true);
         let faulty = Arc::new(AtomicBool::new(false));
         let io = TokioIo::new(Stream::new(stream, Arc::clone(&faulty)));
         let service = service_fn(|request| {
-            let peer = Peer { loopback: self.loopback, faulty: faulty.load(Ordering::Acquire) };
+            let faulty = faulty.load(Ordering::Acquire);
+            let peer = Peer { address, loopback: self.loopback, faulty };
             self.answer(request, peer)
         });
         let connection = http1::Builder::new()

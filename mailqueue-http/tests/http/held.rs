@@ -101,8 +101,8 @@ impl MessageStore for Held {
     ) -> Result<Amended, StoreError> {
         self.inner.amend(tenant, id, wish).await
     }
-    async fn statistics(&self) -> Result<Statistics, StoreError> {
-        self.inner.statistics().await
+    async fn statistics(&self, count: u64) -> Result<Statistics, StoreError> {
+        self.inner.statistics(count).await
     }
     async fn prune(&self, retention: &Retention, limit: usize) -> Result<Pruned, StoreError> {
         self.inner.prune(retention, limit).await

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mailqueue_core::store::sqlite::{SqliteOptions, SqliteStore};
-use mailqueue_core::{Entry, Filter, Lane, MessageId, MessageStore, Outbox, Queue, QueueError, Record};
+use mailqueue_core::{
+    Capacity, Entry, Filter, Lane, MessageId, MessageStore, Outbox, Queue, QueueError, Record,
+};
 use mailqueue_http::{App, Options, Server};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -49,11 +51,12 @@ pub(crate) struct House {
     _directory: Option<TempDir>,
 }
 
-/// Sender and recipient of the form as they are on a machine without settings.
+/// Sender and recipient of the form as they are on a machine without settings, and the form as often as tests like.
 pub(crate) fn plain() -> Options {
     Options {
         from: Some("mailqueue@example.com".parse().unwrap()),
         form_to: Some("team@example.com".parse().unwrap()),
+        form_rate: None,
         ..Options::default()
     }
 }
@@ -77,7 +80,17 @@ impl House {
     }
 
     pub(crate) async fn on(store: Arc<dyn MessageStore>, listen: &str, options: Options) -> Self {
-        let outbox = Outbox::start(Arc::clone(&store), Arc::new(Unheard)).await;
+        Self::within(Capacity::default(), store, listen, options).await
+    }
+
+    /// A server in which only so much may wait.
+    pub(crate) async fn within(
+        capacity: Capacity,
+        store: Arc<dyn MessageStore>,
+        listen: &str,
+        options: Options,
+    ) -> Self {
+        let outbox = Outbox::start_within(capacity, Arc::clone(&store), Arc::new(Unheard)).await;
         let app = App::new(outbox.clone(), options);
         let server = Server::bind(listen.parse().unwrap(), app).await.unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], server.local_addr().unwrap().port()));

@@ -2,22 +2,36 @@
 
 use mailqueue_http::Options;
 
-use crate::house::{House, plain};
+use crate::house::{House, Reply, plain};
 
-/// SHA-256 of `mq_one` and `mq_two`.
-fn keys() -> Options {
+/// The entry of a key, with what else it says.
+pub(crate) fn entry(name: &str, key: &str, parts: &str) -> String {
     use sha2::Digest;
-    let hex = |key: &str| sha2::Sha256::digest(key).iter().map(|b| format!("{b:02x}")).collect::<String>();
-    let list = format!("shop:{},news:{}", hex("mq_one"), hex("mq_two"));
-    Options { api_keys: list.parse().unwrap(), ..plain() }
+    let hash: String = sha2::Sha256::digest(key).iter().map(|b| format!("{b:02x}")).collect();
+    format!("{name}:{hash}{parts}")
 }
 
-const BODY: &[u8] = br#"{"to":"a@example.org","subject":"s","text":"t"}"#;
+/// Two tenants, `mq_one` and `mq_two`; `shop` has a second key for sending, one for two domains, and one of last year.
+fn keys() -> Options {
+    let list = [
+        entry("shop", "mq_one", ""),
+        entry("news", "mq_two", ""),
+        entry("shop", "mq_send", ":scope=send"),
+        entry("shop", "mq_domain", ":domain=Shop.example:domain=example.net"),
+        entry("shop", "mq_old", ":expires=2025-11-23"),
+    ];
+    Options { api_keys: list.join(",").parse().unwrap(), ..plain() }
+}
+
+const BODY: &str = r#"{"to":"a@example.org","subject":"s","text":"t"}"#;
+
+/// An id that no message has.
+const NOBODYS: &str = "019353a1-0000-7000-8000-000000000000";
 
 #[tokio::test]
 async fn without_keys_the_api_is_for_this_machine_only() {
     let house = House::public(plain()).await;
-    let reply = house.submit(std::str::from_utf8(BODY).unwrap()).await;
+    let reply = house.submit(BODY).await;
     reply.assert_problem(401, "missing_api_key");
     assert!(reply.header("www-authenticate").is_some());
     house.get("/emails").await.assert_problem(401, "missing_api_key");
@@ -39,8 +53,9 @@ async fn every_wrong_key_gets_the_same_answer() {
     let wrong = ask("Bearer mq_three").await;
     wrong.assert_problem(403, "invalid_api_key");
     assert!(wrong.header("www-authenticate").is_some());
-    for other in ["Bearer x", "Bearer mq_one2", &format!("Bearer {}", "k".repeat(5000))] {
-        assert_eq!(ask(other).await.body, wrong.body);
+    for other in ["Bearer x", "Bearer mq_one2", "Bearer mq_old", &format!("Bearer {}", "k".repeat(5000))] {
+        let other = ask(other).await;
+        assert_eq!((other.body.clone(), lasting(&other)), (wrong.body.clone(), lasting(&wrong)));
     }
     for missing in ["", "Basic bXFfb25l", "Bearer", "Bearer "] {
         ask(missing).await.assert_problem(401, "missing_api_key");
@@ -48,26 +63,136 @@ async fn every_wrong_key_gets_the_same_answer() {
     house.get("/emails").await.assert_problem(401, "missing_api_key");
 }
 
+/// The head of an answer without what is new in each.
+fn lasting(reply: &Reply) -> Vec<&str> {
+    let varies = |line: &str| line.starts_with("date: ") || line.starts_with("x-request-id: ");
+    reply.head.lines().filter(|line| !varies(line)).collect()
+}
+
+/// Asks as the holder of a key.
+async fn ask(house: &House, key: &str, method: &str, path: &str, body: &str) -> Reply {
+    let authorization = format!("Bearer {key}");
+    let headers =
+        [("Content-Type", "application/json"), ("Authorization", &*authorization), ("Idempotency-Key", "k")];
+    house.send(method, path, &headers, body.as_bytes()).await
+}
+
+/// Every route that names a message by its id.
+const OF_ONE: [(&str, &str, &str); 6] = [
+    ("GET", "/emails/{id}", ""),
+    ("GET", "/api/emails/{id}", ""),
+    ("GET", "/emails/{id}/attachments", ""),
+    ("PATCH", "/emails/{id}", r#"{"scheduled_at": "in 1 hour"}"#),
+    ("POST", "/emails/{id}/retry", ""),
+    ("POST", "/emails/{id}/cancel", ""),
+];
+
+/// Every route that tells of several messages.
+const OF_MANY: [&str; 5] = [
+    "/emails",
+    "/api/emails",
+    "/emails?status=queued",
+    "/emails?to=a%40example.org",
+    "/emails?q=s&limit=100",
+];
+
 #[tokio::test]
 async fn tenants_see_nothing_of_each_other() {
     let house = House::public(keys()).await;
-    let send = async |key: &str, method: &str, path: &str, body: &[u8]| {
-        let authorization = format!("Bearer {key}");
-        let headers = [
-            ("Content-Type", "application/json"),
-            ("Authorization", &*authorization),
-            ("Idempotency-Key", "k"),
-        ];
-        house.send(method, path, &headers, body).await
-    };
-    let shop = send("mq_one", "POST", "/emails", BODY).await.id();
-    let news = send("mq_two", "POST", "/emails", BODY).await.id();
-    assert_ne!(shop, news);
-    assert_eq!(send("mq_one", "GET", &format!("/emails/{shop}"), b"").await.status, 200);
-    send("mq_two", "GET", &format!("/emails/{shop}"), b"").await.assert_problem(404, "not_found");
-    let list = send("mq_two", "GET", "/api/emails", b"").await.json();
-    assert_eq!(list["data"].as_array().unwrap().len(), 1);
-    assert_eq!(list["data"][0]["id"], news);
+    let shop = ask(&house, "mq_one", "POST", "/emails", BODY).await.id();
+    let news = ask(&house, "mq_two", "POST", "/emails", BODY).await.id();
+    assert_ne!(shop, news, "an idempotency key is its tenant's own");
+    let before = house.stored().await;
+    for (method, path, body) in OF_ONE {
+        let nobodys = ask(&house, "mq_two", method, &path.replace("{id}", NOBODYS), body).await;
+        nobodys.assert_problem(404, "not_found");
+        let foreign = ask(&house, "mq_two", method, &path.replace("{id}", &shop), body).await;
+        assert_eq!((foreign.status, &foreign.body), (404, &nobodys.body), "{method} {path}");
+        let keyless = house.send(method, &path.replace("{id}", &shop), &[], body.as_bytes()).await;
+        keyless.assert_problem(401, "missing_api_key");
+    }
+    for path in OF_MANY {
+        for (key, own) in [("mq_one", &shop), ("mq_two", &news), ("mq_domain", &shop)] {
+            let list = ask(&house, key, "GET", path, "").await.json();
+            let ids: Vec<&str> =
+                list["data"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
+            assert_eq!(ids, [own], "{key} {path}");
+        }
+    }
+    for cursor in ["after", "before"] {
+        let list = ask(&house, "mq_two", "GET", &format!("/emails?{cursor}={shop}"), "").await.json();
+        assert!(!list.to_string().contains(&shop), "{list}");
+    }
     // The open page shows neither.
     house.get(&format!("/messages/{shop}")).await.assert_problem(404, "not_found");
+    house.get("/messages").await.assert_problem(404, "not_found");
+    assert_eq!(house.stored().await, before, "nothing has changed");
+    // Their owner has all of it: a rotated key stands for the same tenant.
+    for (method, path, body) in OF_ONE {
+        for key in ["mq_one", "mq_domain"] {
+            let own = ask(&house, key, method, &path.replace("{id}", &shop), body).await;
+            assert!(![401, 403, 404].contains(&own.status), "{key} {method} {path}: {}", own.status);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_for_sending_only_sends() {
+    let house = House::public(keys()).await;
+    let id = ask(&house, "mq_send", "POST", "/emails", BODY).await.id();
+    let others = OF_MANY.map(|path| ("GET", path, "")).into_iter().chain(OF_ONE);
+    for (method, path, body) in others.chain([("HEAD", "/emails", "")]) {
+        let refused = ask(&house, "mq_send", method, &path.replace("{id}", &id), body).await;
+        assert_eq!(refused.status, 403, "{method} {path}");
+        if method != "HEAD" {
+            refused.assert_problem(403, "restricted_api_key");
+        }
+    }
+    assert_eq!(ask(&house, "mq_one", "GET", &format!("/emails/{id}"), "").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_key_for_some_domains_sends_from_no_other() {
+    let house = House::public(keys()).await;
+    for from in ["a@SHOP.example", "Shop <b@example.net>", "<b@example.net>"] {
+        let body = BODY.replacen('{', &format!(r#"{{"from":"{from}","#), 1);
+        assert_eq!(send_for_domains(&house, &body).await.status, 200, "{from}");
+    }
+    for from in
+        ["a@example.com", "a@sub.shop.example", "shop.example@evil.example", "\"a@shop.example\"@b.example"]
+    {
+        let body = BODY.replacen('{', &format!(r#"{{"from":{},"#, serde_json::json!(from)), 1);
+        let problem = send_for_domains(&house, &body).await.assert_problem(403, "validation_error");
+        assert_eq!(problem["errors"][0]["pointer"], "/from", "{from}");
+        assert!(!problem.to_string().contains("evil.example"));
+    }
+    // The default sender is at example.com.
+    send_for_domains(&house, BODY).await.assert_problem(403, "validation_error");
+    assert_eq!(house.stored().await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_batch_is_held_to_the_domains_of_its_key() {
+    let house = House::public(keys()).await;
+    let one =
+        |from: &str| serde_json::json!({"from": from, "to": "a@example.org", "subject": "s", "text": "t"});
+    let body = serde_json::json!([one("a@shop.example"), one("a@evil.example")]).to_string();
+    let send = async |mode: &str| {
+        let authorization = ("Authorization", "Bearer mq_domain");
+        let headers = [("Content-Type", "application/json"), ("X-Batch-Validation", mode), authorization];
+        house.send("POST", "/emails/batch", &headers, body.as_bytes()).await
+    };
+    let problem = send("strict").await.assert_problem(403, "validation_error");
+    assert_eq!(problem["errors"][0]["pointer"], "/1/from");
+    assert!(house.stored().await.is_empty());
+    let partly = send("permissive").await.json();
+    assert_eq!(partly["data"].as_array().unwrap().len(), 1);
+    assert_eq!(partly["errors"][0]["index"], 1);
+    assert_eq!(house.stored().await.len(), 1);
+}
+
+/// Submits with the key for two domains.
+async fn send_for_domains(house: &House, body: &str) -> Reply {
+    let headers = [("Content-Type", "application/json"), ("Authorization", "Bearer mq_domain")];
+    house.send("POST", "/emails", &headers, body.as_bytes()).await
 }

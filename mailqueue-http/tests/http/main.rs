@@ -4,6 +4,7 @@
 mod amending;
 mod anything;
 mod attachments;
+mod backlog;
 mod bad_bodies;
 mod bad_heads;
 mod batch;
@@ -17,6 +18,8 @@ mod keys;
 mod openapi;
 mod pages;
 mod port;
+mod rates;
+mod slow_store;
 mod tenants;
 mod texts;
 mod unavailable;

@@ -55,7 +55,7 @@ impl MessageStore for Down {
     async fn amend(&self, _: Option<&str>, _: MessageId, _: Amendment) -> Result<Amended, StoreError> {
         down()
     }
-    async fn statistics(&self) -> Result<Statistics, StoreError> {
+    async fn statistics(&self, _: u64) -> Result<Statistics, StoreError> {
         down()
     }
     async fn prune(&self, _: &Retention, _: usize) -> Result<Pruned, StoreError> {

@@ -70,6 +70,41 @@ impl Faults {
         }
     }
 
+    /// A whole number within bounds, or `off` for none.
+    pub fn number_or_off(&mut self, name: &str, text: &str, least: u64, most: u64) -> Option<u64> {
+        match text.parse() {
+            _ if text == "off" => None,
+            Ok(number) if (least..=most).contains(&number) => Some(number),
+            _ => {
+                self.add(name, format!("must be a whole number between {least} and {most}, or off"));
+                None
+            }
+        }
+    }
+
+    /// A size such as `512MiB` or `10GiB` (or in octets), at least `least`, or `off` for none.
+    pub fn size_or_off(&mut self, name: &str, text: &str, least: u64) -> Option<u64> {
+        if text == "off" {
+            return None;
+        }
+        let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let (digits, unit) = text.split_at(end);
+        let unit = match unit {
+            "" => Some(1),
+            "MiB" => Some(1 << 20),
+            "GiB" => Some(1 << 30),
+            "TiB" => Some(1_u64 << 40),
+            _ => None,
+        };
+        let size = unit.and_then(|unit| digits.parse::<u64>().ok()?.checked_mul(unit));
+        let size = size.filter(|size| *size >= least);
+        if size.is_none() {
+            let least = least >> 20;
+            self.add(name, format!("must be a size such as 512MiB or 10GiB, at least {least}MiB, or off"));
+        }
+        size
+    }
+
     /// `true` or `false`.
     pub fn switch(&mut self, name: &str, text: &str) -> bool {
         match text {
@@ -136,4 +171,27 @@ pub fn unknown_variables<C: CommandFactory>(faults: &mut Faults, others: &[&str]
 
 fn knows(command: &Command, name: &str) -> bool {
     command.get_arguments().any(|argument| argument.get_env().is_some_and(|env| env == name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_numbers_may_be_off() {
+        let mut faults = Faults::default();
+        let mut size = |text| faults.size_or_off("S", text, 64 << 20);
+        assert_eq!(
+            ["off", "64MiB", "10GiB", "2TiB", "67108864"].map(&mut size),
+            [None, Some(64 << 20), Some(10 << 30), Some(2 << 40), Some(64 << 20)]
+        );
+        let wrong = ["63MiB", "", "GiB", "10GB", "-1GiB", "1.5GiB", "99999999999TiB"];
+        assert_eq!(wrong.map(&mut size), [None; 7]);
+        assert_eq!(faults.0.len(), wrong.len());
+        assert_eq!(faults.number_or_off("N", "off", 10, 20), None);
+        assert_eq!(faults.number_or_off("N", "20", 10, 20), Some(20));
+        assert_eq!(faults.0.len(), wrong.len());
+        assert_eq!(faults.number_or_off("N", "9", 10, 20), None);
+        assert_eq!(faults.0.len(), wrong.len() + 1);
+    }
 }

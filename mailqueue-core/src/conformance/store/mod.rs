@@ -133,6 +133,8 @@ macro_rules! message_store_conformance {
             }
             pruning {
                 tells_how_much_is_waiting
+                counts_no_further_than_asked
+                weighs_again_what_is_tried_again
                 takes_content_before_the_record
                 takes_the_record_with_its_content
                 touches_nothing_unfinished

@@ -49,8 +49,10 @@ statement! {
             SELECT id, tenant, scheduled_at, subject, sender, people, headers, tags, attachments,
                    smtputf8, body_text, body_html, raw FROM n
         )
-        INSERT INTO deliveries (email_id, status, lane, due_at, due_since, recipients)
-        SELECT id, 'queued', lane, GREATEST(now(), scheduled_at), GREATEST(now(), scheduled_at), recipients FROM n"
+        INSERT INTO deliveries (email_id, status, lane, due_at, due_since, recipients, octets)
+        SELECT id, 'queued', lane, GREATEST(now(), scheduled_at), GREATEST(now(), scheduled_at), recipients,
+               octet_length(raw)
+        FROM n"
 }
 
 statement! {

@@ -271,8 +271,8 @@ impl MessageStore for PostgresStore {
         self.run(move |connection| Box::pin(read::amend(connection, tenant.clone(), id, amendment))).await
     }
 
-    async fn statistics(&self) -> Result<Statistics, StoreError> {
-        self.run(|connection| Box::pin(sweep::statistics(connection))).await
+    async fn statistics(&self, count: u64) -> Result<Statistics, StoreError> {
+        self.run(move |connection| Box::pin(sweep::statistics(connection, count))).await
     }
 
     async fn prune(&self, retention: &Retention, limit: usize) -> Result<Pruned, StoreError> {

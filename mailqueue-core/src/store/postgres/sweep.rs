@@ -103,24 +103,30 @@ fn end_lease(row: ExpiredRow, policy: &DeliveryPolicy) -> Result<(Reclaimed, sta
 
 statement! {
     /// How much waits; every part is answered from a partial index.
-    ReadStatistics {} -> (Timestamptz, BigInt, BigInt, Nullable<Timestamptz>) = "
-        SELECT now(),
-            (SELECT count(*) FROM (SELECT FROM deliveries WHERE status = 'queued' LIMIT 100000) AS counted),
+    ReadStatistics { count: BigInt => i64 } -> (Timestamptz, BigInt, BigInt, BigInt, Nullable<Timestamptz>) = "
+        SELECT now(), waiting.messages, waiting.octets,
             (SELECT count(*) FROM deliveries WHERE status = 'sending'),
             (SELECT min(first.due_at) FROM (VALUES ('urgent'), ('normal'), ('bulk')) AS lanes (lane)
              CROSS JOIN LATERAL (
                  SELECT due_at FROM deliveries d
                  WHERE d.status = 'queued' AND d.lane = lanes.lane AND d.due_at <= now()
                  ORDER BY due_at LIMIT 1
-             ) AS first)"
+             ) AS first)
+        FROM (SELECT count(*) AS messages, COALESCE(sum(octets), 0)::bigint AS octets
+              FROM (SELECT octets FROM deliveries WHERE status = 'queued' LIMIT ?) AS counted) AS waiting"
 }
 
 /// How much is waiting.
-pub(super) async fn statistics(connection: &mut AsyncPgConnection) -> Result<Statistics, Failure> {
-    let row: (OffsetDateTime, i64, i64, Option<OffsetDateTime>) =
-        ReadStatistics {}.get_result(connection).await?;
-    let (now, queued, sending, oldest_due) = row;
-    Ok(Statistics { now, queued: queued.unsigned_abs(), sending: sending.unsigned_abs(), oldest_due })
+pub(super) async fn statistics(
+    connection: &mut AsyncPgConnection,
+    count: u64,
+) -> Result<Statistics, Failure> {
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    let row: (OffsetDateTime, i64, i64, i64, Option<OffsetDateTime>) =
+        ReadStatistics { count }.get_result(connection).await?;
+    let (now, queued, octets, sending, oldest_due) = row;
+    let [queued, octets, sending] = [queued, octets, sending].map(i64::unsigned_abs);
+    Ok(Statistics { now, queued, octets, sending, oldest_due })
 }
 
 statement! {

@@ -45,19 +45,22 @@ pub(super) fn due(
 }
 
 /// A minimum for each lane, since the index is by lane first.
-const STATISTICS: &str = "SELECT
-    (SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE status = 'queued' LIMIT 100000)) AS queued,
+const STATISTICS: &str = "SELECT waiting.messages AS queued, waiting.octets AS octets,
     (SELECT count(*) FROM deliveries WHERE status = 'sending') AS sending,
     (SELECT min(due_at) FROM (
         SELECT min(due_at) AS due_at FROM deliveries WHERE status = 'queued' AND lane = 'urgent' UNION ALL
         SELECT min(due_at) FROM deliveries WHERE status = 'queued' AND lane = 'normal' UNION ALL
         SELECT min(due_at) FROM deliveries WHERE status = 'queued' AND lane = 'bulk'
-    )) AS first_due";
+    )) AS first_due
+    FROM (SELECT count(*) AS messages, COALESCE(sum(octets), 0) AS octets
+        FROM (SELECT octets FROM deliveries WHERE status = 'queued' LIMIT ?)) AS waiting";
 
 #[derive(QueryableByName)]
 struct Counts {
     #[diesel(sql_type = BigInt)]
     queued: i64,
+    #[diesel(sql_type = BigInt)]
+    octets: i64,
     #[diesel(sql_type = BigInt)]
     sending: i64,
     #[diesel(sql_type = Nullable<BigInt>)]
@@ -65,12 +68,15 @@ struct Counts {
 }
 
 /// How much is waiting.
-pub(super) fn statistics(transaction: &mut Transaction<'_>) -> Result<Statistics, StoreError> {
-    let counts: Counts = Statement::new(STATISTICS).get_result(transaction.connection).map_err(outcome)?;
+pub(super) fn statistics(transaction: &mut Transaction<'_>, count: u64) -> Result<Statistics, StoreError> {
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    let select = Statement::new(STATISTICS).bind(count);
+    let counts: Counts = select.get_result(transaction.connection).map_err(outcome)?;
     let due = counts.first_due.filter(|&due_at| due_at <= transaction.now);
     Ok(Statistics {
         now: time(transaction.now)?,
         queued: counts.queued.unsigned_abs(),
+        octets: counts.octets.unsigned_abs(),
         sending: counts.sending.unsigned_abs(),
         oldest_due: due.map(time).transpose()?,
     })

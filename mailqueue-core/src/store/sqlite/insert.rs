@@ -158,8 +158,9 @@ fn insert_email(
     Ok(())
 }
 
-const INSERT_DELIVERY: &str = "INSERT INTO deliveries (email_id, status, lane, due_at, due_since, recipients)
-    VALUES (?, 'queued', ?, ?, ?, ?)";
+const INSERT_DELIVERY: &str =
+    "INSERT INTO deliveries (email_id, status, lane, due_at, due_since, recipients, octets)
+    VALUES (?, 'queued', ?, ?, ?, ?, ?)";
 
 fn insert_delivery(
     transaction: &mut Transaction<'_>,
@@ -173,6 +174,7 @@ fn insert_delivery(
         .bind(due_at)
         .bind(due_at)
         .bind(&*columns.recipients)
+        .bind(new.raw.len())
         .execute(transaction.connection)
         .map_err(outcome)?;
     Ok(())

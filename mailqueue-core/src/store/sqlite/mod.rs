@@ -173,8 +173,8 @@ impl MessageStore for SqliteStore {
         self.writer.run(move |t| amend::amend(t, tenant.as_deref(), id, amendment)).await
     }
 
-    async fn statistics(&self) -> Result<Statistics, StoreError> {
-        self.dispatch.run(due::statistics).await
+    async fn statistics(&self, count: u64) -> Result<Statistics, StoreError> {
+        self.dispatch.run(move |t| due::statistics(t, count)).await
     }
 
     async fn prune(&self, retention: &Retention, limit: usize) -> Result<Pruned, StoreError> {

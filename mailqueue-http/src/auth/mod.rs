@@ -1,40 +1,29 @@
 //! Who may use the JSON API, and as whom.
 
+mod key;
+
 use std::str::FromStr;
 use std::sync::Arc;
 
 use hyper::header::{AUTHORIZATION, HeaderMap};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use time::OffsetDateTime;
 
 use crate::problem::Problem;
+pub use key::{ApiKey, ApiKeyError, GenerateError, Rights, Scope, read_day, read_domain};
 
 /// The keys of the API, known only by their SHA-256.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct ApiKeys(Vec<ApiKey>);
 
-#[derive(Clone)]
-struct ApiKey {
-    name: Arc<str>,
-    hash: [u8; 32],
-}
-
-impl std::fmt::Debug for ApiKeys {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|key| &key.name)).finish()
-    }
-}
-
 /// Why a list of keys makes no sense. Says which entry, never what stands in it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ApiKeysError {
-    /// An entry has not the form `name:hash`.
-    #[error("entry {0} must have the form name:sha256, the hash as 64 hexadecimal digits")]
-    Form(usize),
-    /// A name holds something else than letters, digits, `_`, `-` and `.`, or is too long.
-    #[error("entry {0} must have a name of 1 to 64 ASCII letters, digits, _, - or .")]
-    Name(usize),
-    /// Two names share a key.
+    /// An entry is none.
+    #[error("entry {0} {1}")]
+    Entry(usize, ApiKeyError),
+    /// Two entries share a key.
     #[error("entry {0} has the key of an earlier entry")]
     Twice(usize),
 }
@@ -42,37 +31,44 @@ pub enum ApiKeysError {
 impl FromStr for ApiKeys {
     type Err = ApiKeysError;
 
-    /// Reads `name:sha256-hex` entries, separated by commas or white space. Several keys may carry one name.
+    /// Reads entries as [`ApiKey`] has them, separated by commas or white space. Several keys may carry one name.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut keys: Vec<ApiKey> = Vec::new();
         let entries = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|entry| !entry.is_empty());
-        for (n, entry) in entries.enumerate() {
-            let n = n + 1;
-            let (name, digits) = entry.split_once(':').ok_or(ApiKeysError::Form(n))?;
-            let hash = unhex(digits).ok_or(ApiKeysError::Form(n))?;
-            let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_-.".contains(&b);
-            if name.is_empty() || name.len() > 64 || !name.bytes().all(allowed) {
-                return Err(ApiKeysError::Name(n));
-            }
-            if keys.iter().any(|key| key.hash == hash) {
+        for (n, entry) in (1..).zip(entries) {
+            let key: ApiKey = entry.parse().map_err(|error| ApiKeysError::Entry(n, error))?;
+            if keys.iter().any(|known| known.hash == key.hash) {
                 return Err(ApiKeysError::Twice(n));
             }
-            keys.push(ApiKey { name: name.into(), hash });
+            keys.push(key);
         }
         Ok(Self(keys))
     }
 }
 
-fn unhex(digits: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    if digits.len() != 64 || !digits.is_ascii() {
-        return None;
+/// Who a request comes from, as its key says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Client<'k> {
+    key: &'k ApiKey,
+    /// Which of the keys it is.
+    pub(crate) number: u32,
+}
+
+impl<'k> Client<'k> {
+    /// Whose mail it sees.
+    pub(crate) fn tenant(&self) -> &'k str {
+        &self.key.name
     }
-    for (n, byte) in bytes.iter_mut().enumerate() {
-        let pair = &digits[2 * n..2 * n + 2];
-        *byte = u8::from_str_radix(pair, 16).ok().filter(|_| !pair.starts_with('+'))?;
+
+    /// The domains it may send for; `None`: any.
+    pub(crate) fn domains(&self) -> Option<Arc<[String]>> {
+        self.key.domains.clone()
     }
-    Some(bytes)
+
+    /// Whether it may do more than hand mail over.
+    pub(crate) fn may_all(&self) -> bool {
+        self.key.rights.scope == Scope::Full
+    }
 }
 
 impl ApiKeys {
@@ -82,8 +78,13 @@ impl ApiKeys {
         self.0.is_empty()
     }
 
-    /// The name of the key that a request carries; `None` where there are no keys and the request is local.
-    pub(crate) fn judge(&self, headers: &HeaderMap, local: bool) -> Result<Option<&str>, Problem> {
+    /// Who a request comes from; `None` where there are no keys and the request is local.
+    pub(crate) fn judge(
+        &self,
+        headers: &HeaderMap,
+        local: bool,
+        now: OffsetDateTime,
+    ) -> Result<Option<Client<'_>>, Problem> {
         if self.is_empty() {
             let detail = "This server has no API keys, so its API answers on its own machine only. \
                           Set MAILQUEUE_API_KEYS to open it.";
@@ -95,19 +96,21 @@ impl ApiKeys {
         if !scheme.eq_ignore_ascii_case(b"bearer ") || key.trim_ascii().is_empty() {
             return Err(missing());
         }
-        self.find(key.trim_ascii()).map(Some).ok_or_else(Problem::invalid_key)
+        self.find(key.trim_ascii(), now).map(Some).ok_or_else(Problem::invalid_key)
     }
 
-    /// Compares with every key and branches on nothing before the end, so that the time tells nothing.
-    fn find(&self, key: &[u8]) -> Option<&str> {
+    /// Compares with every key and branches on nothing before the end, so that the time tells nothing: not how much
+    /// of a key was right, and not that it was right once.
+    fn find(&self, key: &[u8], now: OffsetDateTime) -> Option<Client<'_>> {
         let hash = Sha256::digest(key);
         let (mut found, mut at) = (Choice::from(0), 0_u32);
         for (n, known) in (0..).zip(&self.0) {
-            let same = known.hash[..].ct_eq(&hash[..]);
+            let valid = Choice::from(u8::from(!known.is_expired(now)));
+            let same = known.hash[..].ct_eq(&hash[..]) & valid;
             at.conditional_assign(&n, same);
             found |= same;
         }
-        bool::from(found).then(|| &*self.0[at as usize].name)
+        bool::from(found).then(|| Client { key: &self.0[at as usize], number: at })
     }
 }
 
@@ -115,6 +118,8 @@ impl ApiKeys {
 mod tests {
     use super::*;
     use hyper::StatusCode;
+
+    const NOW: OffsetDateTime = time::macros::datetime!(2026-11-23 12:00 UTC);
 
     /// `printf mq_one | sha256sum`, and the same of `mq_two`.
     fn keys() -> ApiKeys {
@@ -127,7 +132,8 @@ mod tests {
         if let Some(authorization) = authorization {
             headers.insert(AUTHORIZATION, authorization.parse().unwrap());
         }
-        keys.judge(&headers, local).map(|name| name.map(str::to_owned)).map_err(|problem| problem.status)
+        let judged = keys.judge(&headers, local, NOW);
+        judged.map(|client| client.map(|client| client.tenant().to_owned())).map_err(|problem| problem.status)
     }
 
     #[test]
@@ -152,10 +158,10 @@ mod tests {
     fn faulty_lists_are_named_without_their_content() {
         let hash = "0".repeat(64);
         let fault = |text: &str| text.parse::<ApiKeys>().unwrap_err();
-        assert_eq!(fault("shop"), ApiKeysError::Form(1));
-        assert_eq!(fault(&format!("a:{hash},b:xyz")), ApiKeysError::Form(2));
-        assert_eq!(fault(&format!("a b:{hash}")), ApiKeysError::Form(1));
-        assert_eq!(fault(&format!("ü:{hash}")), ApiKeysError::Name(1));
+        assert_eq!(fault("shop"), ApiKeysError::Entry(1, ApiKeyError::Form));
+        assert_eq!(fault(&format!("a:{hash},b:xyz")), ApiKeysError::Entry(2, ApiKeyError::Form));
+        assert_eq!(fault(&format!("a b:{hash}")), ApiKeysError::Entry(1, ApiKeyError::Form));
+        assert_eq!(fault(&format!("ü:{hash}")), ApiKeysError::Entry(1, ApiKeyError::Name));
         assert_eq!(fault(&format!("a:{hash} b:{hash}")), ApiKeysError::Twice(2));
         assert!("".parse::<ApiKeys>().unwrap().is_empty());
     }

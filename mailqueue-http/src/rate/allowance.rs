@@ -1,0 +1,42 @@
+//! What is left of a rate, and how it is told.
+
+use std::time::Duration;
+
+use hyper::Response;
+use hyper::header::{HeaderName, HeaderValue};
+
+/// What somebody may still ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Allowance {
+    /// How many requests may come at once.
+    pub(super) limit: u32,
+    /// How many are left of them.
+    pub(super) remaining: u32,
+    /// When all of them are there again.
+    pub(super) reset: Duration,
+    /// When the next one may come.
+    pub(super) wait: Duration,
+}
+
+impl Allowance {
+    /// When the next request may come, in whole seconds, rounded up.
+    pub(crate) fn wait(&self) -> u64 {
+        seconds(self.wait).max(1)
+    }
+
+    /// Tells it in the header fields that clients of Resend read.
+    pub(crate) fn mark<B>(&self, answer: &mut Response<B>) {
+        let told = [
+            ("ratelimit-limit", u64::from(self.limit)),
+            ("ratelimit-remaining", u64::from(self.remaining)),
+            ("ratelimit-reset", seconds(self.reset)),
+        ];
+        for (name, value) in told {
+            answer.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from(value));
+        }
+    }
+}
+
+fn seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
