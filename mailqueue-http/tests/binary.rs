@@ -133,6 +133,39 @@ fn what_was_accepted_just_before_a_kill_is_delivered_after_the_restart() {
     }
 }
 
+#[test]
+fn a_kill_before_the_answer_is_read_leaves_a_repeat_its_id() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut running = Running::start(directory.path(), &[("MAILQUEUE_WORKERS", "0")]);
+    let body = r#"{"from":"a@example.com","to":"b@example.org","subject":"Uma vez","text":"x"}"#;
+    let request = format!(
+        "POST /emails HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nIdempotency-Key: k\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    // The message is committed, and its client knows nothing of it.
+    let mut unread = TcpStream::connect(&running.address).unwrap();
+    unread.write_all(request.as_bytes()).unwrap();
+    let first = || id_in(&running.get("/emails"));
+    wait_until("committed", || first().is_some());
+    let id = first();
+    running.process.kill().unwrap();
+    running.process.wait().unwrap();
+    drop(unread);
+    let again = Running::start(directory.path(), &[]);
+    let answer = again.send(&request);
+    assert!(answer.to_ascii_lowercase().contains("idempotent-replayed: true"), "{answer}");
+    assert_eq!(id_in(&answer), id);
+    wait_until("delivered", || written(directory.path()).len() == 1);
+    assert_eq!(again.get("/emails").matches("\"subject\":\"Uma vez\"").count(), 1);
+}
+
+/// The first id that an answer names.
+fn id_in(answer: &str) -> Option<String> {
+    let (_, rest) = answer.split_once("\"id\":\"")?;
+    Some(rest.split('"').next()?.to_owned())
+}
+
 fn refused(settings: &[(&str, &str)]) -> Output {
     let directory = tempfile::tempdir().unwrap();
     let output = http(directory.path(), settings).output().unwrap();
