@@ -20,6 +20,7 @@ check:
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps
 	.ci/package
 	.ci/examples
+	.ci/clients
 
 # The compose file on running containers.
 smoke:

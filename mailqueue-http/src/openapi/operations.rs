@@ -127,7 +127,7 @@ fn pages() -> Vec<Described> {
         describe((Post, "/"), "Page", "send_form", "Send the form")
             .because("To the recipient that the form is set up for, or to one it may write to.")
             .body(of("Form"), &form)
-            .problems(&[403])
+            .problems(&[403, 429])
             .answers(
                 200,
                 "It is kept.",
