@@ -40,7 +40,7 @@ impl Default for Limits {
 
 impl Limits {
     /// The time that a schedule means, or what is wrong with it. Up to a minute in the past is taken for now.
-    pub(crate) fn time_of(&self, schedule: Schedule, now: OffsetDateTime) -> Result<OffsetDateTime, String> {
+    pub(crate) fn time_of(&self, schedule: &Schedule, now: OffsetDateTime) -> Result<OffsetDateTime, String> {
         let allowed = now - Duration::minutes(1)..=now + self.ahead;
         let days = self.ahead.whole_days();
         let at = schedule.at(now).filter(|at| allowed.contains(at));
@@ -232,7 +232,7 @@ impl Draft {
         now: OffsetDateTime,
         faults: &mut Faults,
     ) -> Option<OffsetDateTime> {
-        let at = limits.time_of(self.scheduled_at?, now);
+        let at = limits.time_of(self.scheduled_at.as_ref()?, now);
         faults.take(|| "/scheduled_at".into(), at).filter(|at| *at > now)
     }
 

@@ -345,7 +345,7 @@ impl Outbox {
     ///
     /// [`AmendError`]; a time in the past or too far ahead is [`AmendError::Invalid`].
     pub async fn reschedule(&self, id: MessageId, at: impl Into<Schedule>) -> Result<Status, AmendError> {
-        let at = self.limits.time_of(at.into(), self.clock().now()).map_err(|detail| {
+        let at = self.limits.time_of(&at.into(), self.clock().now()).map_err(|detail| {
             let pointer = "/scheduled_at".to_owned();
             Invalid { faults: vec![Fault { pointer, detail }] }
         })?;

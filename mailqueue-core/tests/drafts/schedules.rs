@@ -79,6 +79,36 @@ fn a_zone_moves_the_clock_and_the_day() {
 }
 
 #[test]
+fn a_place_has_the_clock_of_its_season() {
+    // New York puts its clocks forward on 8 March 2026, Lisbon on 29 March.
+    let times = [
+        ("Friday at 3pm ET", datetime!(2026-03-06 20:00 UTC)),
+        ("monday at 3pm et", datetime!(2026-03-09 19:00 UTC)),
+        ("tomorrow at 9am CT", datetime!(2026-03-06 15:00 UTC)),
+        ("tomorrow at 9am MT", datetime!(2026-03-06 16:00 UTC)),
+        ("tomorrow at 9am PT", datetime!(2026-03-06 17:00 UTC)),
+        ("9am America/Sao_Paulo tomorrow", datetime!(2026-03-06 12:00 UTC)),
+        ("tomorrow at 9am europe/lisbon", datetime!(2026-03-06 09:00 UTC)),
+        ("tomorrow at 9am America/Port-au-Prince", datetime!(2026-03-06 14:00 UTC)),
+        ("tomorrow at 9am Asia/Kathmandu", datetime!(2026-03-06 03:15 UTC)),
+    ];
+    for (text, time) in times {
+        assert_eq!(at(text), Some(time), "{text}");
+    }
+    let shipped: Schedule = "today at 23:30 Australia/Sydney".parse().expect("a schedule");
+    assert_eq!(shipped.at(datetime!(2026-03-05 13:30 UTC)), Some(datetime!(2026-03-06 12:30 UTC)));
+}
+
+#[test]
+fn a_time_that_clocks_show_twice_or_never_is_read_as_calendars_do() {
+    let sunday: Schedule = "sunday at 01:30 Europe/Lisbon".parse().expect("a schedule");
+    let forward = datetime!(2026-03-27 12:00 UTC);
+    assert_eq!(sunday.at(forward), Some(datetime!(2026-03-29 01:30 UTC)), "as much after the gap");
+    let back = datetime!(2026-10-23 12:00 UTC);
+    assert_eq!(sunday.at(back), Some(datetime!(2026-10-25 00:30 UTC)), "the first of both");
+}
+
+#[test]
 fn instants_stay_what_they_are() {
     assert_eq!(at("2030-01-31T08:00:00-03:00"), Some(datetime!(2030-01-31 11:00 UTC)));
     assert_eq!(at("2024-08-05T11:52:01.858Z"), Some(datetime!(2024-08-05 11:52:01.858 UTC)));
@@ -101,7 +131,13 @@ fn what_could_mean_two_things_is_not_read() {
         "tomorrow at 9:5",
         "tomorrow at 9:60am",
         "tomorrow at midnight",
-        "friday at 3pm ET",
+        "tomorrow at 9am Lisbon",
+        "tomorrow at 9am CET",
+        "tomorrow at 9am Europe/Atlantis",
+        "tomorrow at 9am /etc/localtime",
+        "tomorrow at 9am Europe/Lisbon/",
+        "tomorrow at 9am Europe/Lisbon Europe/Paris",
+        "in 1 hour Europe/Lisbon",
         "tomorrow at 9am +15:00",
         "tomorrow at 9am +2:0",
         "in",

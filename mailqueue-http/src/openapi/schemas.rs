@@ -34,7 +34,7 @@ pub(super) struct NewEmail {
     attachments: Option<Vec<NewAttachment>>,
     #[schema(max_items = 50)]
     tags: Option<Vec<Tag>>,
-    /// RFC 3339 with a zone, or English: `in 2 hours`, `tomorrow at 9am`, `friday at 15:30 +02:00`. UTC where
+    /// RFC 3339 with a zone, or English: `in 2 hours`, `tomorrow at 9am`, `friday at 3pm ET`. UTC where
     /// no zone is named. At most 30 days ahead.
     #[schema(example = "in 1 hour")]
     scheduled_at: Option<String>,

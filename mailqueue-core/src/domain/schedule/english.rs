@@ -2,7 +2,7 @@
 
 use time::{Duration, Time, UtcOffset, Weekday};
 
-use super::{Day, Schedule};
+use super::{Day, Schedule, Zone};
 
 /// What `text` means, if it is within the grammar from its first word to its last.
 pub(super) fn read(text: &str) -> Option<Schedule> {
@@ -20,14 +20,17 @@ pub(super) fn read(text: &str) -> Option<Schedule> {
 
 /// Numbers, words, and the signs between them; `None` when there is anything else.
 fn split(text: &str) -> Option<Vec<&str>> {
-    let kind = |b: u8| match b {
+    let octets = text.as_bytes();
+    let is_letter = |at: usize| octets.get(at).is_some_and(u8::is_ascii_lowercase);
+    let kind = |(at, octet): (usize, &u8)| match octet {
         b'0'..=b'9' => Some('0'),
-        b'a'..=b'z' => Some('a'),
+        b'a'..=b'z' | b'/' | b'_' => Some('a'),
+        b'-' if at > 0 && is_letter(at - 1) && is_letter(at + 1) => Some('a'), // Port-au-Prince
         b':' | b'+' | b'-' => Some(':'),
         b' ' | b',' => Some(' '),
         _ => None,
     };
-    let kinds: Vec<char> = text.bytes().map(kind).collect::<Option<_>>()?;
+    let kinds: Vec<char> = octets.iter().enumerate().map(kind).collect::<Option<_>>()?;
     let mut words = Vec::new();
     let mut start = 0;
     for end in 1..=kinds.len() {
@@ -106,22 +109,22 @@ impl<'w> Words<'w> {
         let day = self.day()?;
         self.skip("at");
         let clock = self.clock()?;
-        let offset = if self.0.is_empty() { UtcOffset::UTC } else { self.zone()? };
-        Some(Schedule::On(day, clock, offset))
+        let zone = if self.0.is_empty() { Zone::UTC } else { self.zone()? };
+        Some(Schedule::On(day, clock, zone))
     }
 
     fn clock_then_day(&mut self) -> Option<Schedule> {
         self.skip("at");
         let clock = self.clock()?;
         let mut ahead = Words(self.0);
-        let offset = match ahead.zone() {
-            Some(offset) => {
+        let zone = match ahead.zone() {
+            Some(zone) => {
                 self.0 = ahead.0;
-                offset
+                zone
             }
-            None => UtcOffset::UTC,
+            None => Zone::UTC,
         };
-        Some(Schedule::On(self.day()?, clock, offset))
+        Some(Schedule::On(self.day()?, clock, zone))
     }
 
     fn day(&mut self) -> Option<Day> {
@@ -156,24 +159,26 @@ impl<'w> Words<'w> {
         word.parse().ok().filter(|minute| *minute < 60)
     }
 
-    fn zone(&mut self) -> Option<UtcOffset> {
-        let hours = |hours| UtcOffset::from_hms(hours, 0, 0).ok();
-        match *self.0.first()? {
-            "utc" | "gmt" => {
-                self.next();
-                let is_signed = matches!(self.0.first(), Some(&("+" | "-")));
-                return if is_signed { self.offset() } else { Some(UtcOffset::UTC) };
-            }
-            "+" | "-" => return self.offset(),
-            _ => {}
+    fn zone(&mut self) -> Option<Zone> {
+        if matches!(*self.0.first()?, "+" | "-") {
+            return self.offset().map(Zone::from);
         }
+        let hours = |hours| UtcOffset::from_hms(hours, 0, 0).ok().map(Zone::from);
         match self.next()? {
+            "utc" | "gmt" => {
+                let is_signed = matches!(self.0.first(), Some(&("+" | "-")));
+                if is_signed { self.offset().map(Zone::from) } else { Some(Zone::UTC) }
+            }
             "edt" => hours(-4),
             "est" | "cdt" => hours(-5),
             "cst" | "mdt" => hours(-6),
             "mst" | "pdt" => hours(-7),
             "pst" => hours(-8),
-            _ => None,
+            "et" => Zone::of_place("America/New_York"),
+            "ct" => Zone::of_place("America/Chicago"),
+            "mt" => Zone::of_place("America/Denver"),
+            "pt" => Zone::of_place("America/Los_Angeles"),
+            place => Zone::of_place(place),
         }
     }
 

@@ -1,12 +1,15 @@
 //! When a message is to be sent, as it was asked for.
 
 mod english;
+mod zone;
+
+pub use zone::Zone;
 
 use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 use time::format_description::well_known::Rfc3339;
-use time::{Date, Duration, OffsetDateTime, Time, UtcOffset, Weekday};
+use time::{Date, Duration, OffsetDateTime, PrimitiveDateTime, Time, Weekday};
 
 /// The longest text that is read, in octets: no time needs more.
 const LONGEST: usize = 64;
@@ -25,28 +28,30 @@ const LONGEST: usize = 64;
 /// clock    = 1..12 [":" mm] ("am" | "pm") | hh ":" mm | "noon"
 /// zone     = "UTC" | "GMT" | ["UTC" | "GMT"] ("+" | "-") hh [":" mm]
 ///          | "EST" | "EDT" | "CST" | "CDT" | "MST" | "MDT" | "PST" | "PDT"   as RFC 5322 has them
+///          | "ET" | "CT" | "MT" | "PT"                      New York, Chicago, Denver, Los Angeles
+///          | area "/" place                                 as the IANA database has them: Europe/Lisbon
 /// ```
 ///
 /// Without a zone UTC is meant. A weekday is the next one whose time has not passed yet; with "next" it is never today.
-/// Whatever could mean two things is not read: a day without a time, "midnight", months (which differ in
-/// length), and zones such as "ET" whose offset depends on the season.
+/// Whatever could mean two things is not read: a day without a time, "midnight", and months (which differ in length).
 ///
 /// ```
 /// use mailqueue_core::domain::schedule::Schedule;
 /// use time::macros::datetime;
 ///
-/// let friday: Schedule = "Friday at 3pm".parse()?;
-/// assert_eq!(friday.at(datetime!(2030-01-01 12:00 UTC)), Some(datetime!(2030-01-04 15:00 UTC)));
+/// let friday: Schedule = "Friday at 3pm ET".parse()?;
+/// assert_eq!(friday.at(datetime!(2030-01-01 12:00 UTC)), Some(datetime!(2030-01-04 20:00 UTC)));
+/// assert_eq!(friday.at(datetime!(2030-07-01 12:00 UTC)), Some(datetime!(2030-07-05 19:00 UTC)));
 /// # Ok::<(), String>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Schedule {
     /// At an instant.
     At(OffsetDateTime),
     /// So long after it was submitted.
     In(Duration),
     /// At a time on a day that is named as seen from when it was submitted.
-    On(Day, Time, UtcOffset),
+    On(Day, Time, Zone),
 }
 
 /// A day as people name it.
@@ -66,19 +71,19 @@ impl Schedule {
     /// The instant that is meant when it is `now`; `None` where the calendar ends.
     #[must_use]
     pub fn at(&self, now: OffsetDateTime) -> Option<OffsetDateTime> {
-        match *self {
-            Self::At(at) => Some(at),
-            Self::In(span) => now.checked_add(span),
-            Self::On(day, clock, offset) => {
-                let here = now.checked_to_offset(offset)?;
-                Some(day.date(here, clock)?.with_time(clock).assume_offset(offset))
+        match self {
+            Self::At(at) => Some(*at),
+            Self::In(span) => now.checked_add(*span),
+            Self::On(day, clock, zone) => {
+                let date = day.date(zone.local(now)?, *clock)?;
+                zone.instant(date.with_time(*clock))
             }
         }
     }
 }
 
 impl Day {
-    fn date(self, here: OffsetDateTime, clock: Time) -> Option<Date> {
+    fn date(self, here: PrimitiveDateTime, clock: Time) -> Option<Date> {
         let today = here.date();
         match self {
             Self::Today => Some(today),
@@ -109,7 +114,7 @@ impl FromStr for Schedule {
         let words = Some(text).filter(|text| text.len() <= LONGEST).and_then(english::read);
         words.ok_or_else(|| {
             "must be a time with its zone such as 2030-01-31T08:00:00Z, or English such as `in 2 hours`, \
-             `tomorrow at 9am` or `friday at 15:30 +02:00`"
+             `tomorrow at 9am` or `friday at 3pm Europe/Lisbon`"
                 .into()
         })
     }
@@ -122,9 +127,7 @@ impl Serialize for Schedule {
         match self {
             Self::At(at) => (at.unix_timestamp(), at.nanosecond()).serialize(serializer),
             Self::In(span) => ("in", span.whole_seconds()).serialize(serializer),
-            Self::On(day, clock, offset) => {
-                (format!("{day:?}"), clock.as_hms(), offset.whole_seconds()).serialize(serializer)
-            }
+            Self::On(day, clock, zone) => (format!("{day:?}"), clock.as_hms(), zone).serialize(serializer),
         }
     }
 }
