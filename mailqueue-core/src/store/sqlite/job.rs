@@ -1,5 +1,7 @@
 //! A piece of work for a thread with a connection, and the caller who waits for its result.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use diesel::prelude::*;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -19,7 +21,7 @@ pub(super) trait Job: Send {
     /// Whether nobody waits for it any more.
     fn is_abandoned(&self) -> bool;
 
-    /// Does it and keeps the result.
+    /// Does it and keeps the result. Never panics: a panic inside is an error of this job, and the thread goes on.
     fn run(&mut self, transaction: &mut Transaction<'_>) -> Result<(), StoreError>;
 
     /// Tells the caller: the kept result, or why there is none.
@@ -56,7 +58,13 @@ where
     }
 
     fn run(&mut self, transaction: &mut Transaction<'_>) -> Result<(), StoreError> {
-        self.result = Some((self.work)(transaction)?);
+        // Whatever it left undone in the database is rolled back, as after any other error.
+        let result = catch_unwind(AssertUnwindSafe(|| (self.work)(transaction)));
+        let result = result.unwrap_or_else(|_| {
+            tracing::error!("work on SQLite panicked; who was waiting for it is told so");
+            Err(StoreError::Unavailable("it panicked".to_owned()))
+        });
+        self.result = Some(result?);
         Ok(())
     }
 

@@ -175,6 +175,22 @@ mod tests {
     }
 
     #[test]
+    fn a_job_that_panics_half_way_undoes_itself_alone() {
+        let (mut connection, _folder) = open();
+        let (broken, answer) = Task::new(
+            |transaction: &mut Transaction<'_>| -> Result<usize, StoreError> {
+                execute(transaction.connection, "INSERT INTO jobs VALUES (9, NULL)")?;
+                panic!("on purpose")
+            },
+            None,
+        );
+        let results = done(&mut connection, vec![writes(1, 10), (Box::new(broken), answer), writes(5, 10)]);
+        assert!(matches!(results[1], Err(StoreError::Unavailable(_))), "{results:?}");
+        assert!(results[0].is_ok() && results[2].is_ok());
+        assert_eq!(rows(&mut connection), 4);
+    }
+
+    #[test]
     fn what_nobody_waits_for_is_not_begun() {
         let (mut connection, _folder) = open();
         let (job, answer) = writes(1, 10);
