@@ -35,7 +35,7 @@ pub struct Record {
     pub lane: Lane,
     /// When it is due, or was last.
     pub due_at: OffsetDateTime,
-    /// When it came to its end.
+    /// When it came to its end: the first time, whatever came out about it later.
     pub finished_at: Option<OffsetDateTime>,
     /// Where it stands.
     pub delivery: Delivery,

@@ -19,13 +19,18 @@ async fn lost_claim(rig: &Rig) -> Claimed {
 /// The late success of `claim` is written down over `before`.
 async fn succeeds_late(rig: &Rig, claim: &Claimed, before: Status) {
     let id = claim.lease.id;
-    assert_eq!(rig.record(id).await.delivery.status, before);
+    let old = rig.record(id).await;
+    assert_eq!(old.delivery.status, before);
     let settled = rig.settle(claim, report([(ANA, accepted())]), eager()).await;
     assert_eq!(settled, Settled::Recorded(Status::Sent));
     let record = rig.record(id).await;
     assert_eq!(record.delivery.status, Status::Sent);
     assert!(!record.delivery.maybe_sent(), "there is no doubt left");
     assert!(record.finished_at.is_some());
+    assert!(
+        old.finished_at.is_none() || record.finished_at == old.finished_at,
+        "it is kept no longer for that"
+    );
     assert!(rig.claim_all(&[id], LONG).await.is_empty(), "it is not sent again");
     let again = rig.settle(claim, report([(ANA, accepted())]), eager()).await;
     assert_eq!(again, Settled::Superseded, "once is enough");

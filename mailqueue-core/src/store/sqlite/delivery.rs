@@ -133,7 +133,8 @@ pub(super) fn write(
         .bind(json::write("deliveries.attempts", &delivery.attempts)?)
         .bind(due_at)
         .bind(if next.restart { due_at } else { row.due_since })
-        .bind(delivery.status.is_final().then_some(transaction.now))
+        // What comes out later about a message that has ended does not end it anew.
+        .bind(delivery.status.is_final().then(|| row.finished_at.unwrap_or(transaction.now)))
         .bind(row.id()?)
         .execute(transaction.connection)
         .map_err(outcome)?;
