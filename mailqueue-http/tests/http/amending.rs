@@ -56,6 +56,9 @@ async fn a_scheduled_message_is_moved() {
     assert_granted(&patch(&house, &id, &json!({"scheduled_at": "tomorrow at 9am"})).await, &id, "queued");
     let told = house.get(&format!("/emails/{id}")).await.json();
     assert_eq!((read(&told).hour(), read(&told).minute()), (9, 0));
+    assert_granted(&wish(&house, &id, "cancel").await, &id, "cancelled");
+    let cancelled = house.get(&format!("/emails/{id}")).await.json();
+    assert_eq!(read(&cancelled), read(&told), "for when it was cancelled, not for when it was wanted first");
 }
 
 #[tokio::test]
