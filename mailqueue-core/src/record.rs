@@ -21,7 +21,7 @@ pub struct Record {
     pub tenant: String,
     /// When it was accepted, by the store's clock.
     pub created_at: OffsetDateTime,
-    /// The time it was submitted for; `None` was at once.
+    /// The time it was submitted for, or last moved to; `None` was at once.
     pub scheduled_at: Option<OffsetDateTime>,
     /// What was asked for.
     pub summary: Summary,

@@ -70,6 +70,7 @@ async fn a_database_of_another_version_is_refused() {
 async fn the_steps_down_lead_back_to_nothing() {
     let url = migrated().await;
     for down in [
+        include_str!("../migrations/postgres/2026-11-24-000002_keep_reschedules/down.sql"),
         include_str!("../migrations/postgres/2026-11-24-000001_weigh_deliveries/down.sql"),
         include_str!("../migrations/postgres/2026-11-23-000001_create_emails/down.sql"),
     ] {

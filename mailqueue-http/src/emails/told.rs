@@ -81,7 +81,7 @@ impl<'r> Told<'r> {
             subject: &record.summary.subject,
             content: None,
             tags: &record.summary.tags,
-            scheduled_at: if never_came_due(record, now) { Some(record.due_at) } else { record.scheduled_at },
+            scheduled_at: record.scheduled_at,
             last_event: last_event(record, now),
             status: record.delivery.status,
             lane: record.lane.as_str(),
@@ -97,17 +97,7 @@ fn is_tried(record: &Record) -> bool {
 
 /// Whether a message waits for its time, be it the one it was submitted for or a later wish.
 fn is_scheduled(record: &Record, now: OffsetDateTime) -> bool {
-    record.delivery.status == Status::Queued && never_came_due(record, now)
-}
-
-/// Whether the time a message waits for is still to come, or was when it was cancelled.
-fn never_came_due(record: &Record, now: OffsetDateTime) -> bool {
-    let until = match record.delivery.status {
-        Status::Queued => Some(now),
-        Status::Cancelled => record.finished_at,
-        _ => None,
-    };
-    !is_tried(record) && until.is_some_and(|until| record.due_at > until)
+    record.delivery.status == Status::Queued && !is_tried(record) && record.due_at > now
 }
 
 /// Resend's word for where a message stands.

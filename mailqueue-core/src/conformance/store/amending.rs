@@ -138,14 +138,20 @@ pub async fn reschedules(store: Arc<dyn MessageStore>) {
     let ahead = rig.now().await + time::Duration::hours(2);
     let ahead = ahead.replace_nanosecond(654_321_000).expect("a nanosecond within its second");
     done(&rig, id, Amendment::Reschedule(ahead), Status::Queued).await;
-    assert_eq!(rig.record(id).await.due_at, ahead);
+    let moved = rig.record(id).await;
+    assert_eq!((moved.due_at, moved.scheduled_at), (ahead, Some(ahead)));
     assert!(rig.claim_all(&[id], LONG).await.is_empty(), "not due yet");
 
     let soon = rig.now().await + time::Duration::milliseconds(30);
     done(&rig, id, Amendment::Reschedule(soon), Status::Queued).await;
+    let due_at = rig.record(id).await.due_at;
     rig.past(soon).await;
     let claimed = rig.claim(id, LONG).await;
     assert!(claimed.age <= claimed.waited + Duration::from_micros(1), "its age counts from the new time");
+    rig.settle(&claimed, report([(ANA, deferred())]), eager()).await;
+    let deferred = rig.record(id).await;
+    assert!(deferred.due_at > due_at, "it waits for its next attempt");
+    assert_eq!(deferred.scheduled_at, Some(due_at), "that is nobody's wish");
 }
 
 /// What is moved into the past is due now: it does not overtake what has waited longer, and is no older than that.

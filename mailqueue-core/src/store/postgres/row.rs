@@ -55,8 +55,8 @@ impl TryFrom<StateRow> for Delivery {
 /// The columns of a [`RecordRow`] but for its state, in its order.
 macro_rules! record_columns {
     () => {
-        "e.id, e.tenant, e.created_at, e.scheduled_at, e.subject, e.people, e.headers, e.tags, e.attachments, \
-         d.lane, d.due_at, d.finished_at"
+        "e.id, e.tenant, e.created_at, COALESCE(d.rescheduled_at, e.scheduled_at), e.subject, e.people, e.headers, \
+         e.tags, e.attachments, d.lane, d.due_at, d.finished_at"
     };
 }
 pub(super) use record_columns;

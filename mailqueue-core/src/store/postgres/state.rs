@@ -42,6 +42,7 @@ statement! {
             attempts    = n.attempts,
             due_at      = COALESCE(n.due, d.due_at),
             due_since   = CASE WHEN n.restart THEN COALESCE(n.due, d.due_at) ELSE d.due_since END,
+            rescheduled_at = CASE WHEN n.due_at IS NULL THEN d.rescheduled_at ELSE n.due END,
             lease_owner = CASE WHEN n.status = 'sending' THEN d.lease_owner END,
             lease_token = CASE WHEN n.status = 'sending' THEN d.lease_token END,
             lease_until = CASE WHEN n.status = 'sending' THEN d.lease_until END,

@@ -103,7 +103,8 @@ pub(super) fn load(
 }
 
 const WRITE: &str = "UPDATE deliveries SET status = ?, attempt = ?, lost_leases = ?, dot_allowed = ?,
-    maybe_sent = ?, recipients = ?, attempts = ?, due_at = ?, due_since = ?, finished_at = ?";
+    maybe_sent = ?, recipients = ?, attempts = ?, due_at = ?, due_since = ?,
+    rescheduled_at = COALESCE(?, rescheduled_at), finished_at = ?";
 const END_LEASE: &str = ", lease_owner = NULL, lease_token = NULL, lease_until = NULL";
 const WRITE_ID: &str = " WHERE email_id = ?";
 
@@ -133,6 +134,7 @@ pub(super) fn write(
         .bind(json::write("deliveries.attempts", &delivery.attempts)?)
         .bind(due_at)
         .bind(if next.restart { due_at } else { row.due_since })
+        .bind(matches!(next.due, Due::At(_)).then_some(due_at))
         // What comes out later about a message that has ended does not end it anew.
         .bind(delivery.status.is_final().then(|| row.finished_at.unwrap_or(transaction.now)))
         .bind(row.id()?)

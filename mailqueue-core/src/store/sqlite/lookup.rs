@@ -15,8 +15,8 @@ use crate::domain::id::MessageId;
 use crate::record::{Cursor, Filter, Page, Record, Summary};
 
 const COLUMNS: &str =
-    "SELECT d.*, e.tenant, e.created_at, e.scheduled_at, e.subject, e.people, e.headers, e.tags,
-    e.attachments";
+    "SELECT d.*, e.tenant, e.created_at, COALESCE(d.rescheduled_at, e.scheduled_at) AS scheduled_at,
+    e.subject, e.people, e.headers, e.tags, e.attachments";
 const WITH_BODIES: &str = ", e.body_text, e.body_html, e.raw";
 const WITHOUT_BODIES: &str = ", NULL AS body_text, NULL AS body_html, NULL AS raw";
 const TABLES: &str = " FROM emails e JOIN deliveries d ON d.email_id = e.id WHERE TRUE";
