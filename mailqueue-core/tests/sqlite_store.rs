@@ -70,8 +70,9 @@ async fn submit(store: &dyn MessageStore, subject: &str) -> Result<MessageId, St
 
 async fn claim(store: &dyn MessageStore, ids: &[MessageId]) -> Vec<Claimed> {
     let token = Uuid::from_u128(fastrand::u128(..));
-    let terms = LeaseTerms { owner: "worker".into(), token, duration: Duration::from_millis(1) };
-    store.claim(ids, &terms).await.expect("a claim is answered")
+    let duration = Duration::from_millis(1);
+    let terms = LeaseTerms { owner: "worker".into(), token, duration, largest: u64::MAX };
+    store.claim(ids, &terms).await.expect("a claim is answered").leased
 }
 
 /// What [`child`] is told: the file, and what to do with it.

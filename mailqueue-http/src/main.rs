@@ -46,7 +46,7 @@ async fn run(args: Args) -> Result<(), Failure> {
         server.run(shutdown.cancelled_owned()).await;
         return Ok(());
     }
-    let worker = service.worker(&opened).concurrency(workers).build();
+    let worker = service.worker(&opened).concurrency(workers).memory(service.memory / 2).build();
     Ok(both(server, worker, shutdown).await?)
 }
 

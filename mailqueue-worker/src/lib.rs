@@ -17,6 +17,7 @@ pub mod command;
 pub mod healthcheck;
 pub mod logging;
 pub mod metrics;
+mod room;
 pub mod settings;
 pub mod signals;
 mod sweeping;

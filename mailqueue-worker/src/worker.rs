@@ -4,19 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use mailqueue_core::deliver::{DeliverOptions, Deliverer, Job};
+use mailqueue_core::deliver::{Claim, DeliverOptions, Deliverer, Job};
 use mailqueue_core::sweep::{SweepOptions, Sweeper};
 use mailqueue_core::{
     DeliveryPolicy, Lane, MessageId, MessageStore, Queue, Retention, StoreError, Transport,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::room::{ASIDE, Room, Rooms};
 use crate::sweeping;
-
-/// How many messages one claim takes at most.
-const CLAIM: usize = 32;
 
 /// How long one pull waits for the queue to hold something.
 const PULL_WAIT: Duration = Duration::from_secs(1);
@@ -24,8 +21,8 @@ const PULL_WAIT: Duration = Duration::from_secs(1);
 /// Every so manieth pull serves the lanes from the other end, so that none starves.
 const REVERSE_EVERY: u32 = 8;
 
-/// How many results may wait for the store, for each message that can be sent at once.
-const UNSETTLED_PER_SLOT: usize = 8;
+/// How much memory messages may take when nothing else is said, in octets.
+pub(crate) const MEMORY: u64 = 128 << 20;
 
 /// Takes what is due and sends it, and sweeps. Any number of workers may share a store and a queue.
 pub struct Worker {
@@ -35,6 +32,7 @@ pub struct Worker {
     deliver: DeliverOptions,
     sweep: SweepOptions,
     concurrency: usize,
+    memory: u64,
 }
 
 /// Says how a [`Worker`] works.
@@ -54,6 +52,14 @@ impl WorkerBuilder {
     #[must_use]
     pub fn concurrency(mut self, concurrency: usize) -> Self {
         self.worker.concurrency = concurrency.max(1);
+        self
+    }
+
+    /// How much memory the messages that are being sent may take, in octets. Default 128 MiB. One that is larger is sent
+    /// alone.
+    #[must_use]
+    pub fn memory(mut self, octets: u64) -> Self {
+        self.worker.memory = octets;
         self
     }
 
@@ -100,24 +106,6 @@ impl WorkerBuilder {
     }
 }
 
-/// Room for messages: each holds a permit to be sent until the relay has answered, and one to be written down until
-/// the store has.
-struct Room {
-    sending: OwnedSemaphorePermit,
-    unsettled: OwnedSemaphorePermit,
-}
-
-impl Room {
-    fn count(&self) -> usize {
-        self.sending.num_permits()
-    }
-
-    /// The room for one message.
-    fn take_one(&mut self) -> Option<Self> {
-        Some(Self { sending: self.sending.split(1)?, unsettled: self.unsettled.split(1)? })
-    }
-}
-
 impl Worker {
     /// A worker on a store, a queue and a transport. Give it a store that gathers calls
     /// ([`Batched`](mailqueue_core::store::batched::Batched)), as `connect` does.
@@ -129,7 +117,9 @@ impl Worker {
     ) -> WorkerBuilder {
         let deliver = DeliverOptions { worker: default_name(), ..DeliverOptions::default() };
         let sweep = SweepOptions::default();
-        WorkerBuilder { worker: Self { store, queue, transport, deliver, sweep, concurrency: 32 } }
+        WorkerBuilder {
+            worker: Self { store, queue, transport, deliver, sweep, concurrency: 32, memory: MEMORY },
+        }
     }
 
     /// Works until `shutdown` is cancelled. Then it drains: takes nothing more, lets messages past their final dot
@@ -155,38 +145,9 @@ impl Worker {
     /// Takes what there is room for, until it drains. A claim is never broken off: what it leased is handed over,
     /// and given back at once while draining.
     async fn take(&self, deliverer: &Deliverer, tasks: &TaskTracker, drain: &CancellationToken) {
-        let sending = Arc::new(Semaphore::new(self.concurrency));
-        let unsettled = Arc::new(Semaphore::new(self.concurrency * UNSETTLED_PER_SLOT));
-        let queue_is_behind = AtomicBool::new(false);
-        for turn in 1_u32.. {
-            let found = async {
-                self.transport.ready().await;
-                let room = room(&sending, &unsettled).await?;
-                let ids = self.next(turn, room.count(), &queue_is_behind).await;
-                Some((room, ids))
-            };
-            let (mut room, ids) = tokio::select! {
-                () = drain.cancelled() => return,
-                found = found => match found {
-                    Some(found) => found,
-                    None => return,
-                },
-            };
-            if ids.is_empty() {
-                continue;
-            }
-            match deliverer.claim(&ids).await {
-                // Others were faster; on a store that several workers read directly, give them a moment.
-                Ok(jobs) if jobs.is_empty() => tokio::time::sleep(Duration::from_millis(5)).await,
-                Ok(jobs) => {
-                    for job in jobs {
-                        let Some(room) = room.take_one() else { break };
-                        tasks.spawn(deliver(deliverer.clone(), job, room, drain.clone()));
-                    }
-                }
-                Err(error) => pause_after(&error).await,
-            }
-        }
+        let rooms = Rooms::new(self.concurrency, self.memory);
+        let taking = Taking { worker: self, deliverer, tasks, drain, rooms: &rooms };
+        tokio::join!(taking.pulled(), taking.large());
     }
 
     /// Ids that are probably due: from the queue, or from the store itself while the queue is out of reach or holds
@@ -218,7 +179,7 @@ impl Worker {
     /// What the store says is due. Several workers read the same page, so each takes a random part of a larger one.
     async fn due(&self, lanes: &[Lane], most: usize) -> Vec<MessageId> {
         for lane in lanes {
-            match self.store.due(*lane, None, most * 4).await {
+            match self.store.due(*lane, None, most * 4 + ASIDE).await {
                 Ok(mut page) if !page.is_empty() => {
                     fastrand::shuffle(&mut page);
                     return page.into_iter().take(most).map(|entry| entry.id).collect();
@@ -234,25 +195,96 @@ impl Worker {
     }
 }
 
+/// What it takes to take messages.
+struct Taking<'a> {
+    worker: &'a Worker,
+    deliverer: &'a Deliverer,
+    tasks: &'a TaskTracker,
+    drain: &'a CancellationToken,
+    rooms: &'a Rooms,
+}
+
+impl Taking<'_> {
+    /// Takes what is pulled. What needs more memory than its share is put aside.
+    async fn pulled(&self) {
+        let queue_is_behind = AtomicBool::new(false);
+        for turn in 1_u32.. {
+            let found = async {
+                self.worker.transport.ready().await;
+                let room = self.rooms.some().await?;
+                let ids = self.worker.next(turn, room.count(), &queue_is_behind).await;
+                Some((room, ids))
+            };
+            let (room, ids) = tokio::select! {
+                () = self.drain.cancelled() => return,
+                found = found => match found {
+                    Some(found) => found,
+                    None => return,
+                },
+            };
+            if ids.is_empty() {
+                continue;
+            }
+            let ids = self.rooms.not_aside(ids);
+            if ids.is_empty() {
+                // The store names them again as long as they wait.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                continue;
+            }
+            match self.deliverer.claim(&ids, self.rooms.share()).await {
+                // Others were faster; on a store that several workers read directly, give them a moment.
+                Ok(Claim { jobs, too_large }) if jobs.is_empty() && too_large.is_empty() => {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                Ok(Claim { jobs, too_large }) => {
+                    self.rooms.put_aside(too_large);
+                    self.hand_over(jobs, room);
+                }
+                Err(error) => pause_after(&error).await,
+            }
+        }
+    }
+
+    /// Takes what was put aside, one by one, as there is memory for it. What cannot be claimed now is left to the sweep.
+    async fn large(&self) {
+        loop {
+            let found = async {
+                let message = self.rooms.next_large().await;
+                self.worker.transport.ready().await;
+                Some((message, self.rooms.large(message.octets).await?))
+            };
+            let (message, mut room) = tokio::select! {
+                () = self.drain.cancelled() => return,
+                found = found => match found {
+                    Some(found) => found,
+                    None => return,
+                },
+            };
+            match self.deliverer.claim(&[message.id], message.octets).await {
+                Ok(claim) => {
+                    room.claimed();
+                    self.hand_over(claim.jobs, room);
+                }
+                Err(error) => pause_after(&error).await,
+            }
+            self.rooms.forget(&message);
+        }
+    }
+
+    fn hand_over(&self, jobs: Vec<Job>, mut room: Room) {
+        for job in jobs {
+            let Some(room) = room.take_one() else { break };
+            self.tasks.spawn(deliver(self.deliverer.clone(), job, room, self.drain.clone()));
+        }
+    }
+}
+
 async fn deliver(deliverer: Deliverer, job: Job, room: Room, drain: CancellationToken) {
     let Room { sending, unsettled } = room;
     let result = deliverer.attempt(job, &drain).await;
     drop(sending);
     deliverer.settle(result).await;
     drop(unsettled);
-}
-
-/// Room for at least one message, and for as many more as there is without waiting.
-async fn room(sending: &Arc<Semaphore>, unsettled: &Arc<Semaphore>) -> Option<Room> {
-    let mut sending_permit = Arc::clone(sending).acquire_owned().await.ok()?;
-    let mut unsettled_permit = Arc::clone(unsettled).acquire_owned().await.ok()?;
-    while sending_permit.num_permits() < CLAIM {
-        let Ok(one) = Arc::clone(sending).try_acquire_owned() else { break };
-        let Ok(other) = Arc::clone(unsettled).try_acquire_owned() else { break };
-        sending_permit.merge(one);
-        unsettled_permit.merge(other);
-    }
-    Some(Room { sending: sending_permit, unsettled: unsettled_permit })
 }
 
 async fn pause_after(error: &StoreError) {

@@ -42,9 +42,10 @@ pub trait MessageStore: Send + Sync + 'static {
     /// A page of messages, newest first, without their bodies.
     async fn list(&self, filter: &Filter) -> Result<Page, StoreError>;
 
-    /// Leases those of `ids` that are queued and due, for `terms.duration` from now: exactly one caller gets each,
-    /// however many ask. The others are left out of the answer.
-    async fn claim(&self, ids: &[MessageId], terms: &LeaseTerms) -> Result<Vec<Claimed>, StoreError>;
+    /// Leases those of `ids` that are queued and due and have at most `terms.largest` octets, for `terms.duration` from
+    /// now: exactly one caller gets each, however many ask. Larger ones are named and stay as they are; the others are
+    /// left out of the answer.
+    async fn claim(&self, ids: &[MessageId], terms: &LeaseTerms) -> Result<Claims, StoreError>;
 
     /// Extends leases to `duration` from now. The answer is, in their order, whether each is still held. One that is
     /// renewed with `before_dot` counts from then on as maybe sent: it survives a crash that the dot was allowed.
@@ -173,6 +174,26 @@ pub struct LeaseTerms {
     pub token: Uuid,
     /// How long the lease holds unless it is renewed.
     pub duration: Duration,
+    /// How many octets a message may have as it is sent: what there is memory for.
+    pub largest: u64,
+}
+
+/// What became of messages that were to be claimed.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Claims {
+    /// Those that were leased.
+    pub leased: Vec<Claimed>,
+    /// Those that could have been, but for their size.
+    pub too_large: Vec<TooLarge>,
+}
+
+/// A message that is queued and due, and larger than was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooLarge {
+    /// The message.
+    pub id: MessageId,
+    /// Its size as it is sent.
+    pub octets: u64,
 }
 
 /// A lease on one message.

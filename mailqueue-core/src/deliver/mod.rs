@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 
-use crate::contracts::store::{Claimed, LeaseTerms, MessageStore, Renewal, Settlement, StoreError};
+use crate::contracts::store::{Claimed, LeaseTerms, MessageStore, Renewal, Settlement, StoreError, TooLarge};
 use crate::contracts::transport::{Gate, Outgoing, Transport};
 use crate::domain::id::MessageId;
 use crate::domain::report::{Outcome, Reply, Report, Verdict};
@@ -52,6 +52,14 @@ pub struct Job {
     held: Arc<Held>,
 }
 
+/// What became of messages that were to be claimed.
+pub struct Claim {
+    /// Those this worker holds the lease of now.
+    pub jobs: Vec<Job>,
+    /// Those it could have claimed, but for their size.
+    pub too_large: Vec<TooLarge>,
+}
+
 /// A result that is not written down yet.
 pub struct Unsettled {
     settlement: Arc<Settlement>,
@@ -66,24 +74,25 @@ impl Deliverer {
         Self { store, transport, options: Arc::new(options), leases }
     }
 
-    /// Leases those of `ids` that are queued and due, for this worker alone.
+    /// Leases those of `ids` that are queued and due and have at most `largest` octets, for this worker alone.
     ///
     /// # Errors
     ///
     /// [`StoreError`]; if something was leased all the same, its lease runs out by itself.
-    pub async fn claim(&self, ids: &[MessageId]) -> Result<Vec<Job>, StoreError> {
+    pub async fn claim(&self, ids: &[MessageId], largest: u64) -> Result<Claim, StoreError> {
         let terms = LeaseTerms {
             owner: self.options.worker.clone(),
             token: leases::token(),
             duration: self.options.lease,
+            largest,
         };
         let asked = Instant::now();
-        let claimed = self.store.claim(ids, &terms).await?;
+        let claims = self.store.claim(ids, &terms).await?;
         let job = |claimed: Claimed| {
             telling::claimed(&claimed);
             Job { held: self.leases.hold(claimed.lease, asked), claimed }
         };
-        Ok(claimed.into_iter().map(job).collect())
+        Ok(Claim { jobs: claims.leased.into_iter().map(job).collect(), too_large: claims.too_large })
     }
 
     /// Makes one attempt. Ends early, with the message given back untouched, when `drain` is cancelled or the lease is

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::contracts::queue::Entry;
 use crate::contracts::store::{
-    Amended, Amendment, Claimed, Idempotency, Inserted, LeaseTerms, MessageStore, Pruned, Reclaimed, Renewal,
+    Amended, Amendment, Claims, Idempotency, Inserted, LeaseTerms, MessageStore, Pruned, Reclaimed, Renewal,
     Retention, Settled, Settlement, Statistics, StoreError, Submission,
 };
 use crate::domain::id::MessageId;
@@ -109,7 +109,7 @@ impl MessageStore for Batched {
         self.inner.list(filter).await
     }
 
-    async fn claim(&self, ids: &[MessageId], terms: &LeaseTerms) -> Result<Vec<Claimed>, StoreError> {
+    async fn claim(&self, ids: &[MessageId], terms: &LeaseTerms) -> Result<Claims, StoreError> {
         self.inner.claim(ids, terms).await
     }
 

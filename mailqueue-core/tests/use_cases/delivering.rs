@@ -38,7 +38,7 @@ fn never() -> CancellationToken {
 }
 
 async fn claim(deliverer: &Deliverer, id: MessageId) -> Job {
-    let mut jobs = deliverer.claim(&[id]).await.expect("a claim is answered");
+    let mut jobs = deliverer.claim(&[id], u64::MAX).await.expect("a claim is answered").jobs;
     assert_eq!(jobs.len(), 1, "what is queued and due can be claimed");
     jobs.remove(0)
 }
@@ -339,15 +339,15 @@ async fn claims_nothing_twice() {
     let id = store.submit(&draft("an order")).await;
     let [one, other] = [(), ()].map(|()| deliverer(&store, &transport, options(LONG)));
     let (twice, once) = ([id, id], [id]);
-    let (one, other) = tokio::join!(one.claim(&twice), other.claim(&once));
-    assert_eq!(one.expect("an answer").len() + other.expect("an answer").len(), 1);
+    let (one, other) = tokio::join!(one.claim(&twice, u64::MAX), other.claim(&once, u64::MAX));
+    assert_eq!(one.expect("an answer").jobs.len() + other.expect("an answer").jobs.len(), 1);
 }
 
 /// Pulls and delivers until it is told to stop.
 async fn work(deliverer: Deliverer, queue: Arc<impl Queue>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let ids = queue.pull(&Lane::ALL, 8, Duration::from_millis(5)).await.unwrap_or_default();
-        let jobs = deliverer.claim(&ids).await.expect("the store answers");
+        let jobs = deliverer.claim(&ids, u64::MAX).await.expect("the store answers").jobs;
         let one = async |job| deliverer.settle(deliverer.attempt(job, &stop.child_token()).await).await;
         futures_util::future::join_all(jobs.into_iter().map(one)).await;
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mailqueue_core::contracts::store::{
-    Amended, Amendment, Claimed, Inserted, LeaseTerms, NewMessage, Pruned, Reclaimed, Renewal, Settled,
-    Settlement, Statistics, Submission,
+    Amended, Amendment, Claimed, Claims, Inserted, LeaseTerms, NewMessage, Pruned, Reclaimed, Renewal,
+    Settled, Settlement, Statistics, Submission,
 };
 use mailqueue_core::domain::render::render;
 use mailqueue_core::record::{Filter, Page, Record};
@@ -151,8 +151,8 @@ impl Double {
     /// Claims what can be claimed of `ids`, as some other worker.
     pub(crate) async fn claim(&self, ids: &[MessageId], duration: Duration) -> Vec<Claimed> {
         let token = Uuid::from_u128(fastrand::u128(..));
-        let terms = LeaseTerms { owner: "other".into(), token, duration };
-        self.inner.claim(ids, &terms).await.expect("a claim is answered")
+        let terms = LeaseTerms { owner: "other".into(), token, duration, largest: u64::MAX };
+        self.inner.claim(ids, &terms).await.expect("a claim is answered").leased
     }
 
     /// Waits until the lease of a message has run out, and ends it.
@@ -216,7 +216,7 @@ impl MessageStore for Double {
         self.inner.list(filter).await
     }
 
-    async fn claim(&self, ids: &[MessageId], terms: &LeaseTerms) -> Result<Vec<Claimed>, StoreError> {
+    async fn claim(&self, ids: &[MessageId], terms: &LeaseTerms) -> Result<Claims, StoreError> {
         self.inner.claim(ids, terms).await
     }
 

@@ -36,9 +36,10 @@ async fn claimed(house: &House, id: &str) -> Status {
         owner: "w".into(),
         token: uuid::Uuid::nil(),
         duration: Duration::from_secs(60),
+        largest: u64::MAX,
     };
     let claimed = store.claim(&[id.parse().unwrap()], &terms).await.unwrap();
-    claimed[0].delivery.status
+    claimed.leased[0].delivery.status
 }
 
 #[tokio::test]

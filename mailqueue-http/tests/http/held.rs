@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mailqueue_core::contracts::store::{
-    Amended, Amendment, Claimed, Idempotency, Inserted, LeaseTerms, Pruned, Reclaimed, Renewal, Retention,
+    Amended, Amendment, Claims, Idempotency, Inserted, LeaseTerms, Pruned, Reclaimed, Renewal, Retention,
     Settled, Settlement, Statistics, Submission,
 };
 use mailqueue_core::{
@@ -68,7 +68,7 @@ impl MessageStore for Held {
     async fn list(&self, filter: &Filter) -> Result<Page, StoreError> {
         self.inner.list(filter).await
     }
-    async fn claim(&self, ids: &[MessageId], terms: &LeaseTerms) -> Result<Vec<Claimed>, StoreError> {
+    async fn claim(&self, ids: &[MessageId], terms: &LeaseTerms) -> Result<Claims, StoreError> {
         self.inner.claim(ids, terms).await
     }
     async fn renew(&self, renewals: Vec<Renewal>, duration: Duration) -> Result<Vec<bool>, StoreError> {

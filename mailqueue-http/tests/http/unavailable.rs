@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mailqueue_core::contracts::store::{
-    Amended, Amendment, Claimed, Inserted, LeaseTerms, Pruned, Reclaimed, Renewal, Retention, Settled,
+    Amended, Amendment, Claims, Inserted, LeaseTerms, Pruned, Reclaimed, Renewal, Retention, Settled,
     Settlement, Statistics, Submission,
 };
 use mailqueue_core::{
@@ -32,7 +32,7 @@ impl MessageStore for Down {
     async fn list(&self, _: &Filter) -> Result<Page, StoreError> {
         down()
     }
-    async fn claim(&self, _: &[MessageId], _: &LeaseTerms) -> Result<Vec<Claimed>, StoreError> {
+    async fn claim(&self, _: &[MessageId], _: &LeaseTerms) -> Result<Claims, StoreError> {
         down()
     }
     async fn renew(&self, _: Vec<Renewal>, _: Duration) -> Result<Vec<bool>, StoreError> {

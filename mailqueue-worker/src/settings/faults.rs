@@ -87,22 +87,21 @@ impl Faults {
         if text == "off" {
             return None;
         }
-        let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-        let (digits, unit) = text.split_at(end);
-        let unit = match unit {
-            "" => Some(1),
-            "MiB" => Some(1 << 20),
-            "GiB" => Some(1 << 30),
-            "TiB" => Some(1_u64 << 40),
-            _ => None,
-        };
-        let size = unit.and_then(|unit| digits.parse::<u64>().ok()?.checked_mul(unit));
-        let size = size.filter(|size| *size >= least);
+        let size = size(text).filter(|size| *size >= least);
         if size.is_none() {
             let least = least >> 20;
             self.add(name, format!("must be a size such as 512MiB or 10GiB, at least {least}MiB, or off"));
         }
         size
+    }
+
+    /// A size such as `512MiB` or `10GiB` (or in octets), at least `least`, which it is when it is faulty.
+    pub fn size(&mut self, name: &str, text: &str, least: u64) -> u64 {
+        size(text).filter(|size| *size >= least).unwrap_or_else(|| {
+            let in_mib = least >> 20;
+            self.add(name, format!("must be a size such as 512MiB or 10GiB, at least {in_mib}MiB"));
+            least
+        })
     }
 
     /// `true` or `false`.
@@ -158,6 +157,19 @@ impl Faults {
     }
 }
 
+fn size(text: &str) -> Option<u64> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(end);
+    let unit = match unit {
+        "" => 1,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1_u64 << 40,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(unit)
+}
+
 /// Names the `MAILQUEUE_*` variables of this environment that neither `C` nor `others` know: misspelt ones, mostly.
 pub fn unknown_variables<C: CommandFactory>(faults: &mut Faults, others: &[&str]) {
     let command = C::command();
@@ -176,6 +188,15 @@ fn knows(command: &Command, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_size_is_always_one() {
+        let mut faults = Faults::default();
+        assert_eq!(["32MiB", "1GiB"].map(|text| faults.size("S", text, 32 << 20)), [32 << 20, 1 << 30]);
+        assert!(faults.0.is_empty());
+        assert_eq!(["31MiB", "off", ""].map(|text| faults.size("S", text, 32 << 20)), [32 << 20; 3]);
+        assert_eq!(faults.0.len(), 3);
+    }
 
     #[test]
     fn sizes_and_numbers_may_be_off() {

@@ -37,6 +37,8 @@ pub struct Service {
     pub policy: DeliveryPolicy,
     /// How long finished messages are kept.
     pub retention: Retention,
+    /// How much memory messages under way may take, in octets.
+    pub memory: u64,
     /// How long to drain.
     pub shutdown_grace: Duration,
     /// What to log.
@@ -144,5 +146,6 @@ impl Service {
             .sweep_interval(self.sweep_interval)
             .grace(self.grace)
             .retention(self.retention)
+            .memory(self.memory)
     }
 }

@@ -13,6 +13,9 @@ use crate::logging::LogFormat;
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
+/// With less, the largest messages that are taken in would stand in one another's way at every step.
+const LEAST_MEMORY: u64 = 32 << 20;
+
 /// The settings both binaries take, as they are given. Secrets can be given as files too.
 #[derive(Debug, Clone, Args)]
 pub struct SharedArgs {
@@ -58,6 +61,9 @@ pub struct SharedArgs {
     /// How long the content of finished messages is kept [default: as long as the messages]
     #[arg(long, env = "MAILQUEUE_CONTENT_RETENTION", value_name = "DURATION")]
     content_retention: Option<String>,
+    /// How much memory messages under way may take in this process, such as 256MiB
+    #[arg(long, env = "MAILQUEUE_MEMORY", default_value = "128MiB", value_name = "SIZE")]
+    memory: String,
     /// The longest wait before the second attempt; later ones double it
     #[arg(long, env = "MAILQUEUE_RETRY_FIRST", default_value = "30s", value_name = "DURATION")]
     retry_first: String,
@@ -106,6 +112,7 @@ impl SharedArgs {
             grace,
             policy: self.policy(faults),
             retention: self.retention(faults),
+            memory: faults.size("MAILQUEUE_MEMORY", &self.memory, LEAST_MEMORY),
             shutdown_grace: faults.duration(
                 "MAILQUEUE_SHUTDOWN_GRACE",
                 &self.shutdown_grace,

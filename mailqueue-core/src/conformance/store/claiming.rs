@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::rig::{ANA, LONG, Rig, draft, draft_for_two, eager, refused, report, terms};
-use crate::contracts::store::{Amendment, MessageStore};
+use crate::contracts::store::{Amendment, LeaseTerms, MessageStore, TooLarge};
 use crate::domain::delivery::Delivery;
 use crate::domain::id::MessageId;
 use crate::domain::lane::Lane;
@@ -53,7 +53,7 @@ pub async fn hands_over_state_and_content(store: Arc<dyn MessageStore>) {
     let record = rig.record(id).await;
 
     let terms = terms("worker-7", LONG);
-    let claimed = rig.store.claim(&[id], &terms).await.expect("a claim is answered").remove(0);
+    let claimed = rig.store.claim(&[id], &terms).await.expect("a claim is answered").leased.remove(0);
     assert_eq!((claimed.lease.id, claimed.lease.token), (id, terms.token));
     assert_eq!(claimed.lane, Lane::Urgent);
     assert_eq!(claimed.sender, "shop@example.com");
@@ -122,4 +122,39 @@ pub async fn takes_a_repeated_id_once(store: Arc<dyn MessageStore>) {
     let id = rig.submit(&draft("once")).await;
     assert_eq!(rig.claim_all(&[id, id, id], LONG).await.len(), 1);
     assert_eq!(rig.record(id).await.delivery.attempt, 1);
+}
+
+/// What is larger than asked for is named and stays as it is; what is exactly as large is taken.
+pub async fn takes_only_what_there_is_memory_for(store: Arc<dyn MessageStore>) {
+    let rig = Rig::new(store);
+    let small = rig.submit(&draft("small")).await;
+    let middle = rig.submit(&draft("middle").text("m".repeat(3000))).await;
+    let large = rig.submit(&draft("large").text("l".repeat(9000))).await;
+    let octets = async |id| rig.record(id).await.raw.expect("it has its content").len() as u64;
+    let (fits, too_large) = (octets(middle).await, TooLarge { id: large, octets: octets(large).await });
+
+    let some = LeaseTerms { largest: fits, ..terms("worker", LONG) };
+    let claims = rig.store.claim(&[large, middle, small], &some).await.expect("a claim is answered");
+    let leased: HashSet<MessageId> = claims.leased.iter().map(|claimed| claimed.lease.id).collect();
+    assert_eq!(leased, HashSet::from([small, middle]));
+    assert_eq!(claims.too_large, [too_large]);
+    let left = rig.record(large).await.delivery;
+    assert_eq!((left.status, left.attempt), (Status::Queued, 0), "not claimed, not counted");
+
+    let all = LeaseTerms { largest: too_large.octets, ..terms("worker", LONG) };
+    let claims = rig.store.claim(&[large], &all).await.expect("a claim is answered");
+    assert_eq!((claims.leased.len(), claims.too_large), (1, vec![]));
+}
+
+/// What could not be claimed whatever its size is not named.
+pub async fn names_only_what_waits_as_too_large(store: Arc<dyn MessageStore>) {
+    let rig = Rig::new(store);
+    let scheduled = rig.submit(&draft("later").at(rig.now().await + time::Duration::hours(1))).await;
+    let leased = rig.submit(&draft("leased")).await;
+    rig.claim(leased, LONG).await;
+    let nowhere = rig.message(&draft("nowhere")).await.id;
+    let nothing = LeaseTerms { largest: 0, ..terms("worker", LONG) };
+    let claims = rig.store.claim(&[scheduled, leased, nowhere], &nothing).await;
+    let claims = claims.expect("a claim is answered");
+    assert_eq!((claims.leased, claims.too_large), (vec![], vec![]));
 }

@@ -64,6 +64,8 @@ macro_rules! message_store_conformance {
                 tells_how_long_it_waited
                 has_one_winner
                 takes_a_repeated_id_once
+                takes_only_what_there_is_memory_for
+                names_only_what_waits_as_too_large
             }
             leasing {
                 extends_a_lease_that_is_held

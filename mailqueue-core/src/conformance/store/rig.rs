@@ -106,7 +106,7 @@ impl Rig {
     /// Claims those of `ids` that can be.
     pub(super) async fn claim_all(&self, ids: &[MessageId], duration: Duration) -> Vec<Claimed> {
         let terms = terms("worker", duration);
-        self.store.claim(ids, &terms).await.expect("a claim is answered")
+        self.store.claim(ids, &terms).await.expect("a claim is answered").leased
     }
 
     /// Claims a message that is queued and due.
@@ -192,7 +192,7 @@ pub(super) fn draft_for_two(subject: &str) -> Draft {
 /// Terms under a token of their own.
 pub(super) fn terms(owner: &str, duration: Duration) -> LeaseTerms {
     let token = Uuid::from_u128(fastrand::u128(..));
-    LeaseTerms { owner: owner.to_owned(), token, duration }
+    LeaseTerms { owner: owner.to_owned(), token, duration, largest: u64::MAX }
 }
 
 /// A key, with a hash that stands for `what`.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use diesel::sql_types::{Array, BigInt, Binary, Bool, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::row::{StateColumns, StateRow, state_columns};
 use super::statement::statement;
 use super::{Failure, microseconds};
-use crate::contracts::store::{Claimed, Lease, LeaseTerms, Renewal};
+use crate::contracts::store::{Claimed, Claims, Lease, LeaseTerms, Renewal, TooLarge};
 use crate::domain::id::MessageId;
 
 statement! {
@@ -20,13 +20,14 @@ statement! {
     /// read the whole backlog for every claim.
     Claim {
         ids: Array<SqlUuid> => Vec<Uuid>,
+        largest: BigInt => i64,
         owner: Text => String,
         token: SqlUuid => Uuid,
         duration: BigInt => i64,
     } -> (SqlUuid, Text, StateColumns, Timestamptz, BigInt, BigInt, Text, Binary, Bool) = concat!("
         WITH picked AS (
             SELECT email_id FROM deliveries
-            WHERE email_id = ANY (?) AND status || '' = 'queued' AND due_at <= now()
+            WHERE email_id = ANY (?) AND status || '' = 'queued' AND due_at <= now() AND octets <= ?
             ORDER BY email_id
             FOR UPDATE SKIP LOCKED
         )
@@ -44,6 +45,13 @@ statement! {
             (extract(epoch FROM now() - d.due_at) * 1000000)::bigint,
             (extract(epoch FROM now() - d.due_since) * 1000000)::bigint,
             e.sender, e.raw, e.smtputf8")
+}
+
+statement! {
+    /// What was not leased because it is too large. The status is compared as in the statement above.
+    NameTooLarge { ids: Array<SqlUuid> => Vec<Uuid>, largest: BigInt => i64 } -> (SqlUuid, Integer) = "
+        SELECT email_id, octets FROM deliveries
+        WHERE email_id = ANY (?) AND status || '' = 'queued' AND due_at <= now() AND octets > ?"
 }
 
 type ClaimedRow = (Uuid, String, StateRow, OffsetDateTime, i64, i64, String, Vec<u8>, bool);
@@ -64,20 +72,43 @@ statement! {
         RETURNING d.email_id, d.lease_token"
 }
 
-/// Leases those of `ids` that are queued and due.
+/// Leases those of `ids` that are queued and due and not too large.
 pub(super) async fn claim(
     connection: &mut AsyncPgConnection,
     ids: Vec<MessageId>,
     terms: LeaseTerms,
-) -> Result<Vec<Claimed>, Failure> {
+) -> Result<Claims, Failure> {
+    let largest = i64::try_from(terms.largest).unwrap_or(i64::MAX);
     let statement = Claim {
         ids: ids.iter().map(|id| id.as_uuid()).collect(),
+        largest,
         owner: terms.owner,
         token: terms.token,
         duration: microseconds(terms.duration),
     };
     let rows: Vec<ClaimedRow> = statement.load(connection).await?;
-    rows.into_iter().map(|row| claimed(row, terms.token)).collect()
+    let leased: Vec<Claimed> =
+        rows.into_iter().map(|row| claimed(row, terms.token)).collect::<Result<_, _>>()?;
+    // Mostly all were leased, and there is nothing to be asked.
+    let mut too_large = Vec::new();
+    if leased.len() < ids.len() {
+        let leased: HashSet<MessageId> = leased.iter().map(|claimed| claimed.lease.id).collect();
+        let left: Vec<MessageId> = ids.into_iter().filter(|id| !leased.contains(id)).collect();
+        too_large = name_too_large(connection, &left, largest).await?;
+    }
+    Ok(Claims { leased, too_large })
+}
+
+async fn name_too_large(
+    connection: &mut AsyncPgConnection,
+    ids: &[MessageId],
+    largest: i64,
+) -> Result<Vec<TooLarge>, Failure> {
+    let statement = NameTooLarge { ids: ids.iter().map(|id| id.as_uuid()).collect(), largest };
+    let rows: Vec<(Uuid, i32)> = statement.load(connection).await?;
+    let too_large =
+        rows.into_iter().map(|(id, octets)| TooLarge { id: id.into(), octets: octets.unsigned_abs().into() });
+    Ok(too_large.collect())
 }
 
 fn claimed(row: ClaimedRow, token: Uuid) -> Result<Claimed, Failure> {

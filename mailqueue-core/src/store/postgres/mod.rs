@@ -24,7 +24,7 @@ use time::OffsetDateTime;
 
 use crate::contracts::queue::Entry;
 use crate::contracts::store::{
-    Amended, Amendment, Claimed, Idempotency, Inserted, LeaseTerms, MessageStore, Pruned, Reclaimed, Renewal,
+    Amended, Amendment, Claims, Idempotency, Inserted, LeaseTerms, MessageStore, Pruned, Reclaimed, Renewal,
     Retention, Settled, Settlement, Statistics, StoreError, Submission,
 };
 use crate::domain::id::MessageId;
@@ -216,7 +216,7 @@ impl MessageStore for PostgresStore {
         self.run(move |connection| Box::pin(read::list(connection, filter.clone()))).await
     }
 
-    async fn claim(&self, ids: &[MessageId], terms: &LeaseTerms) -> Result<Vec<Claimed>, StoreError> {
+    async fn claim(&self, ids: &[MessageId], terms: &LeaseTerms) -> Result<Claims, StoreError> {
         let (ids, terms) = (ids.to_vec(), terms.clone());
         // Not given up: a claim that took effect after its caller had left would be a lease nobody works under.
         self.run_on(move |connection| Box::pin(claim::claim(connection, ids.clone(), terms.clone()))).await

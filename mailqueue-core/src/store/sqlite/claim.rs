@@ -3,18 +3,19 @@
 use std::time::Duration;
 
 use diesel::prelude::*;
-use diesel::sql_types::{Binary, Bool, Nullable, Text};
+use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text};
 
 use super::delivery::DeliveryRow;
 use super::error::outcome;
 use super::job::Transaction;
 use super::statement::Statement;
 use super::time::{between, later, time};
-use crate::contracts::store::{Claimed, Lease, LeaseTerms, Renewal, StoreError};
+use crate::contracts::store::{Claimed, Claims, Lease, LeaseTerms, Renewal, StoreError, TooLarge};
 use crate::domain::id::MessageId;
 use crate::domain::transition::{DeliveryPolicy, Event, decide};
 
-const CLAIMABLE: &str = "SELECT d.*, e.sender, e.smtputf8, e.raw
+/// The content of what is too large is not read.
+const CLAIMABLE: &str = "SELECT d.*, e.sender, e.smtputf8, CASE WHEN d.octets <= ? THEN e.raw END AS raw
     FROM deliveries d JOIN emails e ON e.id = d.email_id
     WHERE d.email_id = ? AND d.status = 'queued' AND d.due_at <= ?";
 
@@ -28,33 +29,41 @@ struct Claimable {
     smtputf8: bool,
     #[diesel(sql_type = Nullable<Binary>)]
     raw: Option<Vec<u8>>,
+    #[diesel(sql_type = BigInt)]
+    octets: i64,
 }
 
-/// Leases those of `ids` that are queued and due. One that cannot be read stays where it is and is named in the log,
+/// Leases those of `ids` that are queued and due and not too large. One that cannot be read stays where it is and is named in the log,
 /// so that it does not hold up the others.
 pub(super) fn claim(
     transaction: &mut Transaction<'_>,
     ids: &[MessageId],
     terms: &LeaseTerms,
-) -> Result<Vec<Claimed>, StoreError> {
-    let mut claimed = Vec::with_capacity(ids.len());
+) -> Result<Claims, StoreError> {
+    let largest = i64::try_from(terms.largest).unwrap_or(i64::MAX);
+    let mut claims = Claims { leased: Vec::with_capacity(ids.len()), too_large: Vec::new() };
     for &id in ids {
         let found: Option<Claimable> = Statement::new(CLAIMABLE)
+            .bind(largest)
             .bind(id)
             .bind(transaction.now)
             .get_result(transaction.connection)
             .optional()
             .map_err(outcome)?;
         let Some(found) = found else { continue };
+        if found.octets > largest {
+            claims.too_large.push(TooLarge { id, octets: found.octets.unsigned_abs() });
+            continue;
+        }
         match found.claimed(transaction, terms) {
             Ok(one) => {
                 lease(transaction, &one, terms)?;
-                claimed.push(one);
+                claims.leased.push(one);
             }
             Err(error) => tracing::error!(message_id = %id, %error, "this message cannot be claimed"),
         }
     }
-    Ok(claimed)
+    Ok(claims)
 }
 
 impl Claimable {

@@ -36,7 +36,7 @@ use self::insert::Prepared;
 use self::thread::ConnectionThread;
 use crate::contracts::queue::Entry;
 use crate::contracts::store::{
-    Amended, Amendment, Claimed, Idempotency, Inserted, LeaseTerms, MessageStore, Pruned, Reclaimed, Renewal,
+    Amended, Amendment, Claims, Idempotency, Inserted, LeaseTerms, MessageStore, Pruned, Reclaimed, Renewal,
     Retention, Settled, Settlement, Statistics, StoreError, Submission,
 };
 use crate::domain::id::MessageId;
@@ -131,7 +131,7 @@ impl MessageStore for SqliteStore {
         self.lookup.run(move |t| lookup::list(t, &filter)).await
     }
 
-    async fn claim(&self, ids: &[MessageId], terms: &LeaseTerms) -> Result<Vec<Claimed>, StoreError> {
+    async fn claim(&self, ids: &[MessageId], terms: &LeaseTerms) -> Result<Claims, StoreError> {
         let (ids, terms) = (ids.to_owned(), terms.clone());
         self.writer.run(move |t| claim::claim(t, &ids, &terms)).await
     }
