@@ -83,7 +83,9 @@ pub async fn store(url: &SecretString, migrate: bool) -> Result<Arc<dyn MessageS
 async fn open_store(url: &SecretString, migrate: bool) -> Result<Arc<dyn MessageStore>, ConnectError> {
     match scheme(url) {
         #[cfg(feature = "sqlite")]
-        "sqlite" => Ok(Arc::new(SqliteStore::open(file_of(url), &SqliteOptions { migrate }).await?)),
+        "sqlite" => Ok(Arc::new(
+            SqliteStore::open(file_of(url), &SqliteOptions { migrate, ..SqliteOptions::default() }).await?,
+        )),
         #[cfg(feature = "postgres")]
         "postgres" | "postgresql" => {
             let options = PostgresOptions { migrate, ..PostgresOptions::default() };

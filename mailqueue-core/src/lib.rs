@@ -37,6 +37,7 @@ pub mod connect;
 pub mod contracts;
 pub mod deliver;
 pub mod domain;
+pub mod health;
 pub mod outbox;
 pub mod queue;
 pub mod record;

@@ -4,10 +4,13 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use time::OffsetDateTime;
+
 use crate::contracts::queue::{Queue, QueueError};
-use crate::contracts::store::{MessageStore, Pruned, Retention, Statistics, StoreError};
+use crate::contracts::store::{MessageStore, Pruned, Retention, StoreError};
 use crate::domain::lane::Lane;
 use crate::domain::transition::DeliveryPolicy;
+use crate::health::Health;
 use crate::waiting;
 
 /// How many entries one refill adds to a lane at most.
@@ -27,17 +30,11 @@ const PRUNE_EVERY: Duration = Duration::from_secs(60);
 /// A message due this recently may still be on its way to the queue.
 const MARGIN: Duration = Duration::from_millis(250);
 
-/// A store that takes this long to tell the time has been out of reach for others too.
-const SLOW: Duration = Duration::from_millis(500);
-
 /// How a deployment sweeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SweepOptions {
-    /// How often a pass is made. The sweeper itself keeps no time but notices when passes are late.
+    /// How often a pass is made. The sweeper itself keeps no time.
     pub interval: Duration,
-    /// How long the store must have been answering before a lease that ran out is believed to be lost: workers
-    /// that could not reach it get to write down what they did first.
-    pub grace: Duration,
     /// The rules for what a lost lease means.
     pub policy: DeliveryPolicy,
     /// How long finished messages are kept.
@@ -45,10 +42,10 @@ pub struct SweepOptions {
 }
 
 impl Default for SweepOptions {
-    /// Every second, a grace of 15 seconds.
+    /// Every second.
     fn default() -> Self {
-        let (interval, grace) = (Duration::from_secs(1), Duration::from_secs(15));
-        Self { interval, grace, policy: DeliveryPolicy::default(), retention: Retention::default() }
+        let interval = Duration::from_secs(1);
+        Self { interval, policy: DeliveryPolicy::default(), retention: Retention::default() }
     }
 }
 
@@ -70,16 +67,11 @@ pub struct Sweeper {
     store: Arc<dyn MessageStore>,
     queue: Arc<dyn Queue>,
     options: SweepOptions,
-    health: Mutex<Health>,
+    health: Arc<Health>,
+    /// When it last looked for something to forget.
+    pruned: Mutex<Option<Instant>>,
     /// Lanes whose last refill was a full page: there is more behind it, which the head does not show.
     behind: Mutex<HashSet<Lane>>,
-}
-
-/// Since when the store has been answering, as far as this sweeper has seen.
-struct Health {
-    since: Instant,
-    last: Instant,
-    pruned: Option<Instant>,
 }
 
 /// What refilling one lane came to.
@@ -91,56 +83,39 @@ enum Refill {
 }
 
 impl Sweeper {
-    /// A sweeper that has seen nothing yet: it reclaims only after the first grace period.
+    /// A sweeper that ends leases only while `health`, that of the store, says that they are lost.
     #[must_use]
-    pub fn new(store: Arc<dyn MessageStore>, queue: Arc<dyn Queue>, options: SweepOptions) -> Self {
-        let now = Instant::now();
-        let health = Mutex::new(Health { since: now, last: now, pruned: None });
-        Self { store, queue, options, health, behind: Mutex::default() }
+    pub fn new(
+        store: Arc<dyn MessageStore>,
+        queue: Arc<dyn Queue>,
+        health: Arc<Health>,
+        options: SweepOptions,
+    ) -> Self {
+        Self { store, queue, options, health, pruned: Mutex::default(), behind: Mutex::default() }
     }
 
-    /// One pass: refill, reclaim, and every minute prune.
+    /// One pass: refill, reclaim, and every minute prune. Each step is taken whatever became of the others.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the store does not answer. A queue that does not is no error: it is filled later.
+    /// The first [`StoreError`] of the steps; nothing is begun while the store takes no writes. A queue that does not
+    /// answer is no error: it is filled later.
     pub async fn pass(&self) -> Result<Swept, StoreError> {
-        let statistics = self.check_health().await?;
-        let (refilled, backlog) = self.refill().await?;
-        let reclaimed = if self.is_settled() { self.reclaim(&statistics).await? } else { 0 };
-        let pruned = if self.is_time_to_prune() { self.prune().await? } else { Pruned::default() };
-        Ok(Swept { refilled, backlog, reclaimed, pruned })
-    }
-
-    /// Asks the store for its time and notes outages: an error, or an answer that came late.
-    async fn check_health(&self) -> Result<Statistics, StoreError> {
-        let asked = Instant::now();
-        let told = self.store.statistics(0).await;
-        let now = Instant::now();
-        let took = now.duration_since(asked);
-        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
-        let gap = now.duration_since(health.last);
-        let was_slow = took > self.options.interval.max(SLOW) || gap > self.options.interval * 3 + 2 * SLOW;
-        if told.is_err() || was_slow {
-            health.since = now;
-        }
-        health.last = now;
-        drop(health);
-        let statistics = told?;
-        waiting::show(&statistics);
-        Ok(statistics)
-    }
-
-    fn is_settled(&self) -> bool {
-        let health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
-        health.last.duration_since(health.since) >= self.options.grace
+        let now = self.health.probe().await?.now;
+        let told = self.store.statistics(0).await.map(|statistics| waiting::show(&statistics));
+        let refill = self.refill().await;
+        let reclaim = if self.health.is_settled() { self.reclaim(now).await } else { Ok(0) };
+        let prune = if self.is_time_to_prune() { self.prune().await } else { Ok(Pruned::default()) };
+        told?;
+        let (refilled, backlog) = refill?;
+        Ok(Swept { refilled, backlog, reclaimed: reclaim?, pruned: prune? })
     }
 
     fn is_time_to_prune(&self) -> bool {
-        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = health.pruned.is_none_or(|last| last.elapsed() >= PRUNE_EVERY);
+        let mut pruned = self.pruned.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = pruned.is_none_or(|last| last.elapsed() >= PRUNE_EVERY);
         if due {
-            health.pruned = Some(Instant::now());
+            *pruned = Some(Instant::now());
         }
         due
     }
@@ -189,12 +164,12 @@ impl Sweeper {
         Ok(self.queue.push(&missing).await.map(|depth| Refill::Added { count: missing.len(), depth }))
     }
 
-    /// Ends leases that ran out before the store last told the time. A store frozen since then ends none: its answer
-    /// to this comes late, and the next pass sees the gap.
-    async fn reclaim(&self, statistics: &Statistics) -> Result<usize, StoreError> {
+    /// Ends leases that ran out before the store last took a write, at `now`. A store that stood still since then ends
+    /// none that ran out meanwhile, and the next probe sees the gap.
+    async fn reclaim(&self, now: OffsetDateTime) -> Result<usize, StoreError> {
         let mut total = 0;
         for _ in 0..RECLAIM_STEPS {
-            let page = self.store.reclaim(statistics.now, RECLAIM_PAGE, &self.options.policy).await?;
+            let page = self.store.reclaim(now, RECLAIM_PAGE, &self.options.policy).await?;
             for reclaimed in &page {
                 let (message_id, status) = (reclaimed.id, reclaimed.status.as_str());
                 tracing::warn!(%message_id, status, ambiguous = reclaimed.ambiguous, "lease ran out");
@@ -218,7 +193,7 @@ impl Sweeper {
         let pruned = self.store.prune(&self.options.retention, PRUNE_PAGE).await?;
         // A full page means there is more: the next pass goes on.
         if pruned.contents.max(pruned.records).max(pruned.keys) >= PRUNE_PAGE as u64 {
-            self.health.lock().unwrap_or_else(PoisonError::into_inner).pruned = None;
+            *self.pruned.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
         Ok(pruned)
     }

@@ -1,10 +1,11 @@
 //! The record on Postgres, held to the suite of every store and tried where only Postgres can fail.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use mailqueue_core::contracts::store::Inserted;
+use mailqueue_core::health::{Health, HealthOptions, Unready};
 use mailqueue_core::store::batched::Batched;
 use mailqueue_core::store::postgres::{PostgresOptions, PostgresStore};
 use mailqueue_core::{Draft, MessageStore, Outbox, StoreError, SubmitError};
@@ -70,6 +71,7 @@ async fn a_database_of_another_version_is_refused() {
 async fn the_steps_down_lead_back_to_nothing() {
     let url = migrated().await;
     for down in [
+        include_str!("../migrations/postgres/2026-11-25-000001_probe_the_store/down.sql"),
         include_str!("../migrations/postgres/2026-11-24-000002_keep_reschedules/down.sql"),
         include_str!("../migrations/postgres/2026-11-24-000001_weigh_deliveries/down.sql"),
         include_str!("../migrations/postgres/2026-11-23-000001_create_emails/down.sql"),
@@ -122,6 +124,65 @@ async fn a_restarted_server_is_used_again() {
     assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
     postgres.start_again();
     store.statistics(10).await.expect("no error is left behind");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_only_answers_reads_is_not_ready() {
+    let postgres = Postgres::start();
+    let store = PostgresStore::open(&postgres.database().into(), &PostgresOptions::default()).await;
+    let store: Arc<dyn MessageStore> = Arc::new(store.expect("it opens"));
+    let health = Health::new(Arc::clone(&store), HealthOptions::default());
+    let switch = |to: &str| {
+        let url = postgres.url_for("postgres");
+        postgres.query(&url, &format!("ALTER SYSTEM SET default_transaction_read_only = {to}"));
+        postgres.query(&url, "SELECT pg_reload_conf()");
+    };
+    health.probe().await.expect("it takes writes");
+    switch("on");
+    while health.probe().await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(10)).await; // until the server has read its settings
+    }
+    assert!(matches!(health.check().await, Err(Unready::Store(_))));
+    store.statistics(10).await.expect("reads are answered");
+    switch("off");
+    while health.probe().await.is_err() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    health.check().await.expect("it is ready again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_process_was_refused_for_lack_of_space_others_know() {
+    let url = migrated().await;
+    let (store, other) = (open(&url).await, open(&url).await);
+    assert!(store.probe().await.expect("it takes writes").has_space);
+    assert!(other.probe().await.expect("it takes writes").has_space);
+    Postgres::shared().query(
+        &url,
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
+            AS $$ BEGIN RAISE 'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$;
+        CREATE TRIGGER refusal BEFORE INSERT ON emails FOR EACH ROW EXECUTE FUNCTION refuse()",
+    );
+    let store: Arc<dyn MessageStore> = Arc::new(store);
+    let queue = mailqueue_core::connect::queue(None, "default").expect("a queue in this process");
+    let outbox = Outbox::start(Arc::clone(&store), queue).await;
+    let draft = Draft::new("shop@example.com", "ana@example.org", "Order").text("Order.");
+    for _ in 0..2 {
+        let error = outbox.submit(draft.clone()).await.expect_err("there is no space");
+        assert!(matches!(error, SubmitError::Store(StoreError::NoSpace(_))), "{error}");
+    }
+    for store in [&*store, &other] {
+        assert!(!store.probe().await.expect("it takes writes").has_space);
+    }
+    Postgres::shared().query(&url, "DROP TRIGGER refusal ON emails");
+    let until = Instant::now() + Duration::from_secs(30);
+    while outbox.submit(draft.clone()).await.is_err() {
+        assert!(Instant::now() < until, "it is tried again now and then");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for store in [&*store, &other] {
+        assert!(store.probe().await.expect("it takes writes").has_space);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,7 @@ use diesel::connection::SimpleConnection;
 use diesel::{Connection, SqliteConnection};
 use mailqueue_core::contracts::store::{Claimed, Inserted, LeaseTerms, NewMessage, Renewal, Submission};
 use mailqueue_core::domain::render::render;
+use mailqueue_core::health::{Health, HealthOptions, Unready};
 use mailqueue_core::store::batched::Batched;
 use mailqueue_core::store::sqlite::{SqliteOptions, SqliteStore};
 use mailqueue_core::{
@@ -82,7 +83,10 @@ const TOLD: &str = "MAILQUEUE_TEST_CHILD";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn child() {
     let Ok(path) = std::env::var(TOLD) else { return };
-    let store = open(Path::new(&path)).await;
+    let store = match SqliteStore::open(&path, &SqliteOptions::default()).await {
+        Ok(store) => store,
+        Err(error) => return println!("not opened: {error}"),
+    };
     loop {
         let id = submit(&store, "from a child").await.expect("it is kept");
         // One write: a line is told wholly or not at all.
@@ -114,18 +118,60 @@ fn ids_until_killed(mut child: Child, count: usize) -> Vec<MessageId> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn four_processes_open_one_new_file_at_once() {
+async fn a_second_process_is_refused_while_the_first_has_the_file() {
     let folder = TempDir::new().expect("a folder");
     let path = file(&folder);
-    let children: Vec<Child> = (0..4).map(|_| start_child(&path)).collect();
-    let waiting =
-        children.into_iter().map(|child| tokio::task::spawn_blocking(|| ids_until_killed(child, 1)));
     let store = open(&path).await;
-    for ids in futures_util::future::join_all(waiting).await {
-        let ids = ids.expect("the child came up");
-        assert!(!ids.is_empty(), "it came up and kept a message");
-        assert!(store.get(None, ids[0]).await.expect("records can be read").is_some());
-    }
+    let second = start_child(&path);
+    let told = tokio::task::spawn_blocking(|| second.wait_with_output()).await.expect("no panic");
+    let told = String::from_utf8(told.expect("it ends").stdout).expect("what it says is text");
+    assert!(told.contains("not opened: ") && told.contains("SQLite is for one process"), "{told}");
+    submit(&store, "undisturbed").await.expect("it is kept");
+    drop(store);
+    let third = start_child(&path);
+    let ids = tokio::task::spawn_blocking(|| ids_until_killed(third, 1)).await.expect("the child came up");
+    // However a process ends, the file is free then.
+    let store = open(&path).await;
+    assert!(store.get(None, ids[0]).await.expect("records can be read").is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_space_is_left_is_for_what_is_there() {
+    let folder = TempDir::new().expect("a folder");
+    let path = file(&folder);
+    let store = open(&path).await;
+    let waiting = submit(&store, "waiting").await.expect("it is kept");
+    assert!(store.probe().await.expect("it takes writes").has_space);
+    drop(store);
+    let nothing_for_new_ones = SqliteOptions { keep_free: Some(u64::MAX), ..SqliteOptions::default() };
+    let store = SqliteStore::open(&path, &nothing_for_new_ones).await.expect("it opens");
+    let answer = submit(&store, "new").await;
+    assert!(matches!(answer, Err(StoreError::NoSpace(_))), "{answer:?}");
+    assert!(!store.probe().await.expect("it takes writes").has_space);
+    let claimed = claim(&store, &[waiting]).await.remove(0);
+    let renewal = Renewal { lease: claimed.lease, before_dot: true };
+    assert_eq!(store.renew(vec![renewal], Duration::from_secs(60)).await.expect("an answer"), [true]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_can_only_be_read_shows_in_a_probe() {
+    let folder = TempDir::new().expect("a folder");
+    let path = file(&folder);
+    let store = open(&path).await;
+    let health = Health::new(Arc::new(store), HealthOptions::default());
+    health.check().await.expect("it is ready");
+    let mut other = beside(&path);
+    other.batch_execute("BEGIN IMMEDIATE").expect("the lock is free");
+    let unready = loop {
+        // What was said a moment ago holds for a moment.
+        if let Err(unready) = health.check().await {
+            break unready;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert!(matches!(unready, Unready::Late), "{unready:?}");
+    other.batch_execute("COMMIT").expect("nothing was changed");
+    health.check().await.expect("it is ready again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,7 +208,11 @@ async fn nobody_is_answered_before_the_commit() {
     assert_eq!(store.get(None, id).await.expect("readers are not held up"), None);
     other.batch_execute("COMMIT").expect("nothing was changed");
     assert_eq!(inserting.await.expect("no panic").expect("it is kept"), Inserted::Stored);
-    assert!(open(&path).await.get(None, id).await.expect("records can be read").is_some(), "for others too");
+    drop(store);
+    assert!(
+        open(&path).await.get(None, id).await.expect("records can be read").is_some(),
+        "for the next as well"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -245,7 +295,7 @@ async fn a_newer_versions_file_is_refused() {
     let newer = "INSERT INTO mailqueue_migrations (version) VALUES ('29990101000001')";
     beside(&path).batch_execute(newer).expect("the ledger can be written");
     for migrate in [true, false] {
-        match SqliteStore::open(&path, &SqliteOptions { migrate }).await {
+        match SqliteStore::open(&path, &SqliteOptions { migrate, ..SqliteOptions::default() }).await {
             Err(StoreError::Refused(why)) => assert!(why.contains("29990101000001"), "{why}"),
             other => panic!("{other:?}"),
         }
@@ -256,7 +306,7 @@ async fn a_newer_versions_file_is_refused() {
 async fn nothing_is_migrated_when_that_is_off() {
     let folder = TempDir::new().expect("a folder");
     let path = file(&folder);
-    let options = SqliteOptions { migrate: false };
+    let options = SqliteOptions { migrate: false, ..SqliteOptions::default() };
     let refused = SqliteStore::open(&path, &options).await;
     assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");
     let ledger = beside(&path).batch_execute("SELECT 1 FROM mailqueue_migrations");

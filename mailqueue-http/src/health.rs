@@ -1,38 +1,28 @@
 //! What a supervisor asks.
 
-use std::time::Duration;
-
 use hyper::StatusCode;
-use mailqueue_core::{MessageId, Outbox};
+use mailqueue_core::Outbox;
+use mailqueue_core::health::Unready;
 
 use crate::answer::{self, Answer};
 use crate::problem::Problem;
-
-/// How long the store may take to count as there.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// An id that no message has.
-const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 
 /// `GET /livez`: the process runs, whatever else does not.
 pub(crate) fn live() -> Answer {
     answer::text(StatusCode::OK, "ok\n")
 }
 
-/// `GET /readyz`: mail can be taken in.
+/// `GET /readyz`: mail can be taken in. Known by a write, so a store that only answers reads is not ready.
 pub(crate) async fn ready(outbox: &Outbox) -> Result<Answer, Problem> {
-    let id: MessageId = NOBODY.parse().expect("a constant, and a UUID");
-    match tokio::time::timeout(PATIENCE, outbox.get(id)).await {
-        Ok(Ok(_)) => Ok(answer::text(StatusCode::OK, "ok\n")),
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "not ready");
-            Err(Problem::unavailable("store: the message store is out of reach"))
-        }
-        Err(_) => {
-            tracing::warn!("not ready: the message store did not answer in time");
-            Err(Problem::unavailable("store: the message store did not answer within a second"))
-        }
-    }
+    let Err(unready) = outbox.health().check().await else {
+        return Ok(answer::text(StatusCode::OK, "ok\n"));
+    };
+    tracing::warn!(reason = %unready, "not ready");
+    Err(Problem::unavailable(match unready {
+        Unready::Store(_) => "store: the message store takes no writes",
+        Unready::NoSpace => "store: the message store has no space for new messages",
+        Unready::Late => "store: the message store did not answer within a second",
+    }))
 }
 
 /// `GET /metrics`

@@ -267,6 +267,10 @@ impl From<StoreError> for Problem {
                 tracing::warn!(%error, "a request could not be served");
                 Self::unavailable("More mail is coming in than can be kept. Please try again shortly.")
             }
+            StoreError::NoSpace(_) => {
+                tracing::warn!(%error, "a request could not be served");
+                Self::unavailable("There is no space for new mail. Please try again later.")
+            }
             // What a store says about a row may quote the row, so only the kind of fault is logged.
             StoreError::Refused(_) => {
                 tracing::error!("a request could not be served: the message store refused it");

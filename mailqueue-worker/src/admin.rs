@@ -11,13 +11,10 @@ use hyper::header::CONTENT_TYPE;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use mailqueue_core::MessageStore;
+use mailqueue_core::health::{Health, Unready};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-
-/// How long the store may take to answer `/readyz`.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Serves `/livez`, `/readyz` and `/metrics`.
 pub struct Admin {
@@ -26,25 +23,25 @@ pub struct Admin {
 }
 
 struct State {
-    store: Arc<dyn MessageStore>,
+    health: Arc<Health>,
     metrics: PrometheusHandle,
     draining: CancellationToken,
 }
 
 impl Admin {
-    /// Listens. `draining` makes it say that it is not ready any more.
+    /// Listens. Ready is who can write to the store; `draining` makes it say that it is not ready any more.
     ///
     /// # Errors
     ///
     /// When the address is taken or not this machine's.
     pub async fn bind(
         address: SocketAddr,
-        store: Arc<dyn MessageStore>,
+        health: Arc<Health>,
         metrics: PrometheusHandle,
         draining: CancellationToken,
     ) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
-        Ok(Self { listener, state: Arc::new(State { store, metrics, draining }) })
+        Ok(Self { listener, state: Arc::new(State { health, metrics, draining }) })
     }
 
     /// Serves for ever.
@@ -83,9 +80,12 @@ async fn ready(state: &State) -> Response<Full<Bytes>> {
     if state.draining.is_cancelled() {
         return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
     }
-    match tokio::time::timeout(PATIENCE, state.store.statistics(0)).await {
-        Ok(Ok(_)) => text(StatusCode::OK, "ready\n"),
-        _ => text(StatusCode::SERVICE_UNAVAILABLE, "the message store does not answer\n"),
+    match state.health.check().await {
+        Ok(()) => text(StatusCode::OK, "ready\n"),
+        Err(Unready::Store(_)) => {
+            text(StatusCode::SERVICE_UNAVAILABLE, "the message store takes no writes\n")
+        }
+        Err(unready) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{unready}\n")),
     }
 }
 

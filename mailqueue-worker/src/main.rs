@@ -91,7 +91,7 @@ async fn check(args: &Args) -> Result<(), Failure> {
 async fn run(args: Args) -> Result<(), Failure> {
     let Settings { concurrency, admin_listen, worker_name, service } = args.resolve()?;
     let Some(Started { metrics, shutdown, opened }) = service.start().await? else { return Ok(()) };
-    let admin = Admin::bind(admin_listen, Arc::clone(&opened.store), metrics, shutdown.clone()).await;
+    let admin = Admin::bind(admin_listen, Arc::clone(&opened.health), metrics, shutdown.clone()).await;
     let admin = admin.map_err(|error| format!("MAILQUEUE_ADMIN_LISTEN: {admin_listen}: {error}"))?;
     tokio::spawn(admin.serve());
     let mut worker = service.worker(&opened).concurrency(concurrency);

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mailqueue_core::deliver::{Claim, DeliverOptions, Deliverer, Job};
+use mailqueue_core::health::{Health, HealthOptions};
 use mailqueue_core::sweep::{SweepOptions, Sweeper};
 use mailqueue_core::{
     DeliveryPolicy, Lane, MessageId, MessageStore, Queue, Retention, StoreError, Transport,
 };
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::room::{ASIDE, Room, Rooms};
 use crate::sweeping;
@@ -31,6 +32,8 @@ pub struct Worker {
     transport: Arc<dyn Transport>,
     deliver: DeliverOptions,
     sweep: SweepOptions,
+    grace: Option<Duration>,
+    health: Option<Arc<Health>>,
     concurrency: usize,
     memory: u64,
 }
@@ -85,10 +88,19 @@ impl WorkerBuilder {
         self
     }
 
-    /// How long the store must have been answering before lost leases are reclaimed. Default 15 seconds.
+    /// How long the store must have been taking writes before lost leases are reclaimed. Default a quarter of the lease,
+    /// and at least 2 seconds.
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Self {
-        self.worker.sweep.grace = grace;
+        self.worker.grace = Some(grace);
+        self
+    }
+
+    /// The health of the store, for a host that also wants to know; it overrules [`grace`](Self::grace). Default: one of
+    /// its own.
+    #[must_use]
+    pub fn health(mut self, health: Arc<Health>) -> Self {
+        self.worker.health = Some(health);
         self
     }
 
@@ -117,8 +129,9 @@ impl Worker {
     ) -> WorkerBuilder {
         let deliver = DeliverOptions { worker: default_name(), ..DeliverOptions::default() };
         let sweep = SweepOptions::default();
+        let (grace, health, concurrency, memory) = (None, None, 32, MEMORY);
         WorkerBuilder {
-            worker: Self { store, queue, transport, deliver, sweep, concurrency: 32, memory: MEMORY },
+            worker: Self { store, queue, transport, deliver, sweep, grace, health, concurrency, memory },
         }
     }
 
@@ -127,10 +140,14 @@ impl Worker {
     pub async fn run(self, shutdown: CancellationToken) {
         let (worker, concurrency) = (self.deliver.worker.clone(), self.concurrency);
         tracing::info!(worker, concurrency, "working");
-        let sweeper = Sweeper::new(Arc::clone(&self.store), Arc::clone(&self.queue), self.sweep);
+        let health = self.health.clone().unwrap_or_else(|| self.own_health());
+        let watched = Arc::clone(&health);
+        let _watching = AbortOnDropHandle::new(tokio::spawn(async move { watched.watch().await }));
+        let (store, queue) = (Arc::clone(&self.store), Arc::clone(&self.queue));
+        let sweeper = Sweeper::new(store, queue, Arc::clone(&health), self.sweep);
         let sweeping = tokio::spawn(sweeping::run(sweeper, self.sweep.interval, shutdown.clone()));
-        let deliverer =
-            Deliverer::new(Arc::clone(&self.store), Arc::clone(&self.transport), self.deliver.clone());
+        let (store, transport) = (Arc::clone(&self.store), Arc::clone(&self.transport));
+        let deliverer = Deliverer::new(store, transport, health, self.deliver.clone());
         let tasks = TaskTracker::new();
         self.take(&deliverer, &tasks, &shutdown).await;
         tracing::info!(worker, in_flight = tasks.len(), "draining");
@@ -140,6 +157,12 @@ impl Worker {
         // It ends with the same signal; that it panicked is already in the log.
         let _ = sweeping.await;
         tracing::info!(worker, "drained");
+    }
+
+    fn own_health(&self) -> Arc<Health> {
+        let mut options = HealthOptions::for_lease(self.deliver.lease);
+        options.grace = self.grace.unwrap_or(options.grace);
+        Health::new(Arc::clone(&self.store), options)
     }
 
     /// Takes what there is room for, until it drains. A claim is never broken off: what it leased is handed over,

@@ -80,6 +80,10 @@ pub trait MessageStore: Send + Sync + 'static {
         amendment: Amendment,
     ) -> Result<Amended, StoreError>;
 
+    /// Writes something small and tells the time here. `Ok` means that results could be written down at this moment: it
+    /// is committed, as durably as everything else.
+    async fn probe(&self) -> Result<Probe, StoreError>;
+
     /// How much is waiting, counted up to `count` messages, and what time it is here.
     async fn statistics(&self, count: u64) -> Result<Statistics, StoreError>;
 
@@ -94,9 +98,12 @@ pub enum StoreError {
     /// It cannot be reached, or the connection broke before it answered. Whether it did it is not known.
     #[error("the message store is out of reach: {0}")]
     Unavailable(String),
-    /// More is being asked than it can do, or it has no room. It has not been done.
+    /// More is being asked than it can do. It has not been done.
     #[error("the message store is overloaded: {0}")]
     Overloaded(String),
+    /// It has no space for new messages, which has not been kept. What is there can still be sent and written down.
+    #[error("the message store has no space for new messages: {0}")]
+    NoSpace(String),
     /// It refused this item. It has not been done, and will be refused again.
     #[error("the message store refused it: {0}")]
     Refused(String),
@@ -331,6 +338,16 @@ pub enum Amended {
     NotAllowed(Status),
     /// There is no such message, or it is another tenant's.
     NotFound,
+}
+
+/// A write that succeeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Probe {
+    /// The store's time.
+    pub now: OffsetDateTime,
+    /// Whether there is space for new messages, as far as is known. What is there can be sent and written down
+    /// either way.
+    pub has_space: bool,
 }
 
 /// How much is waiting.

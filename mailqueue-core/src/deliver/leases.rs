@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::contracts::store::{Lease, MessageStore, Renewal};
+use crate::health::Health;
 
 /// How many leases one renewal carries.
 const PAGE: usize = 256;
@@ -66,9 +67,9 @@ pub(super) struct Leases {
 
 impl Leases {
     /// Starts renewing; ends when the last handle is dropped.
-    pub(super) fn start(store: Arc<dyn MessageStore>, duration: Duration) -> Arc<Self> {
+    pub(super) fn start(store: Arc<dyn MessageStore>, health: Arc<Health>, duration: Duration) -> Arc<Self> {
         let leases = Arc::new(Self { held: Mutex::default() });
-        tokio::spawn(renew(Arc::downgrade(&leases), store, duration));
+        tokio::spawn(renew(Arc::downgrade(&leases), store, health, duration));
         leases
     }
 
@@ -96,25 +97,40 @@ impl Leases {
         held
     }
 
+    /// Renews what is not fresh. `false` when the store did not answer: it renews nothing then, but takes nothing away
+    /// either, and the gate asks again.
+    async fn renew(&self, store: &dyn MessageStore, duration: Duration) -> bool {
+        let mut answered = true;
+        let mut held = self.still_held();
+        held.retain(|held| held.since_claim() >= duration / 4);
+        for page in held.chunks(PAGE) {
+            let renewals = page.iter().map(|held| Renewal { lease: held.lease, before_dot: false }).collect();
+            match store.renew(renewals, duration).await {
+                Ok(answers) => {
+                    page.iter()
+                        .zip(answers)
+                        .filter(|(_, is_held)| !is_held)
+                        .for_each(|(held, _)| held.lose());
+                }
+                Err(_) => answered = false,
+            }
+        }
+        answered
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Lease, Weak<Held>>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn renew(leases: Weak<Leases>, store: Arc<dyn MessageStore>, duration: Duration) {
+async fn renew(leases: Weak<Leases>, store: Arc<dyn MessageStore>, health: Arc<Health>, duration: Duration) {
+    let mut pause = duration / 3;
     loop {
-        tokio::time::sleep(duration / 3).await;
-        let Some(leases) = leases.upgrade() else { return };
-        let mut held = leases.still_held();
-        held.retain(|held| held.since_claim() >= duration / 4);
-        for page in held.chunks(PAGE) {
-            let renewals = page.iter().map(|held| Renewal { lease: held.lease, before_dot: false }).collect();
-            // A store that is out of reach renews nothing, but takes nothing away either: the gate asks again.
-            if let Ok(answers) = store.renew(renewals, duration).await {
-                for (held, _) in page.iter().zip(answers).filter(|(_, is_held)| !is_held) {
-                    held.lose();
-                }
-            }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = health.recovered() => {}
         }
+        let Some(leases) = leases.upgrade() else { return };
+        pause = if leases.renew(&*store, duration).await { duration / 3 } else { duration / 12 };
     }
 }

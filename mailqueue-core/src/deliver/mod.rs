@@ -2,6 +2,7 @@
 
 mod leases;
 mod telling;
+mod waiting;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -16,7 +17,9 @@ use crate::contracts::transport::{Gate, Outgoing, Transport};
 use crate::domain::id::MessageId;
 use crate::domain::report::{Outcome, Reply, Report, Verdict};
 use crate::domain::transition::{Circumstances, DeliveryPolicy};
+use crate::health::Health;
 use leases::{Held, Leases};
+use waiting::Waiting;
 
 /// How a deployment delivers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +47,8 @@ pub struct Deliverer {
     transport: Arc<dyn Transport>,
     options: Arc<DeliverOptions>,
     leases: Arc<Leases>,
+    health: Arc<Health>,
+    waiting: Arc<Waiting>,
 }
 
 /// A message this worker holds the lease of.
@@ -67,11 +72,18 @@ pub struct Unsettled {
 }
 
 impl Deliverer {
-    /// A deliverer that keeps the leases of what it claims until it is dropped. Needs a tokio runtime.
+    /// A deliverer that keeps the leases of what it claims until it is dropped. `health` is that of the store, shared
+    /// with the [`Sweeper`](crate::sweep::Sweeper) of the same process. Needs a tokio runtime.
     #[must_use]
-    pub fn new(store: Arc<dyn MessageStore>, transport: Arc<dyn Transport>, options: DeliverOptions) -> Self {
-        let leases = Leases::start(Arc::clone(&store), options.lease);
-        Self { store, transport, options: Arc::new(options), leases }
+    pub fn new(
+        store: Arc<dyn MessageStore>,
+        transport: Arc<dyn Transport>,
+        health: Arc<Health>,
+        options: DeliverOptions,
+    ) -> Self {
+        let leases = Leases::start(Arc::clone(&store), Arc::clone(&health), options.lease);
+        let waiting = Arc::new(Waiting::new(Arc::clone(&health)));
+        Self { store, transport, options: Arc::new(options), leases, health, waiting }
     }
 
     /// Leases those of `ids` that are queued and due and have at most `largest` octets, for this worker alone.
@@ -129,11 +141,14 @@ impl Deliverer {
         Unsettled { settlement: Arc::new(settlement), held }
     }
 
-    /// Writes a result down, however long the store is out of reach; the lease is kept meanwhile.
+    /// Writes a result down, however long the store is out of reach; the lease is kept meanwhile, and no lease is
+    /// reclaimed in this process before.
     pub async fn settle(&self, unsettled: Unsettled) {
         let Unsettled { settlement, held } = unsettled;
+        let mut unwritten = None;
         let mut pause = Duration::from_millis(50);
         loop {
+            let recovered = self.health.recovered();
             let answer = self.store.settle(vec![Arc::clone(&settlement)]).await.pop();
             match answer {
                 Some(Ok(settled)) => {
@@ -144,13 +159,21 @@ impl Deliverer {
                     telling::not_settled(settlement.lease.id, &reason);
                     break;
                 }
-                Some(Err(_)) | None => {
-                    tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
-                    pause = (pause * 2).min(Duration::from_secs(2));
-                }
+                Some(Err(error)) => unwritten.get_or_insert_with(|| self.waiting.begin()).tell(&error),
+                None => {}
             }
+            tokio::select! {
+                () = tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)) => {}
+                () = recovered => {}
+            }
+            pause = (pause * 2).min(self.longest_pause());
         }
         self.leases.release(&held);
+    }
+
+    /// Well below the grace period that a lease of this length has, so that results come before anybody reclaims.
+    fn longest_pause(&self) -> Duration {
+        (self.options.lease / 16).clamp(Duration::from_millis(50), Duration::from_secs(2))
     }
 }
 

@@ -22,6 +22,7 @@ use crate::domain::message::Message;
 use crate::domain::render::{RenderError, render};
 use crate::domain::schedule::Schedule;
 use crate::domain::status::Status;
+use crate::health::{Health, HealthOptions};
 use crate::record::{Filter, Page, Record};
 use hints::Hints;
 pub use room::Capacity;
@@ -40,6 +41,7 @@ pub struct Outbox {
     store: Arc<dyn MessageStore>,
     hints: Hints,
     watch: Arc<Watch>,
+    health: Arc<Health>,
     limits: Limits,
     tenant: Option<Arc<str>>,
     domains: Option<Arc<[String]>>,
@@ -97,10 +99,12 @@ impl Outbox {
         queue: Arc<dyn Queue>,
     ) -> Self {
         let watch = Arc::new(Watch::start(Arc::clone(&store), capacity).await);
+        let health = Health::new(Arc::clone(&store), HealthOptions::default());
         Self {
             store,
             hints: Hints::start(queue),
             watch,
+            health,
             limits: Limits::default(),
             tenant: None,
             domains: None,
@@ -142,6 +146,12 @@ impl Outbox {
     #[must_use]
     pub fn clock(&self) -> &Clock {
         self.watch.clock()
+    }
+
+    /// Whether mail can be taken in, which is asked of it for a supervisor.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        &self.health
     }
 
     /// How much was waiting a short while ago; `None` until the store has answered for the first time.
@@ -219,7 +229,7 @@ impl Outbox {
         if matches!(
             inserted,
             Ok(Inserted::Replayed(_) | Inserted::KeyReused)
-                | Err(StoreError::Overloaded(_) | StoreError::Refused(_))
+                | Err(StoreError::Overloaded(_) | StoreError::NoSpace(_) | StoreError::Refused(_))
         ) {
             place.give_up();
         }

@@ -12,8 +12,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::contracts::queue::Entry;
 use crate::contracts::store::{
-    Amended, Amendment, Claims, Idempotency, Inserted, LeaseTerms, MessageStore, Pruned, Reclaimed, Renewal,
-    Retention, Settled, Settlement, Statistics, StoreError, Submission,
+    Amended, Amendment, Claims, Idempotency, Inserted, LeaseTerms, MessageStore, Probe, Pruned, Reclaimed,
+    Renewal, Retention, Settled, Settlement, Statistics, StoreError, Submission,
 };
 use crate::domain::id::MessageId;
 use crate::domain::lane::Lane;
@@ -147,6 +147,10 @@ impl MessageStore for Batched {
         amendment: Amendment,
     ) -> Result<Amended, StoreError> {
         self.inner.amend(tenant, id, amendment).await
+    }
+
+    async fn probe(&self) -> Result<Probe, StoreError> {
+        self.inner.probe().await
     }
 
     async fn statistics(&self, count: u64) -> Result<Statistics, StoreError> {

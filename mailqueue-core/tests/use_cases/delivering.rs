@@ -9,6 +9,7 @@ use mailqueue_core::conformance::lossy_queue::{Faults, LossyQueue};
 use mailqueue_core::deliver::{DeliverOptions, Deliverer, Job};
 use mailqueue_core::domain::attempt::AttemptOutcome;
 use mailqueue_core::domain::report::{Outcome, Reply, Report, Verdict};
+use mailqueue_core::health::{Health, HealthOptions};
 use mailqueue_core::queue::local::LocalQueue;
 use mailqueue_core::sweep::{SweepOptions, Sweeper};
 use mailqueue_core::transport::memory::MemoryTransport;
@@ -26,7 +27,8 @@ fn deliverer(
     transport: &(impl Transport + Clone),
     options: DeliverOptions,
 ) -> Deliverer {
-    Deliverer::new(Arc::clone(store) as _, Arc::new(transport.clone()), options)
+    let health = Health::new(Arc::clone(store) as _, HealthOptions::for_lease(options.lease));
+    Deliverer::new(Arc::clone(store) as _, Arc::new(transport.clone()), health, options)
 }
 
 fn options(lease: Duration) -> DeliverOptions {
@@ -368,8 +370,9 @@ async fn every_message_arrives_once_through_a_lossy_queue() {
             tokio::spawn(work(deliverer(&store, &transport, options(LONG)), Arc::clone(&queue), stop.clone()))
         })
         .collect();
-    let options = SweepOptions { grace: LONG, policy: eager(), ..SweepOptions::default() };
-    let sweeper = Sweeper::new(Arc::clone(&store) as _, Arc::clone(&queue) as _, options);
+    let options = SweepOptions { policy: eager(), ..SweepOptions::default() };
+    let health = Health::new(Arc::clone(&store) as _, HealthOptions { grace: LONG, gap: LONG });
+    let sweeper = Sweeper::new(Arc::clone(&store) as _, Arc::clone(&queue) as _, health, options);
     until(|| async {
         sweeper.pass().await.expect("the store answers");
         let left = store.inner.statistics(10).await.expect("statistics are told");

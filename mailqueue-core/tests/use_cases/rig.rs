@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mailqueue_core::contracts::store::{
-    Amended, Amendment, Claimed, Claims, Inserted, LeaseTerms, NewMessage, Pruned, Reclaimed, Renewal,
+    Amended, Amendment, Claimed, Claims, Inserted, LeaseTerms, NewMessage, Probe, Pruned, Reclaimed, Renewal,
     Settled, Settlement, Statistics, Submission,
 };
 use mailqueue_core::domain::render::render;
@@ -33,7 +33,8 @@ pub(crate) enum Method {
     Insert,
     Renew,
     Settle,
-    Statistics,
+    Probe,
+    Due,
 }
 
 /// What a double does to the calls of one method.
@@ -238,6 +239,7 @@ impl MessageStore for Double {
         before: Option<OffsetDateTime>,
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
+        self.meet(Method::Due, 1).await?;
         self.inner.due(lane, before, limit).await
     }
 
@@ -259,8 +261,12 @@ impl MessageStore for Double {
         self.inner.amend(tenant, id, amendment).await
     }
 
+    async fn probe(&self) -> Result<Probe, StoreError> {
+        self.meet(Method::Probe, 1).await?;
+        self.inner.probe().await
+    }
+
     async fn statistics(&self, count: u64) -> Result<Statistics, StoreError> {
-        self.meet(Method::Statistics, 1).await?;
         self.inner.statistics(count).await
     }
 

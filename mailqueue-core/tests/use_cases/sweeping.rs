@@ -6,22 +6,43 @@ use std::time::{Duration, Instant};
 
 use mailqueue_core::conformance::lossy_queue::{Faults, LossyQueue};
 use mailqueue_core::contracts::store::{Amendment, Pruned, Renewal};
+use mailqueue_core::deliver::{DeliverOptions, Deliverer};
+use mailqueue_core::health::{Health, HealthOptions, Unready};
 use mailqueue_core::queue::local::LocalQueue;
 use mailqueue_core::sweep::{SweepOptions, Sweeper, Swept};
+use mailqueue_core::transport::memory::MemoryTransport;
 use mailqueue_core::{Draft, Entry, Lane, MessageId, Queue, Retention, Status, StoreError};
+use tokio_util::sync::CancellationToken;
 
 use super::rig::{Double, LONG, Method, Mood, draft, eager, soon, until};
 
 /// A lease that has run out as soon as somebody looks.
 const SHORT: Duration = Duration::from_millis(1);
 
-fn options(grace: Duration) -> SweepOptions {
-    SweepOptions { grace, policy: eager(), ..SweepOptions::default() }
+fn options() -> SweepOptions {
+    SweepOptions { policy: eager(), ..SweepOptions::default() }
 }
 
-fn sweeper(store: &Arc<Double>, queue: &Arc<impl Queue>, options: SweepOptions) -> Sweeper {
-    Sweeper::new(Arc::clone(store) as _, Arc::clone(queue) as _, options)
+/// A sweeper that believes in lost leases after a grace period.
+fn sweeper(store: &Arc<Double>, queue: &Arc<impl Queue>, grace: Duration) -> Sweeper {
+    sweeper_with(store, queue, health(store, grace), options())
 }
+
+fn sweeper_with(
+    store: &Arc<Double>,
+    queue: &Arc<impl Queue>,
+    health: Arc<Health>,
+    options: SweepOptions,
+) -> Sweeper {
+    Sweeper::new(Arc::clone(store) as _, Arc::clone(queue) as _, health, options)
+}
+
+fn health(store: &Arc<Double>, grace: Duration) -> Arc<Health> {
+    Health::new(Arc::clone(store) as _, HealthOptions { grace, gap: GAP })
+}
+
+/// The longest time between two passes that is no outage.
+const GAP: Duration = Duration::from_secs(1);
 
 async fn pass(sweeper: &Sweeper) -> Swept {
     sweeper.pass().await.expect("the store answers")
@@ -55,7 +76,7 @@ async fn refills_a_queue_that_was_lost() {
     let ids = submit_in_turn(&store, 5).await;
     let later = draft("later").at(store.now().await + LONG);
     store.submit(&later).await;
-    let sweeper = sweeper(&store, &queue, options(LONG));
+    let sweeper = sweeper(&store, &queue, LONG);
     let swept = pass(&sweeper).await;
     assert_eq!((swept.refilled, swept.backlog), (5, false), "what is scheduled has time");
     assert_eq!(pass(&sweeper).await.refilled, 0, "the head says that they are there");
@@ -66,7 +87,7 @@ async fn refills_a_queue_that_was_lost() {
 #[tokio::test]
 async fn refills_nothing_where_nothing_waits() {
     let (store, queue) = (Double::new().await, Arc::new(LocalQueue::new()));
-    let swept = pass(&sweeper(&store, &queue, options(Duration::ZERO))).await;
+    let swept = pass(&sweeper(&store, &queue, Duration::ZERO)).await;
     assert_eq!((swept.refilled, swept.reclaimed, swept.pruned), (0, 0, Pruned::default()));
     assert_eq!(queue.depth(Lane::Normal).await.expect("a depth"), 0);
 }
@@ -80,7 +101,7 @@ async fn refills_what_is_due_before_the_head() {
     let there = store.submit(&draft("there")).await;
     let due_at = store.record(there).await.due_at;
     queue.push(&[Entry { lane: Lane::Normal, due_at, id: there }]).await.expect("a push");
-    assert_eq!(pass(&sweeper(&store, &queue, options(LONG))).await.refilled, 1);
+    assert_eq!(pass(&sweeper(&store, &queue, LONG)).await.refilled, 1);
     assert_eq!(pull(&*queue, 100).await, [missing, there]);
 }
 
@@ -91,7 +112,7 @@ async fn refills_each_lane_on_its_own() {
     for lane in Lane::ALL {
         ids.push(store.submit(&Draft { lane, ..draft(lane.as_str()) }).await);
     }
-    assert_eq!(pass(&sweeper(&store, &queue, options(LONG))).await.refilled, 3);
+    assert_eq!(pass(&sweeper(&store, &queue, LONG)).await.refilled, 3);
     for (lane, id) in Lane::ALL.into_iter().zip(ids) {
         assert_eq!(queue.pull(&[lane], 10, Duration::ZERO).await.expect("a pull"), [id]);
     }
@@ -99,7 +120,7 @@ async fn refills_each_lane_on_its_own() {
 
 /// Sweeps, pulls and claims until every message has been claimed; each once, or the claims would be more.
 async fn drain(store: &Arc<Double>, queue: &Arc<impl Queue>, ids: &[MessageId]) {
-    let sweeper = sweeper(store, queue, options(LONG));
+    let sweeper = sweeper(store, queue, LONG);
     let mut claimed = Vec::new();
     soon(async {
         while claimed.len() < ids.len() {
@@ -118,7 +139,7 @@ async fn drain(store: &Arc<Double>, queue: &Arc<impl Queue>, ids: &[MessageId]) 
 async fn a_queue_with_a_cap_gets_everything_in_time() {
     let (store, queue) = (Double::new().await, Arc::new(LocalQueue::with_cap(3)));
     let ids = submit_some(&store, 20).await;
-    pass(&sweeper(&store, &queue, options(LONG))).await;
+    pass(&sweeper(&store, &queue, LONG)).await;
     assert_eq!(queue.depth(Lane::Normal).await.expect("a depth"), 3);
     drain(&store, &queue, &ids).await;
 }
@@ -138,7 +159,7 @@ async fn a_queue_that_is_away_keeps_nothing_from_being_reclaimed() {
     let queue = Arc::new(LossyQueue::new(LocalQueue::new(), away, 7));
     let ids = submit_some(&store, 1).await;
     store.claim(&ids, SHORT).await;
-    let sweeper = sweeper(&store, &queue, options(Duration::ZERO));
+    let sweeper = sweeper(&store, &queue, Duration::ZERO);
     let swept = until(|| async { Some(pass(&sweeper).await).filter(|swept| swept.reclaimed > 0) }).await;
     assert_eq!((swept.reclaimed, swept.refilled), (1, 0));
 }
@@ -152,7 +173,7 @@ async fn ends_leases_that_ran_out() {
     let renewal = Renewal { lease: past_dot[0].lease, before_dot: true };
     assert_eq!(store.inner.renew(vec![renewal], SHORT).await.expect("a renewal"), [true]);
     store.claim(&ids[2..], LONG).await;
-    let sweeper = sweeper(&store, &queue, options(Duration::ZERO));
+    let sweeper = sweeper(&store, &queue, Duration::ZERO);
     let mut reclaimed = 0;
     soon(async {
         while reclaimed < 2 {
@@ -181,7 +202,7 @@ async fn believes_in_no_lost_lease_at_first() {
     store.claim(&ids, SHORT).await;
     store.pass(SHORT).await;
     let start = Instant::now();
-    let sweeper = sweeper(&store, &queue, options(GRACE));
+    let sweeper = sweeper(&store, &queue, GRACE);
     until_reclaimed(&sweeper).await;
     assert!(start.elapsed() >= GRACE);
 }
@@ -189,42 +210,111 @@ async fn believes_in_no_lost_lease_at_first() {
 #[tokio::test]
 async fn believes_in_no_lost_lease_right_after_an_outage() {
     let (store, queue) = (Double::new().await, Arc::new(LocalQueue::new()));
-    let sweeper = sweeper(&store, &queue, options(GRACE));
+    let sweeper = sweeper(&store, &queue, GRACE);
     let ids = submit_some(&store, 2).await;
     store.claim(&ids[..1], SHORT).await;
     until_reclaimed(&sweeper).await;
     store.claim(&ids[1..], SHORT).await;
-    store.fail(Method::Statistics);
-    let start = Instant::now();
+    store.fail(Method::Probe);
     assert!(matches!(sweeper.pass().await, Err(StoreError::Unavailable(_))));
-    store.set(Method::Statistics, Mood::Good);
+    // However long it lasted: the grace begins with the first write that succeeds.
+    store.pass(GRACE * 2).await;
+    store.set(Method::Probe, Mood::Good);
+    let start = Instant::now();
     until_reclaimed(&sweeper).await;
     assert!(start.elapsed() >= GRACE);
+}
+
+#[tokio::test]
+async fn a_store_that_only_answers_reads_is_not_there() {
+    let (store, queue) = (Double::new().await, Arc::new(LocalQueue::new()));
+    let health = health(&store, Duration::ZERO);
+    let ids = submit_some(&store, 1).await;
+    store.claim(&ids, SHORT).await;
+    store.pass(SHORT).await;
+    store.fail(Method::Probe);
+    let sweeper = sweeper_with(&store, &queue, Arc::clone(&health), options());
+    for _ in 0..3 {
+        assert!(matches!(sweeper.pass().await, Err(StoreError::Unavailable(_))));
+    }
+    assert!(matches!(health.check().await, Err(Unready::Store(_))));
+    assert_eq!(store.record(ids[0]).await.delivery.status, Status::Sending, "nobody could write it down");
+}
+
+#[tokio::test]
+async fn a_failed_step_keeps_the_others_from_nothing() {
+    let (store, queue) = (Double::new().await, Arc::new(LocalQueue::new()));
+    let sweeper = sweeper_with(
+        &store,
+        &queue,
+        health(&store, Duration::ZERO),
+        SweepOptions {
+            retention: Retention { content: Duration::ZERO, record: Duration::ZERO },
+            ..options()
+        },
+    );
+    let ids = submit_some(&store, 2).await;
+    store.claim(&ids[..1], SHORT).await;
+    store.inner.amend(None, ids[1], Amendment::Cancel).await.expect("a wish is answered");
+    store.pass(Duration::from_millis(20)).await;
+    store.fail(Method::Due);
+    assert!(matches!(sweeper.pass().await, Err(StoreError::Unavailable(_))), "the first fault is told");
+    assert_eq!(store.record(ids[0]).await.delivery.status, Status::Queued, "its lease was ended");
+    assert!(store.inner.get(None, ids[1]).await.expect("an answer").is_none(), "it was forgotten");
+}
+
+/// What this process has done and could not write down goes before what it may believe of others.
+#[tokio::test]
+async fn believes_in_no_lost_lease_while_a_result_waits() {
+    let (store, queue) = (Double::new().await, Arc::new(LocalQueue::new()));
+    let health = health(&store, GRACE);
+    let lease = Duration::from_secs(600);
+    let deliver = DeliverOptions { worker: "w1".into(), policy: eager(), lease };
+    let transport = Arc::new(MemoryTransport::new());
+    let deliverer = Deliverer::new(Arc::clone(&store) as _, transport, Arc::clone(&health), deliver);
+    let ids = submit_some(&store, 2).await;
+    let job = deliverer.claim(&ids[..1], u64::MAX).await.expect("a claim").jobs.remove(0);
+    let unsettled = soon(deliverer.attempt(job, &CancellationToken::new())).await;
+    store.fail(Method::Settle);
+    let settling = tokio::spawn(async move { deliverer.settle(unsettled).await });
+    store.called(Method::Settle, 2).await;
+    store.claim(&ids[1..], SHORT).await;
+    let sweeper = sweeper_with(&store, &queue, Arc::clone(&health), options());
+    let until_grace_is_over = Instant::now() + GRACE * 2;
+    while Instant::now() < until_grace_is_over {
+        assert_eq!(pass(&sweeper).await.reclaimed, 0, "a result waits");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    store.set(Method::Settle, Mood::Good);
+    soon(settling).await.expect("it settles");
+    until_reclaimed(&sweeper).await;
 }
 
 /// A store, or this process, that stood still is an outage too, though no call failed.
 #[tokio::test]
 async fn believes_in_no_lost_lease_after_standing_still() {
     let (store, queue) = (Double::new().await, Arc::new(LocalQueue::new()));
-    let quick = SweepOptions { interval: Duration::ZERO, ..options(GRACE) };
-    let sweeper = Arc::new(sweeper(&store, &queue, quick));
+    let sweeper = Arc::new(sweeper(&store, &queue, GRACE));
     let ids = submit_some(&store, 1).await;
     store.claim(&ids, SHORT).await;
-    store.set(Method::Statistics, Mood::Holding);
+    store.set(Method::Probe, Mood::Holding);
     let held_up = tokio::spawn({
         let sweeper = Arc::clone(&sweeper);
         async move { pass(&sweeper).await }
     });
-    store.called(Method::Statistics, 1).await;
-    // Longer than three intervals and a second, which is what a late pass is measured by.
-    store.pass(Duration::from_millis(1100)).await;
-    store.set(Method::Statistics, Mood::Good);
+    store.called(Method::Probe, 1).await;
+    store.pass(GAP + Duration::from_millis(100)).await;
+    store.set(Method::Probe, Mood::Good);
     assert_eq!(soon(held_up).await.expect("a pass").reclaimed, 0, "though it is long after the grace period");
     until_reclaimed(&sweeper).await;
 }
 
 fn keeping(content: Duration, record: Duration) -> SweepOptions {
-    SweepOptions { retention: Retention { content, record }, ..options(LONG) }
+    SweepOptions { retention: Retention { content, record }, ..options() }
+}
+
+fn forgetting(store: &Arc<Double>, queue: &Arc<impl Queue>, options: SweepOptions) -> Sweeper {
+    sweeper_with(store, queue, health(store, LONG), options)
 }
 
 #[tokio::test]
@@ -233,11 +323,11 @@ async fn forgets_what_is_finished_and_old() {
     let ids = submit_some(&store, 2).await;
     store.inner.amend(None, ids[0], Amendment::Cancel).await.expect("a wish is answered");
     store.pass(Duration::from_millis(1)).await;
-    let pruned = pass(&sweeper(&store, &queue, keeping(Duration::ZERO, LONG))).await.pruned;
+    let pruned = pass(&forgetting(&store, &queue, keeping(Duration::ZERO, LONG))).await.pruned;
     assert_eq!(pruned, Pruned { contents: 1, ..Pruned::default() });
     assert!(store.record(ids[0]).await.raw.is_none());
-    assert_eq!(pass(&sweeper(&store, &queue, keeping(LONG, LONG))).await.pruned, Pruned::default());
-    let pruned = pass(&sweeper(&store, &queue, keeping(Duration::ZERO, Duration::ZERO))).await.pruned;
+    assert_eq!(pass(&forgetting(&store, &queue, keeping(LONG, LONG))).await.pruned, Pruned::default());
+    let pruned = pass(&forgetting(&store, &queue, keeping(Duration::ZERO, Duration::ZERO))).await.pruned;
     assert_eq!(pruned.records, 1);
     assert!(store.inner.get(None, ids[0]).await.expect("an answer").is_none());
     assert_eq!(store.record(ids[1]).await.delivery.status, Status::Queued);
@@ -246,7 +336,7 @@ async fn forgets_what_is_finished_and_old() {
 #[tokio::test]
 async fn looks_for_what_to_forget_now_and_then_only() {
     let (store, queue) = (Double::new().await, Arc::new(LocalQueue::new()));
-    let sweeper = sweeper(&store, &queue, keeping(Duration::ZERO, Duration::ZERO));
+    let sweeper = forgetting(&store, &queue, keeping(Duration::ZERO, Duration::ZERO));
     pass(&sweeper).await;
     let ids = submit_some(&store, 1).await;
     store.inner.amend(None, ids[0], Amendment::Cancel).await.expect("a wish is answered");

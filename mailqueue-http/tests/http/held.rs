@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mailqueue_core::contracts::store::{
-    Amended, Amendment, Claims, Idempotency, Inserted, LeaseTerms, Pruned, Reclaimed, Renewal, Retention,
-    Settled, Settlement, Statistics, Submission,
+    Amended, Amendment, Claims, Idempotency, Inserted, LeaseTerms, Probe, Pruned, Reclaimed, Renewal,
+    Retention, Settled, Settlement, Statistics, Submission,
 };
 use mailqueue_core::{
     DeliveryPolicy, Entry, Filter, Lane, MessageId, MessageStore, Page, Record, StoreError,
@@ -100,6 +100,9 @@ impl MessageStore for Held {
         wish: Amendment,
     ) -> Result<Amended, StoreError> {
         self.inner.amend(tenant, id, wish).await
+    }
+    async fn probe(&self) -> Result<Probe, StoreError> {
+        self.inner.probe().await
     }
     async fn statistics(&self, count: u64) -> Result<Statistics, StoreError> {
         self.inner.statistics(count).await

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mailqueue_core::contracts::store::{
-    Amended, Amendment, Claims, Inserted, LeaseTerms, Pruned, Reclaimed, Renewal, Retention, Settled,
+    Amended, Amendment, Claims, Inserted, LeaseTerms, Probe, Pruned, Reclaimed, Renewal, Retention, Settled,
     Settlement, Statistics, Submission,
 };
 use mailqueue_core::{
@@ -53,6 +53,9 @@ impl MessageStore for Down {
         down()
     }
     async fn amend(&self, _: Option<&str>, _: MessageId, _: Amendment) -> Result<Amended, StoreError> {
+        down()
+    }
+    async fn probe(&self) -> Result<Probe, StoreError> {
         down()
     }
     async fn statistics(&self, _: u64) -> Result<Statistics, StoreError> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mailqueue_core::connect::{self, ConnectError};
+use mailqueue_core::health::{Health, HealthOptions};
 use mailqueue_core::{DeliveryPolicy, MessageStore, Queue, Retention, Transport};
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::SecretString;
@@ -31,7 +32,7 @@ pub struct Service {
     pub lease: Duration,
     /// How often to sweep.
     pub sweep_interval: Duration,
-    /// How long the store must have been answering before a lost lease is believed.
+    /// How long the store must have been taking writes before a lost lease is believed.
     pub grace: Duration,
     /// When to try again, and what about lost outcomes.
     pub policy: DeliveryPolicy,
@@ -65,6 +66,8 @@ pub struct Opened {
     pub queue: Arc<dyn Queue>,
     /// The relays.
     pub transport: Arc<dyn Transport>,
+    /// Whether the store takes writes.
+    pub health: Arc<Health>,
 }
 
 impl Service {
@@ -104,7 +107,9 @@ impl Service {
         let transport = connect::transport(&self.relays)?;
         let queue = connect::queue(self.redis.as_ref(), &self.queue_name)?;
         let store = self.store().await?;
-        Ok(Opened { store, queue, transport })
+        let options = HealthOptions { grace: self.grace, ..HealthOptions::for_lease(self.lease) };
+        let health = Health::new(Arc::clone(&store), options);
+        Ok(Opened { store, queue, transport, health })
     }
 
     async fn store(&self) -> Result<Arc<dyn MessageStore>, ConnectError> {
@@ -144,7 +149,7 @@ impl Service {
             .policy(self.policy)
             .lease(self.lease)
             .sweep_interval(self.sweep_interval)
-            .grace(self.grace)
+            .health(Arc::clone(&opened.health))
             .retention(self.retention)
             .memory(self.memory)
     }

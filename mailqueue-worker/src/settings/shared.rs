@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use mailqueue_core::health::HealthOptions;
 use mailqueue_core::{DeliveryPolicy, OnUnknown, Retention, RetryPolicy};
 use secrecy::SecretString;
 
@@ -49,7 +50,8 @@ pub struct SharedArgs {
     /// How often to look for what was left behind
     #[arg(long, env = "MAILQUEUE_SWEEP_INTERVAL", default_value = "1s", value_name = "DURATION")]
     sweep_interval: String,
-    /// How long the database must have been answering before a lost lease is believed [default: a quarter of the lease]
+    /// How long the database must have been taking writes before a lost lease is believed [default: a quarter of the
+    /// lease, at least 2s]
     #[arg(long, env = "MAILQUEUE_GRACE", value_name = "DURATION")]
     grace: Option<String>,
     /// A message whose outcome was lost: retry (at least once) or hold (at most once)
@@ -95,10 +97,9 @@ impl SharedArgs {
         if lease < sweep_interval * 3 && !lease.is_zero() {
             faults.add("MAILQUEUE_LEASE", "must be at least three times MAILQUEUE_SWEEP_INTERVAL");
         }
-        let grace = self
-            .grace
-            .as_deref()
-            .map_or(lease / 4, |text| faults.duration("MAILQUEUE_GRACE", text, Duration::ZERO, DAY));
+        let grace = self.grace.as_deref().map_or(HealthOptions::for_lease(lease).grace, |text| {
+            faults.duration("MAILQUEUE_GRACE", text, Duration::ZERO, DAY)
+        });
         let migrate = faults.switch("MAILQUEUE_MIGRATE", &self.migrate);
         let (log_format, log) = (self.log_format(faults), self.log.clone());
         Service {

@@ -30,7 +30,12 @@ impl System {
     }
 
     pub async fn with_sink(sink: SmtpSink) -> Self {
-        let (database, redis) = (Postgres::shared().database(), Redis::start());
+        Self::on(Postgres::shared().database(), sink).await
+    }
+
+    /// On a database of the test's own.
+    pub async fn on(database: String, sink: SmtpSink) -> Self {
+        let redis = Redis::start();
         let url = SecretString::from(database.as_str());
         let store = connect::store(&url, true).await.expect("the database opens");
         let queue = connect::queue(Some(&redis.url().into()), "default").expect("the URL is right");

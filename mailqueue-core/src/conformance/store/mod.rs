@@ -16,6 +16,7 @@ pub mod fencing;
 pub mod idempotency;
 pub mod leasing;
 pub mod listing;
+pub mod probing;
 pub mod pruning;
 pub mod reclaiming;
 mod rig;
@@ -132,6 +133,10 @@ macro_rules! message_store_conformance {
                 reschedules
                 moves_nothing_into_the_past
                 finds_only_the_tenants_own
+            }
+            probing {
+                tells_the_time_of_a_write
+                answers_many_at_once
             }
             pruning {
                 tells_how_much_is_waiting

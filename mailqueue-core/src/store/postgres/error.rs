@@ -40,6 +40,7 @@ fn by_kind(kind: DatabaseErrorKind, message: &str) -> StoreError {
             StoreError::Unavailable(message.to_owned())
         }
         _ if is_data_fault(message) => StoreError::Refused("a value the database cannot hold".to_owned()),
+        _ if is_out_of_space(message) => StoreError::NoSpace(safe(message)),
         _ if is_out_of_room(message) => StoreError::Overloaded(safe(message)),
         _ => StoreError::Unavailable(safe(message)),
     }
@@ -88,18 +89,16 @@ fn is_data_fault(message: &str) -> bool {
     .any(|fault| message.contains(fault))
 }
 
-/// 53100 disk full, 53200 out of memory, 53300 too many connections, 57014 statement timeout.
+/// 53100 disk full.
+fn is_out_of_space(message: &str) -> bool {
+    message.contains("No space left") || message.starts_with("could not extend")
+}
+
+/// 53200 out of memory, 53300 too many connections, 57014 statement timeout.
 fn is_out_of_room(message: &str) -> bool {
-    [
-        "No space left",
-        "could not extend",
-        "out of memory",
-        "too many clients",
-        "statement timeout",
-        "remaining connection slots",
-    ]
-    .iter()
-    .any(|fault| message.contains(fault))
+    ["out of memory", "too many clients", "statement timeout", "remaining connection slots"]
+        .iter()
+        .any(|fault| message.contains(fault))
 }
 
 /// Whether doing the same again may succeed at once: the database undid it to end a deadlock.

@@ -6,6 +6,7 @@ mod error;
 mod insert;
 mod json;
 mod migrate;
+mod probe;
 mod read;
 mod row;
 mod settle;
@@ -21,17 +22,19 @@ use diesel_async::AsyncPgConnection;
 use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::contracts::queue::Entry;
 use crate::contracts::store::{
-    Amended, Amendment, Claims, Idempotency, Inserted, LeaseTerms, MessageStore, Pruned, Reclaimed, Renewal,
-    Retention, Settled, Settlement, Statistics, StoreError, Submission,
+    Amended, Amendment, Claims, Idempotency, Inserted, LeaseTerms, MessageStore, Probe, Pruned, Reclaimed,
+    Renewal, Retention, Settled, Settlement, Statistics, StoreError, Submission,
 };
 use crate::domain::id::MessageId;
 use crate::domain::lane::Lane;
 use crate::domain::transition::DeliveryPolicy;
 use crate::record::{Filter, Page, Record};
 use connection::{Pool, Target};
+use probe::Space;
 
 pub use connection::PostgresOptions;
 
@@ -44,6 +47,9 @@ pub struct PostgresStore {
     pool: Pool,
     /// How long any call may take in all: what a server that has been frozen keeps a caller.
     limit: Duration,
+    /// The row that this store writes to show that it can.
+    prober: Uuid,
+    space: Arc<Space>,
 }
 
 /// Why a step on a connection failed.
@@ -103,7 +109,8 @@ impl PostgresStore {
         let first = target.connect().await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
         migrate::migrate(first, options.migrate).await?;
         let limit = options.patience + options.statement + Duration::from_secs(1);
-        Ok(Self { pool: target.pool(options).await?, limit })
+        let (prober, space) = (Uuid::from_u128(fastrand::u128(..)), Arc::default());
+        Ok(Self { pool: target.pool(options).await?, limit, prober, space })
     }
 
     /// Says what is wrong with a URL, without connecting.
@@ -166,6 +173,35 @@ impl PostgresStore {
             .unwrap_or_else(|_| Err(StoreError::Unavailable("the task that asked it ended".to_owned())))
     }
 
+    /// Inserts together, and apart what cannot be inserted together.
+    async fn insert_all(&self, submissions: Vec<Arc<Submission>>) -> Vec<Result<Inserted, StoreError>> {
+        match self.insert_together(submissions.clone()).await {
+            Ok(inserted) => inserted.into_iter().map(Ok).collect(),
+            // One of them is at fault: each on its own, so that the others do not suffer.
+            Err(StoreError::Refused(_)) if submissions.len() > 1 => {
+                let mut results = Vec::with_capacity(submissions.len());
+                for submission in submissions {
+                    results.push(self.insert_one(submission).await);
+                }
+                results
+            }
+            Err(error) => vec![Err(error); submissions.len()],
+        }
+    }
+
+    /// Learns from inserts whether there is space, and tells other processes.
+    async fn note_space(&self, results: &[Result<Inserted, StoreError>]) {
+        let refused = results.iter().any(|result| matches!(result, Err(StoreError::NoSpace(_))));
+        if (refused || results.iter().any(Result::is_ok)) && self.space.note(refused) {
+            let prober = self.prober;
+            let told =
+                self.run(move |connection| Box::pin(probe::note_refusal(connection, prober, refused))).await;
+            if let Err(error) = told {
+                tracing::debug!(%error, refused, "other processes are not told of the space");
+            }
+        }
+    }
+
     async fn insert_one(&self, submission: Arc<Submission>) -> Result<Inserted, StoreError> {
         let mut inserted = self.insert_together(vec![submission]).await?;
         inserted.pop().ok_or_else(|| StoreError::Unreadable("an insert without a result".to_owned()))
@@ -187,18 +223,13 @@ impl PostgresStore {
 #[async_trait]
 impl MessageStore for PostgresStore {
     async fn insert(&self, submissions: Vec<Arc<Submission>>) -> Vec<Result<Inserted, StoreError>> {
-        match self.insert_together(submissions.clone()).await {
-            Ok(inserted) => inserted.into_iter().map(Ok).collect(),
-            // One of them is at fault: each on its own, so that the others do not suffer.
-            Err(StoreError::Refused(_)) if submissions.len() > 1 => {
-                let mut results = Vec::with_capacity(submissions.len());
-                for submission in submissions {
-                    results.push(self.insert_one(submission).await);
-                }
-                results
-            }
-            Err(error) => vec![Err(error); submissions.len()],
+        if !self.space.admits() {
+            let full = StoreError::NoSpace("the server had none a moment ago".to_owned());
+            return vec![Err(full); submissions.len()];
         }
+        let results = self.insert_all(submissions).await;
+        self.note_space(&results).await;
+        results
     }
 
     async fn recall(&self, key: &Idempotency) -> Result<Option<Vec<MessageId>>, StoreError> {
@@ -269,6 +300,11 @@ impl MessageStore for PostgresStore {
     ) -> Result<Amended, StoreError> {
         let tenant = tenant.map(str::to_owned);
         self.run(move |connection| Box::pin(read::amend(connection, tenant.clone(), id, amendment))).await
+    }
+
+    async fn probe(&self) -> Result<Probe, StoreError> {
+        let prober = self.prober;
+        self.run(move |connection| Box::pin(probe::probe(connection, prober))).await
     }
 
     async fn statistics(&self, count: u64) -> Result<Statistics, StoreError> {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::row::{StateColumns, StateRow, state_columns};
 use super::statement::statement;
-use super::{Failure, microseconds, state};
+use super::{Failure, microseconds, probe, state};
 use crate::contracts::queue::Entry;
 use crate::contracts::store::{Pruned, Reclaimed, Retention, Statistics};
 use crate::domain::delivery::Delivery;
@@ -183,6 +183,7 @@ pub(super) async fn prune(
     pruned.records = records.unsigned_abs();
     pruned.contents += contents.unsigned_abs();
     pruned.keys = PruneKeys { limit }.execute(connection).await? as u64;
+    probe::prune(connection).await?;
     Ok(pruned)
 }
 

@@ -27,7 +27,8 @@ pub(super) fn outcome(error: Error) -> StoreError {
 fn by_message(message: &str) -> StoreError {
     let text = message.to_owned();
     match message {
-        "database or disk is full" | "out of memory" => StoreError::Overloaded(text),
+        "database or disk is full" => StoreError::NoSpace(text),
+        "out of memory" => StoreError::Overloaded(text),
         "string or blob too big" | "datatype mismatch" => StoreError::Refused(text),
         "database disk image is malformed" | "file is not a database" => StoreError::Unreadable(text),
         _ if message.starts_with("cannot store ") => StoreError::Refused(text),

@@ -13,12 +13,14 @@ mod error;
 mod insert;
 mod job;
 mod json;
+mod lock;
 mod lookup;
 mod migrate;
 mod prune;
 mod reader;
 mod reclaim;
 mod settle;
+mod space;
 mod statement;
 mod thread;
 mod time;
@@ -33,11 +35,12 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 
 use self::insert::Prepared;
+use self::space::Space;
 use self::thread::ConnectionThread;
 use crate::contracts::queue::Entry;
 use crate::contracts::store::{
-    Amended, Amendment, Claims, Idempotency, Inserted, LeaseTerms, MessageStore, Pruned, Reclaimed, Renewal,
-    Retention, Settled, Settlement, Statistics, StoreError, Submission,
+    Amended, Amendment, Claims, Idempotency, Inserted, LeaseTerms, MessageStore, Probe, Pruned, Reclaimed,
+    Renewal, Retention, Settled, Settlement, Statistics, StoreError, Submission,
 };
 use crate::domain::id::MessageId;
 use crate::domain::lane::Lane;
@@ -49,11 +52,14 @@ use crate::record::{Filter, Page, Record};
 pub struct SqliteOptions {
     /// Whether to bring the tables up to date when opening. Default true.
     pub migrate: bool,
+    /// How much space of the file system is kept free for results, in octets: with less, new messages are refused.
+    /// Default: 64 MiB, or an eighth of a smaller file system.
+    pub keep_free: Option<u64>,
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { migrate: true }
+        Self { migrate: true, keep_free: None }
     }
 }
 
@@ -64,19 +70,20 @@ pub struct SqliteStore {
     dispatch: ConnectionThread,
     /// Reads for people.
     lookup: ConnectionThread,
+    space: Space,
 }
 
 impl SqliteStore {
     /// Opens a database file, creates it where there is none and, unless the options say no, brings its tables up to
     /// date; of several processes that start together one does it and the others wait.
     ///
-    /// Several processes may have one file open. But SQLite is not fair among those that write, so one process should
-    /// do all the work.
+    /// The file is this store's alone until it is dropped: SQLite is not fair among processes that write, and one that
+    /// starves loses its leases.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unavailable`] when the file cannot be opened or stays locked, [`StoreError::Refused`] when the
-    /// tables are a newer version's, or lack a migration and are not to be changed.
+    /// [`StoreError::Unavailable`] when the file cannot be opened or stays locked, [`StoreError::Refused`] when another
+    /// store has it, or the tables are a newer version's, or lack a migration and are not to be changed.
     pub async fn open(path: impl AsRef<Path>, options: &SqliteOptions) -> Result<Self, StoreError> {
         let (path, options) = (path.as_ref().to_owned(), options.clone());
         let opening = tokio::task::spawn_blocking(move || Self::open_blocking(&path, &options));
@@ -84,16 +91,18 @@ impl SqliteStore {
     }
 
     fn open_blocking(path: &Path, options: &SqliteOptions) -> Result<Self, StoreError> {
+        let lock = Arc::new(lock::take(path)?);
         let mut connection = connection::open(path)?;
         migrate::migrate(&mut connection, options.migrate)?;
         let start = |name, connection, serve| {
-            ConnectionThread::start(name, connection, serve)
+            ConnectionThread::start(name, connection, serve, Arc::clone(&lock))
                 .map_err(|error| StoreError::Unavailable(error.to_string()))
         };
         Ok(Self {
             writer: start("write", connection, writer::serve)?,
             dispatch: start("dispatch", connection::open(path)?, reader::serve)?,
             lookup: start("lookup", connection::open(path)?, reader::serve)?,
+            space: Space::beside(path, options.keep_free),
         })
     }
 }
@@ -107,6 +116,10 @@ impl std::fmt::Debug for SqliteStore {
 #[async_trait]
 impl MessageStore for SqliteStore {
     async fn insert(&self, submissions: Vec<Arc<Submission>>) -> Vec<Result<Inserted, StoreError>> {
+        if !self.space.admits() {
+            let full = StoreError::NoSpace("its file system is nearly full".to_owned());
+            return vec![Err(full); submissions.len()];
+        }
         join_all(submissions.into_iter().map(|submission| {
             let octets = submission.size();
             let waiting = Prepared::new(submission)
@@ -171,6 +184,11 @@ impl MessageStore for SqliteStore {
     ) -> Result<Amended, StoreError> {
         let tenant = tenant.map(str::to_owned);
         self.writer.run(move |t| amend::amend(t, tenant.as_deref(), id, amendment)).await
+    }
+
+    async fn probe(&self) -> Result<Probe, StoreError> {
+        let has_space = self.space.admits();
+        self.writer.run(move |t| due::probe(t, has_space)).await
     }
 
     async fn statistics(&self, count: u64) -> Result<Statistics, StoreError> {

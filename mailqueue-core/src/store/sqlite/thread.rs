@@ -1,5 +1,6 @@
 //! Threads that each own a connection and do what is asked for, in order.
 
+use std::fs::File;
 use std::sync::Arc;
 
 use diesel::prelude::*;
@@ -31,7 +32,8 @@ pub(super) struct ConnectionThread {
 }
 
 impl ConnectionThread {
-    /// Starts a thread that hands the jobs it finds waiting to `serve`, all at once. `serve` leaves none.
+    /// Starts a thread that hands the jobs it finds waiting to `serve`, all at once. `serve` leaves none. The file's
+    /// `lock` is kept until the thread ends.
     ///
     /// # Errors
     ///
@@ -40,9 +42,11 @@ impl ConnectionThread {
         name: &str,
         mut connection: SqliteConnection,
         serve: fn(&mut SqliteConnection, Vec<Box<dyn Job>>),
+        lock: Arc<File>,
     ) -> std::io::Result<Self> {
         let (jobs, mut waiting) = mpsc::channel(WAITING);
         let work = move || {
+            let _until_the_last_thread_ends = lock;
             let mut taken = Vec::with_capacity(TAKEN);
             while waiting.blocking_recv_many(&mut taken, TAKEN) > 0 {
                 serve(&mut connection, std::mem::take(&mut taken));

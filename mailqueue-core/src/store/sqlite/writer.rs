@@ -88,7 +88,7 @@ fn in_savepoint(
 fn answer(connection: &mut SqliteConnection, done: Vec<Done>, result: Result<(), StoreError>) {
     match result {
         Ok(()) => done.into_iter().for_each(|(job, own)| job.answer(own)),
-        Err(StoreError::Overloaded(_)) if done.len() > 1 => {
+        Err(StoreError::NoSpace(_)) if done.len() > 1 => {
             done.into_iter().for_each(|(job, _)| serve(connection, vec![job]));
         }
         Err(error) => done.into_iter().for_each(|(job, _)| job.answer(Err(error.clone()))),
@@ -168,7 +168,7 @@ mod tests {
         let (mut connection, _folder) = open();
         connection.batch_execute("PRAGMA max_page_count = 40").expect("a pragma");
         let results = done(&mut connection, vec![writes(1, 10), writes(11, 1 << 20), writes(21, 10)]);
-        assert!(matches!(results[1], Err(StoreError::Overloaded(_))), "{results:?}");
+        assert!(matches!(results[1], Err(StoreError::NoSpace(_))), "{results:?}");
         assert!(results[0].is_ok() && results[2].is_ok(), "{results:?}");
         assert_eq!(rows(&mut connection), 4);
         assert!(done(&mut connection, vec![writes(31, 10)])[0].is_ok(), "and it goes on");

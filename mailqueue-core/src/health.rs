@@ -1,0 +1,184 @@
+//! Whether the store takes writes, and since when.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use crate::contracts::store::{MessageStore, Probe, StoreError};
+
+/// How many grace periods results that wait in this process are given before leases are reclaimed all the same. A
+/// result that the store never takes must not stop reclaiming for ever.
+const PATIENCE_WITH_RESULTS: u32 = 8;
+
+/// How long the store may take to count as there, and how old its last answer may be.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How the health of a store is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HealthOptions {
+    /// How long the store must have been taking writes before a lease that ran out is believed to be lost: workers
+    /// that could not write get to write down what they did first.
+    pub grace: Duration,
+    /// How far apart two writes may be that prove it was there in between. A third of a lease: whoever holds one has
+    /// then failed to renew it no more than once.
+    pub gap: Duration,
+}
+
+impl Default for HealthOptions {
+    /// For leases of a minute.
+    fn default() -> Self {
+        Self::for_lease(Duration::from_secs(60))
+    }
+}
+
+impl HealthOptions {
+    /// For leases of this length: a grace of a quarter, and at least two seconds.
+    #[must_use]
+    pub fn for_lease(lease: Duration) -> Self {
+        Self { grace: (lease / 4).max(Duration::from_secs(2)), gap: lease / 3 }
+    }
+
+    /// How often to write so that a late answer is no gap.
+    #[must_use]
+    pub fn probe_interval(&self) -> Duration {
+        (self.gap / 3).clamp(Duration::from_millis(20), Duration::from_secs(1))
+    }
+}
+
+/// Knows whether the store takes writes. A read proves nothing: a demoted primary and a full disk answer reads.
+pub struct Health {
+    store: Arc<dyn MessageStore>,
+    options: HealthOptions,
+    seen: Mutex<Seen>,
+    recovered: Notify,
+    /// Results of this process that the store has not taken when it was asked.
+    waiting: AtomicUsize,
+}
+
+struct Seen {
+    /// The first write that succeeded after the last trouble.
+    since: Instant,
+    /// When the last answer came.
+    last: Instant,
+    answer: Option<Result<Probe, StoreError>>,
+}
+
+/// Why mail cannot be taken in or worked off now.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Unready {
+    /// The store takes no writes.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The store has no space for new messages.
+    #[error("the message store has no space for new messages")]
+    NoSpace,
+    /// The store has not answered within a second.
+    #[error("the message store did not answer within a second")]
+    Late,
+}
+
+impl Health {
+    /// Has seen nothing yet: the first grace period begins now.
+    #[must_use]
+    pub fn new(store: Arc<dyn MessageStore>, options: HealthOptions) -> Arc<Self> {
+        let now = Instant::now();
+        let seen = Mutex::new(Seen { since: now, last: now, answer: None });
+        Arc::new(Self { store, options, seen, recovered: Notify::new(), waiting: AtomicUsize::new(0) })
+    }
+
+    /// Writes something, notes how that went, and tells the store's time.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] of [`MessageStore::probe`].
+    pub async fn probe(&self) -> Result<Probe, StoreError> {
+        let asked = Instant::now();
+        let answer = self.store.probe().await;
+        self.note(asked, Instant::now(), &answer);
+        metrics::gauge!("mailqueue_store_writable").set(if answer.is_ok() { 1.0 } else { 0.0 });
+        answer
+    }
+
+    fn note(&self, asked: Instant, answered: Instant, answer: &Result<Probe, StoreError>) {
+        let mut seen = self.seen();
+        let longest = answered.duration_since(asked).max(answered.duration_since(seen.last));
+        let had_trouble = matches!(seen.answer, Some(Err(_))) || longest > self.options.gap;
+        seen.last = answered;
+        seen.answer = Some(answer.clone());
+        if answer.is_ok() && had_trouble {
+            seen.since = answered;
+            self.recovered.notify_waiters();
+        }
+    }
+
+    /// Probes until this is dropped, often enough that no lease can run out in between unnoticed.
+    pub async fn watch(&self) {
+        let every = self.options.probe_interval();
+        loop {
+            // What it finds is noted; whoever needs the store says what that means.
+            let _ = self.probe().await;
+            tokio::time::sleep(every).await;
+        }
+    }
+
+    /// Whether mail can be taken in and worked off: by the last answer, or a new one where that is old.
+    ///
+    /// # Errors
+    ///
+    /// [`Unready`]
+    pub async fn check(&self) -> Result<(), Unready> {
+        let recent = {
+            let seen = self.seen();
+            seen.answer.clone().filter(|_| seen.last.elapsed() <= PATIENCE)
+        };
+        let probe = match recent {
+            Some(answer) => answer?,
+            None => tokio::time::timeout(PATIENCE, self.probe()).await.map_err(|_| Unready::Late)??,
+        };
+        if probe.has_space { Ok(()) } else { Err(Unready::NoSpace) }
+    }
+
+    /// Ends when the store takes writes again after trouble that begins or lasts from now on.
+    pub fn recovered(&self) -> impl Future<Output = ()> + '_ {
+        self.recovered.notified()
+    }
+
+    /// Whether a lease that ran out is lost: the store has been taking writes for the grace period, and nothing that
+    /// this process did waits to be written down.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let (writable_for, is_recent) = {
+            let seen = self.seen();
+            let is_writable = matches!(seen.answer, Some(Ok(_)));
+            (seen.last.duration_since(seen.since), is_writable && seen.last.elapsed() <= self.options.gap)
+        };
+        let grace = match self.waiting.load(Ordering::Acquire) {
+            0 => self.options.grace,
+            _ => self.options.grace * PATIENCE_WITH_RESULTS,
+        };
+        is_recent && writable_for >= grace
+    }
+
+    /// Notes that a result waits for the store, until the answer is dropped.
+    pub(crate) fn wait(self: &Arc<Self>) -> WaitingResult {
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        WaitingResult { health: Arc::clone(self) }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A result that waits to be written down.
+pub(crate) struct WaitingResult {
+    health: Arc<Health>,
+}
+
+impl Drop for WaitingResult {
+    fn drop(&mut self) {
+        self.health.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}

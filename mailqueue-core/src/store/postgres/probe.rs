@@ -1,0 +1,106 @@
+//! Whether the server takes writes, and has space for new messages.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use diesel::sql_types::{Bool, Timestamptz, Uuid as SqlUuid};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::Failure;
+use super::statement::statement;
+use crate::contracts::store::Probe;
+
+/// How long no message is inserted after there was no space for one, at first and at most.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+statement! {
+    /// Writes to a row that nobody else writes to, so that no prober waits for another. A process that is refused says
+    /// so again and again; one that ended does not.
+    WriteProbe { prober: SqlUuid => Uuid } -> (Timestamptz, Bool) = "
+        INSERT INTO store_probes (prober, written_at) VALUES (?, now())
+        ON CONFLICT (prober) DO UPDATE SET written_at = EXCLUDED.written_at
+        RETURNING written_at,
+            NOT EXISTS (SELECT FROM store_probes WHERE refused_at > now() - interval '1 minute')"
+}
+
+/// Writes something, and tells the time.
+pub(super) async fn probe(connection: &mut AsyncPgConnection, prober: Uuid) -> Result<Probe, Failure> {
+    let (now, has_space): (OffsetDateTime, bool) = WriteProbe { prober }.get_result(connection).await?;
+    Ok(Probe { now, has_space })
+}
+
+statement! {
+    /// Notes for other processes whether there was space for a message.
+    WriteRefusal { prober: SqlUuid => Uuid, refused: Bool => bool } -> Bool = "
+        INSERT INTO store_probes AS p (prober, written_at, refused_at)
+        SELECT prober, now(), CASE WHEN refused THEN now() END FROM (SELECT ? AS prober, ? AS refused) AS told
+        ON CONFLICT (prober) DO UPDATE SET refused_at = EXCLUDED.refused_at"
+}
+
+/// Notes whether there was space for a message.
+pub(super) async fn note_refusal(
+    connection: &mut AsyncPgConnection,
+    prober: Uuid,
+    refused: bool,
+) -> Result<(), Failure> {
+    WriteRefusal { prober, refused }.execute(connection).await?;
+    Ok(())
+}
+
+statement! {
+    /// Forgets those who have not probed for a day.
+    PruneProbes {} -> Bool = "DELETE FROM store_probes WHERE written_at < now() - interval '1 day'"
+}
+
+/// Forgets processes that have ended.
+pub(super) async fn prune(connection: &mut AsyncPgConnection) -> Result<(), Failure> {
+    PruneProbes {}.execute(connection).await?;
+    Ok(())
+}
+
+/// Whether there is space for new messages, as far as the last inserts have shown. What space there is left is for
+/// results: while there was none for a message, one is tried now and then.
+#[derive(Default)]
+pub(super) struct Space {
+    shortage: Mutex<Option<Shortage>>,
+}
+
+struct Shortage {
+    pause: Duration,
+    until: Instant,
+}
+
+impl Space {
+    /// Whether an insert may be tried now.
+    pub(super) fn admits(&self) -> bool {
+        let mut shortage = self.lock();
+        let Some(short) = shortage.as_mut() else { return true };
+        let is_over = Instant::now() >= short.until;
+        if is_over {
+            // This one finds out; the others wait for what it finds.
+            short.until = Instant::now() + short.pause;
+        }
+        is_over
+    }
+
+    /// Notes whether there was space for a message that was tried. `true`: others should be told.
+    pub(super) fn note(&self, refused: bool) -> bool {
+        let mut shortage = self.lock();
+        if !refused {
+            return shortage.take().is_some();
+        }
+        let pause = shortage.as_ref().map_or(FIRST_PAUSE, |short| (short.pause * 2).min(LONGEST_PAUSE));
+        if shortage.is_none() {
+            tracing::error!("new mail is refused: the database has no space left; what waits is sent");
+        }
+        *shortage = Some(Shortage { pause, until: Instant::now() + pause });
+        true
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Shortage>> {
+        self.shortage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

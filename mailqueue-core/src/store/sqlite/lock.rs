@@ -1,0 +1,44 @@
+//! The lock that keeps a database file to one process.
+
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::contracts::store::StoreError;
+
+/// How long a lock is waited for: a store that was just dropped still finishes what it was given.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Takes the lock of a database file. It is free again when the answer is dropped, and when the process ends, however
+/// that comes about.
+///
+/// It is a file of its own beside the database: SQLite loses its own locks when anybody else in the process closes the
+/// database file.
+pub(super) fn take(path: &Path) -> Result<File, StoreError> {
+    let fault = |error: std::io::Error| StoreError::Unavailable(error.to_string());
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push("-lock");
+    let mut options = File::options();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path.with_file_name(name)).map_err(fault)?;
+    let start = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if start.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(TryLockError::WouldBlock) => return Err(taken()),
+            Err(TryLockError::Error(error)) => return Err(fault(error)),
+        }
+    }
+}
+
+fn taken() -> StoreError {
+    StoreError::Refused(
+        "another process has this SQLite file open, and SQLite is for one process; end it, or take Postgres"
+            .into(),
+    )
+}
