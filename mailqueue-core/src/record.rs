@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use crate::contracts::store::StoreError;
 use crate::domain::address::Mailbox;
 use crate::domain::attachment::AttachmentSummary;
 use crate::domain::delivery::Delivery;
@@ -123,11 +124,46 @@ pub enum Cursor {
     Before(MessageId),
 }
 
+/// What can be said of a message whose record makes no sense to this version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outline {
+    /// Its id.
+    pub id: MessageId,
+    /// When it was accepted, by the store's clock.
+    pub created_at: OffsetDateTime,
+    /// Its subject.
+    pub subject: String,
+    /// Where it stands; unknown when even that makes no sense.
+    pub status: Status,
+    /// The lane it waits in; normal when that makes no sense.
+    pub lane: Lane,
+    /// When it is due, or was last.
+    pub due_at: OffsetDateTime,
+}
+
+/// A message in a list: without bodies, or what can be said of it and why that is all.
+pub type Listed = Result<Record, (Outline, StoreError)>;
+
 /// A page of messages, newest first.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Page {
-    /// The messages, without bodies.
-    pub records: Vec<Record>,
+    /// The messages. One that cannot be read keeps no other from being listed.
+    pub records: Vec<Listed>,
     /// Whether more follow in the direction asked for.
     pub has_more: bool,
+}
+
+impl Page {
+    /// The ids, in order.
+    pub fn ids(&self) -> impl Iterator<Item = MessageId> {
+        self.records.iter().map(|listed| match listed {
+            Ok(record) => record.id,
+            Err((outline, _)) => outline.id,
+        })
+    }
+
+    /// The messages that can be read, in order.
+    pub fn readable(&self) -> impl Iterator<Item = &Record> {
+        self.records.iter().filter_map(|listed| listed.as_ref().ok())
+    }
 }

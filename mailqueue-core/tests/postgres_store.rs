@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
+use mailqueue_core::conformance::store::spoilt::Spoil;
 use mailqueue_core::contracts::store::Inserted;
 use mailqueue_core::health::{Health, HealthOptions, Unready};
 use mailqueue_core::store::batched::Batched;
 use mailqueue_core::store::postgres::{PostgresOptions, PostgresStore};
-use mailqueue_core::{Draft, MessageStore, Outbox, StoreError, SubmitError};
+use mailqueue_core::{Draft, MessageId, MessageStore, Outbox, StoreError, SubmitError};
 use mailqueue_testing::{CutAt, Direction, Postgres, Proxy};
 use secrecy::SecretString;
 use tokio::sync::OnceCell;
@@ -30,16 +32,45 @@ async fn open(url: &str) -> PostgresStore {
     PostgresStore::open(&SecretString::from(url), &options).await.expect("the database is up")
 }
 
-async fn plain() -> (Arc<dyn MessageStore>, ()) {
-    (Arc::new(open(&migrated().await).await), ())
+struct Database(String);
+
+#[async_trait]
+impl Spoil for Database {
+    async fn spoil_recipients(&self, id: MessageId) {
+        self.write(id, r#"recipients = '[{"to":"ana@example.org"}]'"#);
+    }
+
+    async fn spoil_attempts(&self, id: MessageId) {
+        self.write(id, "attempts = '{}'");
+    }
+
+    async fn mend(&self, id: MessageId) {
+        let recipients = r#"'[{"address":"ana@example.org","status":"queued"}]'"#;
+        self.write(id, &format!("recipients = {recipients}, attempts = '[]'"));
+    }
 }
 
-async fn batched() -> (Arc<dyn MessageStore>, ()) {
-    (Arc::new(Batched::new(plain().await.0)), ())
+impl Database {
+    fn write(&self, id: MessageId, values: &str) {
+        let sql = format!("UPDATE deliveries SET {values} WHERE email_id = '{id}'");
+        Postgres::shared().query(&self.0, &sql);
+    }
+}
+
+async fn plain() -> (Arc<dyn MessageStore>, Database) {
+    let url = migrated().await;
+    (Arc::new(open(&url).await), Database(url))
+}
+
+async fn batched() -> (Arc<dyn MessageStore>, Database) {
+    let (store, database) = plain().await;
+    (Arc::new(Batched::new(store)), database)
 }
 
 mailqueue_core::message_store_conformance!(on_postgres, plain());
 mailqueue_core::message_store_conformance!(on_postgres_in_batches, batched());
+mailqueue_core::message_store_spoilt_rows!(spoilt_on_postgres, plain());
+mailqueue_core::message_store_spoilt_rows!(spoilt_on_postgres_in_batches, batched());
 
 #[tokio::test(flavor = "multi_thread")]
 async fn four_processes_migrate_one_empty_database() {

@@ -1,10 +1,23 @@
 //! What is said of a row that makes no sense.
 
+use std::time::Duration;
+
 use crate::contracts::store::StoreError;
+use crate::domain::id::MessageId;
+
+/// How long such a row is left alone, so that it takes no room from others: a worker of another version may read it, or
+/// somebody mends it.
+pub(super) const LEFT_ALONE: Duration = Duration::from_secs(60);
 
 /// A column whose JSON cannot be read. It names the column and the place but nothing of the text, which is somebody's
 /// address or subject: the parser's own words would quote it.
 pub(super) fn json(column: &str, error: &serde_json::Error) -> StoreError {
     let (kind, at) = (error.classify(), error.column());
     StoreError::Unreadable(format!("{column}, octet {at}: {kind:?} error"))
+}
+
+/// Names a row that was left out of what was done for its neighbours.
+pub(super) fn tell(operation: &'static str, message_id: MessageId, error: &StoreError) {
+    metrics::counter!("mailqueue_unreadable_messages_total", "operation" => operation).increment(1);
+    tracing::error!(%message_id, operation, %error, "a message is left alone for a minute");
 }

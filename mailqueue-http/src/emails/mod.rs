@@ -55,7 +55,11 @@ pub(crate) async fn list(app: &App, request: &Request) -> Result<Answer, Problem
     let filter = query::filter(request.query())?;
     let page = in_time(outbox.list(filter)).await??;
     let now = outbox.clock().now();
-    let data = page.records.iter().map(|record| Told::brief(record, now)).collect();
+    let told = page.records.iter().map(|listed| match listed {
+        Ok(record) => Told::brief(record, now),
+        Err((outline, fault)) => Told::outline(outline, fault),
+    });
+    let data = told.collect();
     Ok(answer::json(StatusCode::OK, &List::new(page.has_more, data)))
 }
 

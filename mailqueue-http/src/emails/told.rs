@@ -1,10 +1,11 @@
 //! A message as it is told to programs: Resend's shape, and what became of it.
 
+use mailqueue_core::StoreError;
 use mailqueue_core::domain::attachment::AttachmentSummary;
 use mailqueue_core::domain::attempt::Attempt;
 use mailqueue_core::domain::recipient::Recipient;
 use mailqueue_core::domain::status::Status;
-use mailqueue_core::record::Record;
+use mailqueue_core::record::{Outline, Record};
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -34,6 +35,8 @@ pub(crate) struct Told<'r> {
     due_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339::option")]
     finished_at: Option<OffsetDateTime>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unreadable: Option<String>,
 }
 
 /// What lists leave out.
@@ -87,6 +90,38 @@ impl<'r> Told<'r> {
             lane: record.lane.as_str(),
             due_at: record.due_at,
             finished_at: record.finished_at,
+            unreadable: None,
+        }
+    }
+
+    /// What can be said of a message whose record makes no sense, in the same shape.
+    pub(crate) fn outline(outline: &'r Outline, fault: &StoreError) -> Self {
+        Self {
+            object: "email",
+            id: outline.id.to_string(),
+            message_id: String::new(),
+            created_at: outline.created_at,
+            from: String::new(),
+            to: Vec::new(),
+            cc: Vec::new(),
+            bcc: Vec::new(),
+            reply_to: Vec::new(),
+            subject: &outline.subject,
+            content: None,
+            tags: &[],
+            scheduled_at: None,
+            last_event: match outline.status {
+                Status::Queued | Status::Sending => "queued",
+                Status::Sent => "sent",
+                Status::Failed => "failed",
+                Status::Cancelled => "canceled",
+                Status::Unknown => "delivery_delayed",
+            },
+            status: outline.status,
+            lane: outline.lane.as_str(),
+            due_at: outline.due_at,
+            finished_at: None,
+            unreadable: Some(fault.to_string()),
         }
     }
 }

@@ -194,6 +194,8 @@ pub(super) struct EmailSummary {
     due_at: String,
     #[schema(format = DateTime, required = true)]
     finished_at: Option<String>,
+    /// Only where the record makes no sense to this version: why. Addresses and tags are empty then.
+    unreadable: Option<String>,
 }
 
 /// A message and what became of it.

@@ -7,7 +7,7 @@ mod words;
 
 use hyper::StatusCode;
 use mailqueue_core::domain::invalid::Fault;
-use mailqueue_core::record::Record;
+use mailqueue_core::record::{Listed, Record};
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 use sha2::{Digest, Sha256};
@@ -149,7 +149,7 @@ impl Pages {
     }
 
     /// The page that lists messages.
-    pub(crate) fn messages(&self, request: &Request, records: &[Record]) -> Answer {
+    pub(crate) fn messages(&self, request: &Request, records: &[Listed]) -> Answer {
         let lines: Vec<Line> = records.iter().map(Line::of).collect();
         let page = context! { lines => Value::from(Serde(lines)) };
         self.render(Frame::of(request), StatusCode::OK, "messages.html", page)

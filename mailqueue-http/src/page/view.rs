@@ -3,7 +3,7 @@
 use mailqueue_core::domain::recipient::RecipientStatus;
 use mailqueue_core::domain::report::Reply;
 use mailqueue_core::domain::status::Status;
-use mailqueue_core::record::Record;
+use mailqueue_core::record::{Listed, Record};
 use serde::Serialize;
 use time::macros::format_description;
 use time::{Duration, OffsetDateTime};
@@ -119,7 +119,21 @@ impl Content {
 
 impl Line {
     /// A message as it stands.
-    pub(super) fn of(record: &Record) -> Self {
+    pub(super) fn of(listed: &Listed) -> Self {
+        match listed {
+            Ok(record) => Self::read(record),
+            Err((outline, _)) => Self {
+                id: outline.id.to_string(),
+                subject: outline.subject.clone(),
+                to: String::new(),
+                status: "unreadable",
+                tone: "bad",
+                created: Moment::of(outline.created_at),
+            },
+        }
+    }
+
+    fn read(record: &Record) -> Self {
         let Content { subject, to, .. } = Content::of(record);
         let status = record.delivery.status;
         Self {

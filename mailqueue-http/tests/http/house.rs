@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,7 +49,7 @@ pub(crate) struct House {
     pub(crate) running: JoinHandle<()>,
     pub(crate) end: CancellationToken,
     _end: DropGuard,
-    _directory: Option<TempDir>,
+    directory: Option<TempDir>,
 }
 
 /// Sender and recipient of the form as they are on a machine without settings, and the form as often as tests like.
@@ -76,7 +77,7 @@ impl House {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("mail.db");
         let store = Arc::new(SqliteStore::open(file, &SqliteOptions::default()).await.unwrap());
-        Self { _directory: Some(directory), ..Self::on(store, listen, options).await }
+        Self { directory: Some(directory), ..Self::on(store, listen, options).await }
     }
 
     pub(crate) async fn on(store: Arc<dyn MessageStore>, listen: &str, options: Options) -> Self {
@@ -97,7 +98,12 @@ impl House {
         let end = CancellationToken::new();
         let running = tokio::spawn(server.run(end.clone().cancelled_owned()));
         let store = Some(store);
-        Self { address, outbox, store, running, end: end.clone(), _end: end.drop_guard(), _directory: None }
+        Self { address, outbox, store, running, end: end.clone(), _end: end.drop_guard(), directory: None }
+    }
+
+    /// The database file of a house with a store of its own.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.directory.as_ref().unwrap().path().join("mail.db")
     }
 
     /// The same house, but talking to another server.
@@ -107,7 +113,13 @@ impl House {
 
     /// All that is stored.
     pub(crate) async fn stored(&self) -> Vec<Record> {
-        self.outbox.list(Filter { limit: 100, ..Filter::default() }).await.unwrap().records
+        self.outbox
+            .list(Filter { limit: 100, ..Filter::default() })
+            .await
+            .unwrap()
+            .readable()
+            .cloned()
+            .collect()
     }
 
     /// Sends bytes as they are and reads until the server closes; `None` when it closes without an answer.

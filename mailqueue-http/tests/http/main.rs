@@ -23,3 +23,4 @@ mod slow_store;
 mod tenants;
 mod texts;
 mod unavailable;
+mod unreadable;

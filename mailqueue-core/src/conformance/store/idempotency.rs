@@ -18,7 +18,7 @@ async fn keyed(rig: &Rig, key: Idempotency) -> Submission {
 
 async fn stored(rig: &Rig) -> HashSet<MessageId> {
     let page = rig.store.list(&Filter { limit: 100, ..Filter::default() }).await.expect("a page is read");
-    page.records.iter().map(|record| record.id).collect()
+    page.ids().collect()
 }
 
 /// The same key with the same content gives the ids of the first time and adds nothing.

@@ -7,6 +7,7 @@
 //! async fn open() -> (Arc<dyn MessageStore>, TempDir) { /* a new one in a folder of its own */ }
 //!
 //! mailqueue_core::message_store_conformance!(on_sqlite, open());
+//! mailqueue_core::message_store_spoilt_rows!(spoilt_on_sqlite, open()); // what is kept can spoil rows
 //! ```
 
 pub mod amending;
@@ -21,6 +22,7 @@ pub mod pruning;
 pub mod reclaiming;
 mod rig;
 pub mod settling;
+pub mod spoilt;
 pub mod submitting;
 
 /// Makes a module `$name` with one test for each case. `$open` is a future that gives an empty store, as
@@ -161,6 +163,32 @@ macro_rules! message_store_conformance {
                     let (store, _kept) = $open.await;
                     $crate::conformance::store::$module::$case(store).await;
                 })+
+            })+
+        }
+    };
+}
+
+/// Makes a module `$name` with one test for each case of [`spoilt`]. `$open` is as for
+/// [`message_store_conformance!`](crate::message_store_conformance), but what is kept can
+/// [`Spoil`](spoilt::Spoil) rows of the store.
+#[macro_export]
+macro_rules! message_store_spoilt_rows {
+    ($name:ident, $open:expr) => {
+        $crate::message_store_spoilt_rows! { @cases $name, $open,
+            claims_its_neighbours
+            reclaims_its_neighbours
+            lists_its_neighbours
+            settles_it_among_its_neighbours
+        }
+    };
+    (@cases $name:ident, $open:expr, $($case:ident)+) => {
+        mod $name {
+            use super::*;
+
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                let (store, kept) = $open.await;
+                $crate::conformance::store::spoilt::$case(store, &kept).await;
             })+
         }
     };

@@ -3,15 +3,16 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::super::unreadable;
 use super::row::{StateColumns, StateRow, state_columns};
 use super::statement::statement;
 use super::{Failure, microseconds};
-use crate::contracts::store::{Claimed, Claims, Lease, LeaseTerms, Renewal, TooLarge};
+use crate::contracts::store::{Claimed, Claims, Lease, LeaseTerms, Renewal, StoreError, TooLarge};
 use crate::domain::id::MessageId;
 
 statement! {
@@ -24,7 +25,7 @@ statement! {
         owner: Text => String,
         token: SqlUuid => Uuid,
         duration: BigInt => i64,
-    } -> (SqlUuid, Text, StateColumns, Timestamptz, BigInt, BigInt, Text, Binary, Bool) = concat!("
+    } -> (SqlUuid, Text, StateColumns, Timestamptz, BigInt, BigInt, Text, Nullable<Binary>, Bool) = concat!("
         WITH picked AS (
             SELECT email_id FROM deliveries
             WHERE email_id = ANY (?) AND status || '' = 'queued' AND due_at <= now() AND octets <= ?
@@ -54,7 +55,20 @@ statement! {
         WHERE email_id = ANY (?) AND status || '' = 'queued' AND due_at <= now() AND octets > ?"
 }
 
-type ClaimedRow = (Uuid, String, StateRow, OffsetDateTime, i64, i64, String, Vec<u8>, bool);
+type ClaimedRow = (Uuid, String, StateRow, OffsetDateTime, i64, i64, String, Option<Vec<u8>>, bool);
+
+statement! {
+    /// Gives back for a while what was leased and cannot be read.
+    LeaveAlone { wait: BigInt => i64, ids: Array<SqlUuid> => Vec<Uuid>, token: SqlUuid => Uuid } -> Bool = "
+        UPDATE deliveries SET
+            status      = 'queued',
+            attempt     = attempt - 1,
+            due_at      = now() + ? * interval '1 microsecond',
+            lease_owner = NULL,
+            lease_token = NULL,
+            lease_until = NULL
+        WHERE email_id = ANY (?) AND status = 'sending' AND lease_token = ?"
+}
 
 statement! {
     /// Extends leases, and notes for those about to send their final dot that it is allowed.
@@ -87,8 +101,11 @@ pub(super) async fn claim(
         duration: microseconds(terms.duration),
     };
     let rows: Vec<ClaimedRow> = statement.load(connection).await?;
-    let leased: Vec<Claimed> =
-        rows.into_iter().map(|row| claimed(row, terms.token)).collect::<Result<_, _>>()?;
+    let (leased, unreadable) = read(rows, terms.token);
+    if !unreadable.is_empty() {
+        let wait = microseconds(unreadable::LEFT_ALONE);
+        LeaveAlone { wait, ids: unreadable, token: terms.token }.execute(connection).await?;
+    }
     // Mostly all were leased, and there is nothing to be asked.
     let mut too_large = Vec::new();
     if leased.len() < ids.len() {
@@ -111,18 +128,34 @@ async fn name_too_large(
     Ok(too_large.collect())
 }
 
-fn claimed(row: ClaimedRow, token: Uuid) -> Result<Claimed, Failure> {
+/// Messages that were leased, and the ids of those that cannot be read.
+fn read(rows: Vec<ClaimedRow>, token: Uuid) -> (Vec<Claimed>, Vec<Uuid>) {
+    let (mut leased, mut unreadable) = (Vec::with_capacity(rows.len()), Vec::new());
+    for row in rows {
+        let id = row.0;
+        match claimed(row, token) {
+            Ok(one) => leased.push(one),
+            Err(error) => {
+                unreadable::tell("claim", id.into(), &error);
+                unreadable.push(id);
+            }
+        }
+    }
+    (leased, unreadable)
+}
+
+fn claimed(row: ClaimedRow, token: Uuid) -> Result<Claimed, StoreError> {
     let (id, lane, state, claimed_at, waited, age, sender, raw, smtputf8) = row;
     let duration = |microseconds: i64| Duration::from_micros(u64::try_from(microseconds).unwrap_or(0));
     Ok(Claimed {
         lease: Lease { id: id.into(), token },
-        lane: lane.parse().map_err(Failure::unreadable)?,
+        lane: lane.parse().map_err(StoreError::Unreadable)?,
         delivery: state.try_into()?,
         claimed_at,
         waited: duration(waited),
         age: duration(age),
         sender,
-        raw: raw.into(),
+        raw: raw.ok_or_else(|| StoreError::Unreadable("its content is gone".to_owned()))?.into(),
         smtputf8,
     })
 }

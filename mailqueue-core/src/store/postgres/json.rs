@@ -10,18 +10,33 @@ use diesel::sql_types::Jsonb;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::super::unreadable;
+use crate::contracts::store::StoreError;
+
 /// The first octet of a binary jsonb value.
 const VERSION: u8 = 1;
 
 /// A value kept as jsonb.
-#[derive(Debug, Clone, PartialEq, FromSqlRow, AsExpression)]
+#[derive(Debug, Clone, PartialEq, AsExpression)]
 #[diesel(sql_type = Jsonb)]
 pub(super) struct Json<T: std::fmt::Debug>(pub(super) T);
 
-impl<T: DeserializeOwned + std::fmt::Debug> FromSql<Jsonb, Pg> for Json<T> {
+/// What a jsonb column says, or that it makes no sense: a row that cannot be read must not keep its neighbours from
+/// being read.
+#[derive(Debug, FromSqlRow)]
+pub(super) struct Read<T: std::fmt::Debug>(Result<T, serde_json::Error>);
+
+impl<T: DeserializeOwned + std::fmt::Debug> Read<T> {
+    /// The value, unless the column makes no sense.
+    pub(super) fn of(self, column: &str) -> Result<T, StoreError> {
+        self.0.map_err(|error| unreadable::json(column, &error))
+    }
+}
+
+impl<T: DeserializeOwned + std::fmt::Debug> FromSql<Jsonb, Pg> for Read<T> {
     fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
         match value.as_bytes() {
-            [VERSION, json @ ..] => Ok(Self(serde_json::from_slice(json)?)),
+            [VERSION, json @ ..] => Ok(Self(serde_json::from_slice(json))),
             _ => Err("jsonb of an unknown version".into()),
         }
     }

@@ -91,8 +91,11 @@ pub(super) async fn list(connection: &mut AsyncPgConnection, filter: Filter) -> 
     if newer {
         rows.reverse();
     }
-    let records = rows.into_iter().map(|(row, state)| row.into_record(state, (None, None, None)));
-    Ok(Page { records: records.collect::<Result<_, _>>()?, has_more })
+    let records = rows.into_iter().map(|(row, state)| {
+        let outline = row.outline(&state);
+        row.into_record(state, (None, None, None)).map_err(|error| (outline, error))
+    });
+    Ok(Page { records: records.collect(), has_more })
 }
 
 statement! {

@@ -5,7 +5,7 @@ use diesel::sql_types::{Bool, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid 
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::json::Json;
+use super::json::Read;
 use crate::contracts::store::StoreError;
 use crate::domain::attachment::AttachmentSummary;
 use crate::domain::attempt::Attempt;
@@ -13,7 +13,8 @@ use crate::domain::delivery::Delivery;
 use crate::domain::header::Header;
 use crate::domain::message::Tag;
 use crate::domain::recipient::Recipient;
-use crate::record::{People, Record, Summary};
+use crate::domain::status::Status;
+use crate::record::{Outline, People, Record, Summary};
 
 /// The columns of a [`StateRow`], in its order.
 macro_rules! state_columns {
@@ -33,8 +34,8 @@ pub(super) struct StateRow {
     attempt: i32,
     lost_leases: i32,
     dot_allowed: bool,
-    recipients: Json<Vec<Recipient>>,
-    attempts: Json<Vec<Attempt>>,
+    recipients: Read<Vec<Recipient>>,
+    attempts: Read<Vec<Attempt>>,
 }
 
 impl TryFrom<StateRow> for Delivery {
@@ -46,8 +47,8 @@ impl TryFrom<StateRow> for Delivery {
             attempt: row.attempt.unsigned_abs(),
             lost_leases: row.lost_leases.unsigned_abs(),
             dot_allowed: row.dot_allowed,
-            recipients: row.recipients.0,
-            attempts: row.attempts.0,
+            recipients: row.recipients.of("recipients")?,
+            attempts: row.attempts.of("attempts")?,
         })
     }
 }
@@ -85,10 +86,10 @@ pub(super) struct RecordRow {
     created_at: OffsetDateTime,
     scheduled_at: Option<OffsetDateTime>,
     subject: String,
-    people: Json<People>,
-    headers: Json<Vec<Header>>,
-    tags: Json<Vec<Tag>>,
-    attachments: Json<Vec<AttachmentSummary>>,
+    people: Read<People>,
+    headers: Read<Vec<Header>>,
+    tags: Read<Vec<Tag>>,
+    attachments: Read<Vec<AttachmentSummary>>,
     lane: String,
     due_at: OffsetDateTime,
     finished_at: Option<OffsetDateTime>,
@@ -98,6 +99,18 @@ pub(super) struct RecordRow {
 pub(super) type Bodies = (Option<String>, Option<String>, Option<Vec<u8>>);
 
 impl RecordRow {
+    /// What can be said of it in any case.
+    pub(super) fn outline(&self, state: &StateRow) -> Outline {
+        Outline {
+            id: self.id.into(),
+            created_at: self.created_at,
+            subject: self.subject.clone(),
+            status: state.status.parse().unwrap_or(Status::Unknown),
+            lane: self.lane.parse().unwrap_or_default(),
+            due_at: self.due_at,
+        }
+    }
+
     /// The record with its state, and its bodies if they were read.
     pub(super) fn into_record(self, state: StateRow, bodies: Bodies) -> Result<Record, StoreError> {
         let (text, html, raw) = bodies;
@@ -108,10 +121,10 @@ impl RecordRow {
             scheduled_at: self.scheduled_at,
             summary: Summary {
                 subject: self.subject,
-                people: self.people.0,
-                headers: self.headers.0,
-                tags: self.tags.0,
-                attachments: self.attachments.0,
+                people: self.people.of("people")?,
+                headers: self.headers.of("headers")?,
+                tags: self.tags.of("tags")?,
+                attachments: self.attachments.of("attachments")?,
             },
             text,
             html,

@@ -60,11 +60,14 @@ async fn settle_locked(
             let id = settlement.lease.id;
             let rows: Vec<(Option<Uuid>, StateRow)> = LockState { id: id.as_uuid() }.load(connection).await?;
             let Some((token, state)) = rows.into_iter().next() else { return Ok(Settled::Superseded) };
-            let current = Delivery::try_from(state)?;
             let is_held = token == Some(settlement.lease.token);
-            let Ok(transition) = settlement.transition_of(&current, is_held) else {
-                return Ok(Settled::Superseded);
+            let decided = match Delivery::try_from(state) {
+                Ok(current) => settlement.transition_of(&current, is_held),
+                // Spoilt under way: what was claimed could be read, and takes its place.
+                Err(_) if is_held => settlement.transition(),
+                Err(error) => return Err(error.into()),
             };
+            let Ok(transition) = decided else { return Ok(Settled::Superseded) };
             let status = transition.delivery.status;
             state::write(connection, vec![state::NewState::locked(id, transition)]).await?;
             Ok(Settled::Recorded(status))

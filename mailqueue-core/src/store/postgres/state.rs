@@ -57,7 +57,7 @@ statement! {
         ) AS n
         WHERE d.email_id = n.id
           AND (n.token IS NULL OR d.status = 'sending' AND d.lease_token = n.token
-               AND jsonb_array_length(d.attempts) = n.log_length)
+               AND CASE jsonb_typeof(d.attempts) WHEN 'array' THEN jsonb_array_length(d.attempts) END = n.log_length)
         RETURNING d.email_id, d.due_at"
 }
 

@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::super::unreadable;
 use super::row::{StateColumns, StateRow, state_columns};
 use super::statement::statement;
 use super::{Failure, microseconds, probe, state};
 use crate::contracts::queue::Entry;
-use crate::contracts::store::{Pruned, Reclaimed, Retention, Statistics};
+use crate::contracts::store::{Pruned, Reclaimed, Retention, Statistics, StoreError};
 use crate::domain::delivery::Delivery;
 use crate::domain::lane::Lane;
 use crate::domain::transition::{Circumstances, DeliveryPolicy, Event, decide};
@@ -44,14 +45,20 @@ statement! {
     /// Leases that ran out, locked; those another sweep is looking at are skipped.
     LockExpired { before: Timestamptz => OffsetDateTime, limit: BigInt => i64 }
         -> (SqlUuid, Timestamptz, BigInt, BigInt, Text, StateColumns) = concat!("
-        SELECT d.email_id, d.claimed_at,
-            (extract(epoch FROM d.lease_until - d.claimed_at) * 1000000)::bigint,
+        SELECT d.email_id, COALESCE(d.claimed_at, d.due_at),
+            (extract(epoch FROM d.lease_until - COALESCE(d.claimed_at, d.due_at)) * 1000000)::bigint,
             (extract(epoch FROM now() - d.due_since) * 1000000)::bigint,
-            d.lease_owner, ", state_columns!(), "
+            COALESCE(d.lease_owner, ''), ", state_columns!(), "
         FROM deliveries d
         WHERE d.status = 'sending' AND d.lease_until < ?
         ORDER BY d.email_id LIMIT ?
         FOR UPDATE SKIP LOCKED")
+}
+
+statement! {
+    /// Leaves leases alone for a while whose rows cannot be read, so that they fill no page.
+    Extend { wait: BigInt => i64, ids: Array<SqlUuid> => Vec<Uuid> } -> Bool = "
+        UPDATE deliveries SET lease_until = now() + ? * interval '1 microsecond' WHERE email_id = ANY (?)"
 }
 
 type ExpiredRow = (Uuid, OffsetDateTime, i64, i64, String, StateRow);
@@ -69,10 +76,23 @@ pub(super) async fn reclaim(
                 LockExpired { before, limit: rows(limit) }.load(connection).await?;
             let mut reclaimed = Vec::with_capacity(expired.len());
             let mut states = Vec::with_capacity(expired.len());
+            let mut unreadable = Vec::new();
             for row in expired {
-                let (result, state) = end_lease(row, &policy)?;
-                reclaimed.push(result);
-                states.push(state);
+                let id = row.0;
+                match end_lease(row, &policy) {
+                    Ok((result, state)) => {
+                        reclaimed.push(result);
+                        states.push(state);
+                    }
+                    Err(error) => {
+                        unreadable::tell("reclaim", id.into(), &error);
+                        unreadable.push(id);
+                    }
+                }
+            }
+            if !unreadable.is_empty() {
+                let wait = microseconds(unreadable::LEFT_ALONE);
+                Extend { wait, ids: unreadable }.execute(connection).await?;
             }
             if !states.is_empty() {
                 state::write(connection, states).await?;
@@ -82,7 +102,7 @@ pub(super) async fn reclaim(
         .await
 }
 
-fn end_lease(row: ExpiredRow, policy: &DeliveryPolicy) -> Result<(Reclaimed, state::NewState), Failure> {
+fn end_lease(row: ExpiredRow, policy: &DeliveryPolicy) -> Result<(Reclaimed, state::NewState), StoreError> {
     let (id, started_at, held, age, worker, state) = row;
     let delivery = Delivery::try_from(state)?;
     let duration = |microseconds: i64| Duration::from_micros(u64::try_from(microseconds).unwrap_or(0));
@@ -95,7 +115,7 @@ fn end_lease(row: ExpiredRow, policy: &DeliveryPolicy) -> Result<(Reclaimed, sta
         roll: fastrand::f64(),
     };
     let transition = decide(&delivery, &Event::LeaseExpired(seen), policy)
-        .map_err(|error| Failure::unreadable(error.to_string()))?;
+        .map_err(|error| StoreError::Unreadable(error.to_string()))?;
     let (id, status) = (id.into(), transition.delivery.status);
     let reclaimed = Reclaimed { id, status, ambiguous: delivery.dot_allowed };
     Ok((reclaimed, state::NewState::locked(id, transition)))

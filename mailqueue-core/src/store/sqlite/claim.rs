@@ -5,6 +5,7 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text};
 
+use super::super::unreadable;
 use super::delivery::DeliveryRow;
 use super::error::outcome;
 use super::job::Transaction;
@@ -33,8 +34,8 @@ struct Claimable {
     octets: i64,
 }
 
-/// Leases those of `ids` that are queued and due and not too large. One that cannot be read stays where it is and is named in the log,
-/// so that it does not hold up the others.
+/// Leases those of `ids` that are queued and due and not too large. One that cannot be read waits for a while and is named
+/// in the log, so that it does not hold up the others.
 pub(super) fn claim(
     transaction: &mut Transaction<'_>,
     ids: &[MessageId],
@@ -60,10 +61,24 @@ pub(super) fn claim(
                 lease(transaction, &one, terms)?;
                 claims.leased.push(one);
             }
-            Err(error) => tracing::error!(message_id = %id, %error, "this message cannot be claimed"),
+            Err(error) => {
+                unreadable::tell("claim", id, &error);
+                leave_alone(transaction, id)?;
+            }
         }
     }
     Ok(claims)
+}
+
+const LEAVE_ALONE: &str = "UPDATE deliveries SET due_at = ? WHERE email_id = ?";
+
+fn leave_alone(transaction: &mut Transaction<'_>, id: MessageId) -> Result<(), StoreError> {
+    Statement::new(LEAVE_ALONE)
+        .bind(later(transaction.now, unreadable::LEFT_ALONE))
+        .bind(id)
+        .execute(transaction.connection)
+        .map_err(outcome)?;
+    Ok(())
 }
 
 impl Claimable {

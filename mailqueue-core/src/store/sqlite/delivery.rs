@@ -69,13 +69,18 @@ impl DeliveryRow {
         self.status == Status::Sending.as_str() && self.lease_token.as_deref() == Some(token.as_bytes())
     }
 
+    /// Where it stands.
+    pub(super) fn status(&self) -> Result<Status, StoreError> {
+        self.status.parse().map_err(|_| StoreError::Unreadable("deliveries.status".into()))
+    }
+
     /// The state.
     pub(super) fn delivery(&self) -> Result<Delivery, StoreError> {
         let count = |number: i64| {
             u32::try_from(number).map_err(|_| StoreError::Unreadable("a negative count".into()))
         };
         Ok(Delivery {
-            status: self.status.parse().map_err(|_| StoreError::Unreadable("deliveries.status".into()))?,
+            status: self.status()?,
             attempt: count(self.attempt)?,
             lost_leases: count(self.lost_leases)?,
             dot_allowed: self.dot_allowed,

@@ -12,7 +12,8 @@ use super::time::{Micros, time};
 use crate::contracts::store::StoreError;
 use crate::domain::address::Address;
 use crate::domain::id::MessageId;
-use crate::record::{Cursor, Filter, Page, Record, Summary};
+use crate::domain::status::Status;
+use crate::record::{Cursor, Filter, Listed, Outline, Page, Record, Summary};
 
 const COLUMNS: &str =
     "SELECT d.*, e.tenant, e.created_at, COALESCE(d.rescheduled_at, e.scheduled_at) AS scheduled_at,
@@ -60,6 +61,20 @@ struct RecordRow {
 }
 
 impl RecordRow {
+    /// The record, or what can be said of it in any case.
+    fn listed(self) -> Result<Listed, StoreError> {
+        let row = &self.delivery;
+        let outline = Outline {
+            id: row.id()?,
+            created_at: time(self.created_at)?,
+            subject: self.subject.clone(),
+            status: row.status().unwrap_or(Status::Unknown),
+            lane: row.lane().unwrap_or_default(),
+            due_at: time(row.due_at)?,
+        };
+        Ok(self.record().map_err(|error| (outline, error)))
+    }
+
     fn record(self) -> Result<Record, StoreError> {
         let row = self.delivery;
         Ok(Record {
@@ -114,8 +129,7 @@ pub(super) fn list(transaction: &mut Transaction<'_>, filter: &Filter) -> Result
     if newer {
         rows.reverse();
     }
-    let records = rows.into_iter().map(RecordRow::record).collect::<Result<_, _>>()?;
-    Ok(Page { records, has_more })
+    Ok(Page { records: rows.into_iter().map(RecordRow::listed).collect::<Result<_, _>>()?, has_more })
 }
 
 /// All messages a filter asks for; `None` when there can be none.

@@ -3,19 +3,21 @@
 use diesel::prelude::*;
 use time::OffsetDateTime;
 
+use super::super::unreadable;
 use super::delivery::{self, DeliveryRow};
 use super::error::outcome;
 use super::job::Transaction;
 use super::statement::Statement;
-use super::time::{Micros, between, micros, time};
+use super::time::{Micros, between, later, micros, time};
 use crate::contracts::store::{Reclaimed, StoreError};
+use crate::domain::id::MessageId;
 use crate::domain::transition::{Circumstances, DeliveryPolicy, Event, Transition, decide};
 
 /// The time given is one this store has told; should it lie ahead all the same, a lease that holds is not ended.
 const EXPIRED: &str = "SELECT * FROM deliveries WHERE status = 'sending' AND lease_until < min(?, ?)
     ORDER BY lease_until LIMIT ?";
 
-/// Ends leases, the longest expired first. One that cannot be read stays and is named in the log.
+/// Ends leases, the longest expired first. One whose row cannot be read stays for a while and is named in the log.
 pub(super) fn reclaim(
     transaction: &mut Transaction<'_>,
     expired_before: OffsetDateTime,
@@ -35,10 +37,25 @@ pub(super) fn reclaim(
                 delivery::write(transaction, &row, &next)?;
                 reclaimed.push(one);
             }
-            Err(error) => tracing::error!(message_id = ?row.id(), %error, "this lease cannot be ended"),
+            Err(error) => {
+                let id = row.id()?;
+                unreadable::tell("reclaim", id, &error);
+                leave_alone(transaction, id)?;
+            }
         }
     }
     Ok(reclaimed)
+}
+
+const LEAVE_ALONE: &str = "UPDATE deliveries SET lease_until = ? WHERE email_id = ?";
+
+fn leave_alone(transaction: &mut Transaction<'_>, id: MessageId) -> Result<(), StoreError> {
+    Statement::new(LEAVE_ALONE)
+        .bind(later(transaction.now, unreadable::LEFT_ALONE))
+        .bind(id)
+        .execute(transaction.connection)
+        .map_err(outcome)?;
+    Ok(())
 }
 
 /// What becomes of a message whose lease ran out.

@@ -11,9 +11,14 @@ pub(super) fn settle(
     settlement: &Settlement,
 ) -> Result<Settled, StoreError> {
     let Some(row) = delivery::load(transaction, settlement.lease.id)? else { return Ok(Settled::Superseded) };
-    let current = row.delivery()?;
     let is_held = row.is_leased_by(settlement.lease.token);
-    let Ok(next) = settlement.transition_of(&current, is_held) else { return Ok(Settled::Superseded) };
+    let decided = match row.delivery() {
+        Ok(current) => settlement.transition_of(&current, is_held),
+        // Spoilt under way: what was claimed could be read, and takes its place.
+        Err(_) if is_held => settlement.transition(),
+        Err(error) => return Err(error),
+    };
+    let Ok(next) = decided else { return Ok(Settled::Superseded) };
     delivery::write(transaction, &row, &next)?;
     Ok(Settled::Recorded(next.delivery.status))
 }

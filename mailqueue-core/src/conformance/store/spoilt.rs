@@ -1,0 +1,105 @@
+//! A row that makes no sense costs itself, not its neighbours.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::rig::{ANA, LONG, Rig, SHORT, accepted, eager, report, settlement, wait_until};
+use crate::contracts::store::{Amendment, Claimed, MessageStore, StoreError};
+use crate::domain::id::MessageId;
+use crate::domain::status::Status;
+use crate::record::Filter;
+
+/// What is kept beside a store under test: it can write past the store.
+#[async_trait]
+pub trait Spoil: Send + Sync {
+    /// Writes recipients in a shape that no version knows.
+    async fn spoil_recipients(&self, id: MessageId);
+
+    /// Writes attempts in a shape that no version knows.
+    async fn spoil_attempts(&self, id: MessageId);
+
+    /// Writes recipients of the suite's simple drafts, none of which has been tried, and no attempts.
+    async fn mend(&self, id: MessageId);
+}
+
+const COUNT: usize = 4;
+
+/// Messages, the second of which makes no sense when it is claimed.
+async fn with_a_spoilt_one(rig: &Rig, kept: &dyn Spoil) -> (Vec<MessageId>, MessageId, HashSet<MessageId>) {
+    let ids = rig.submit_in_turn(COUNT).await;
+    kept.spoil_recipients(ids[1]).await;
+    let sound = ids.iter().copied().filter(|id| *id != ids[1]).collect();
+    (ids.clone(), ids[1], sound)
+}
+
+fn ids_of(claimed: &[Claimed]) -> HashSet<MessageId> {
+    claimed.iter().map(|claimed| claimed.lease.id).collect()
+}
+
+/// Its neighbours are claimed. It waits for a while, and can be claimed when it makes sense again.
+pub async fn claims_its_neighbours(store: Arc<dyn MessageStore>, kept: &dyn Spoil) {
+    let rig = Rig::new(store);
+    let (ids, spoilt, sound) = with_a_spoilt_one(&rig, kept).await;
+    assert_eq!(ids_of(&rig.claim_all(&ids, LONG).await), sound);
+    assert!(rig.claim_all(&ids, LONG).await.is_empty(), "it is not tried again and again");
+    assert!(rig.store.get(None, spoilt).await.is_err(), "it says so itself");
+    kept.mend(spoilt).await;
+    let record = rig.record(spoilt).await;
+    assert_eq!((record.delivery.status, record.delivery.attempt), (Status::Queued, 0), "nothing was tried");
+    assert!(record.due_at > rig.now().await, "it waits");
+    rig.amend(spoilt, Amendment::RetryNow).await;
+    rig.claim(spoilt, LONG).await;
+}
+
+/// The leases of its neighbours end.
+pub async fn reclaims_its_neighbours(store: Arc<dyn MessageStore>, kept: &dyn Spoil) {
+    let rig = Rig::new(store);
+    let ids = rig.submit_in_turn(COUNT).await;
+    assert_eq!(rig.claim_all(&ids, SHORT).await.len(), COUNT);
+    kept.spoil_attempts(ids[0]).await;
+    let mut ended = HashSet::new();
+    while ended.len() < COUNT - 1 {
+        // One at a time: what cannot be read must not take up the page for ever.
+        let one = wait_until("another's lease is ended", || async {
+            let page = rig.store.reclaim(rig.now().await, 1, &eager()).await.expect("leases can be ended");
+            page.into_iter().next()
+        });
+        ended.insert(one.await.id);
+    }
+    assert!(!ended.contains(&ids[0]));
+    kept.mend(ids[0]).await;
+    assert_eq!(rig.record(ids[0]).await.delivery.status, Status::Sending, "nobody said what became of it");
+}
+
+/// It is listed as what it is, among its neighbours.
+pub async fn lists_its_neighbours(store: Arc<dyn MessageStore>, kept: &dyn Spoil) {
+    let rig = Rig::new(store);
+    let (mut ids, spoilt, _) = with_a_spoilt_one(&rig, kept).await;
+    ids.reverse();
+    let page = rig.store.list(&Filter::default()).await.expect("a page is read");
+    assert_eq!(page.ids().collect::<Vec<_>>(), ids);
+    assert_eq!(page.readable().count(), COUNT - 1);
+    let (outline, fault) = page.records.into_iter().find_map(Result::err).expect("one makes no sense");
+    assert_eq!((outline.id, outline.status), (spoilt, Status::Queued));
+    assert_eq!(outline.subject, "number 1");
+    assert!(matches!(fault, StoreError::Unreadable(_)), "{fault}");
+}
+
+/// What was spoilt while it was sent is written down like its neighbours: it could be read when it was claimed.
+pub async fn settles_it_among_its_neighbours(store: Arc<dyn MessageStore>, kept: &dyn Spoil) {
+    let rig = Rig::new(store);
+    let ids = rig.submit_in_turn(COUNT).await;
+    let claimed = rig.claim_all(&ids, LONG).await;
+    kept.spoil_recipients(ids[1]).await;
+    kept.spoil_attempts(ids[2]).await;
+    let settlements =
+        claimed.iter().map(|claimed| Arc::new(settlement(claimed, report([(ANA, accepted())]), eager())));
+    for settled in rig.store.settle(settlements.collect()).await {
+        settled.expect("it is written down");
+    }
+    for id in ids {
+        assert_eq!(rig.record(id).await.delivery.status, Status::Sent);
+    }
+}
