@@ -13,11 +13,12 @@ use mailqueue_core::domain::address::Mailbox;
 
 use crate::answer::Answer;
 use crate::auth::ApiKeys;
-use crate::body::{Payload, Room};
+use crate::body::Payload;
 use crate::docs::Docs;
 use crate::emails::Underway;
 use crate::form::{self, Recipients};
 use crate::language::Language;
+use crate::memory::{self, Memory};
 use crate::page::Pages;
 use crate::problem::Problem;
 use crate::rate::{AddressLimiter, Allowance, Limiter, Rate};
@@ -46,10 +47,12 @@ pub struct Options {
     /// The header field by which a proxy tells whom it asks for. Clients can send it too, so it may be named only where
     /// every request comes by way of a proxy that sets it.
     pub client_address: Option<HeaderName>,
+    /// How much memory the content of requests that are under way may take, in octets.
+    pub memory: u64,
 }
 
 impl Default for Options {
-    /// No key, no sender, no recipient; the form ten times a minute from one address.
+    /// No key, no sender, no recipient; the form ten times a minute from one address; 128 MiB.
     fn default() -> Self {
         Self {
             api_keys: ApiKeys::default(),
@@ -59,6 +62,7 @@ impl Default for Options {
             key_rate: None,
             form_rate: Some(Rate::per_minute(10)),
             client_address: None,
+            memory: memory::DEFAULT,
         }
     }
 }
@@ -74,7 +78,7 @@ struct Inner {
     routes: Routes,
     pages: Pages,
     docs: Docs,
-    room: Room,
+    memory: Memory,
     underway: Underway,
     keys: Option<Limiter>,
     senders: Option<AddressLimiter>,
@@ -104,12 +108,12 @@ impl App {
 
     fn build(outbox: Outbox, options: Options, metrics: Option<Metrics>) -> Self {
         let sender = options.from.as_ref().map(ToString::to_string);
-        let (routes, pages, room) = (Routes::new(), Pages::new(), Room::default());
+        let (routes, pages, memory) = (Routes::new(), Pages::new(), Memory::new(options.memory));
         let (docs, underway) = (Docs::new(), Underway::default());
         let (keys, senders) =
             (options.key_rate.map(Limiter::new), options.form_rate.map(AddressLimiter::new));
         let inner =
-            Inner { outbox, options, sender, routes, pages, docs, room, underway, keys, senders, metrics };
+            Inner { outbox, options, sender, routes, pages, docs, memory, underway, keys, senders, metrics };
         Self(Arc::new(inner))
     }
 
@@ -138,7 +142,7 @@ impl App {
         let (head, body) = request.into_parts();
         let taste = Taste::of(&head.headers);
         let language = Language::of(&head);
-        let payload = Payload::new(&head, body, self.0.room.clone());
+        let payload = Payload::new(&head, body, self.0.memory.clone());
         let checked = head::check(&head, peer);
         let proxy = self.0.options.client_address.as_ref();
         let proxied = proxy.is_some_and(|name| head.headers.contains_key(name));

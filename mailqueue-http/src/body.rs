@@ -1,6 +1,5 @@
 //! The body of a request, read within limits of size, time and memory.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -8,9 +7,9 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_LENGTH, EXPECT};
 use hyper::http::request::Parts;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use crate::memory::{Memory, SMALL, Taken};
 use crate::problem::Problem;
 
 /// The largest body, in octets: 10 MiB of attachments as base64, broken into lines, and some.
@@ -22,51 +21,50 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// The slowest pace at which a large body may come, in octets a second.
 const PACE: usize = 64 << 10;
 
-/// How much memory all bodies together may take, in KiB.
-const ROOM: usize = 128 << 10;
-
 /// How much of a body that nobody wants is still taken, so that the client gets to read why.
 const DISCARD_LIMIT: usize = 128 << 20;
 
 /// How long that may take.
 const DISCARD_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Memory for the bodies of all requests that are under way.
-#[derive(Clone)]
-pub(crate) struct Room(Arc<Semaphore>);
-
-impl Default for Room {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(ROOM)))
-    }
-}
-
-/// The body of one request. What it takes in memory is given back when it is dropped.
+/// The body of one request. The memory for it is given back when it is dropped.
 pub(crate) struct Payload {
     body: Incoming,
     declared: Option<u64>,
     /// Whether nothing more is to be had from it.
     spent: bool,
-    room: Room,
-    taken: Option<OwnedSemaphorePermit>,
+    memory: Memory,
+    /// For what comes in.
+    coming: Option<Taken>,
+    /// For what is made of it.
+    working: Option<Taken>,
 }
 
 impl Payload {
     /// The body that goes with a head.
-    pub(crate) fn new(head: &Parts, body: Incoming, room: Room) -> Self {
+    pub(crate) fn new(head: &Parts, body: Incoming, memory: Memory) -> Self {
         let declared = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        Self { body, declared, spent: head.headers.contains_key(EXPECT), room, taken: None }
+        let spent = head.headers.contains_key(EXPECT);
+        Self { body, declared, spent, memory, coming: None, working: None }
     }
 
-    /// Reads all of it.
+    /// Reads all of it, once there is memory for it, and waits until there is memory for what is made of it. Call
+    /// [`digested`](Self::digested) once it is dropped.
     pub(crate) async fn read(&mut self) -> Result<Bytes, Problem> {
         let too_large =
             || Problem::too_large(format!("The request must be at most {LIMIT} octets long.")).closing();
-        if self.declared.is_some_and(|length| length > LIMIT as u64) {
+        let declared = self.declared.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+        if declared.is_some_and(|length| length > LIMIT) {
             return Err(too_large());
         }
+        // What says that it is large has its room before it comes. What is small has it as it comes, so that to fill all
+        // of it takes more than promises; what does not say and turns out to be large may become the largest.
+        let mut is_large = declared.is_some_and(|length| length > SMALL);
+        if is_large {
+            self.make_room(declared.unwrap_or(LIMIT)).await?;
+        }
         let begun = Instant::now();
-        let mut read = BytesMut::new();
+        let mut read = BytesMut::with_capacity(if is_large { declared.unwrap_or_default() } else { 0 });
         loop {
             // A fraction of 15 MiB at the slowest pace is a few minutes: no overflow.
             let deadline = begun + PATIENCE + Duration::from_secs((read.len() / PACE) as u64);
@@ -75,7 +73,7 @@ impl Payload {
                     self.spent = true;
                     return Err(Problem::timeout());
                 }
-                Ok(None) => return Ok(read.freeze()),
+                Ok(None) => break,
                 Ok(Some(Err(_))) => {
                     return Err(Problem::malformed(
                         "The body of the request broke off or is not framed right.",
@@ -88,30 +86,44 @@ impl Payload {
             if read.len() + data.len() > LIMIT {
                 return Err(too_large());
             }
-            self.take_room(data.len())?;
+            if !is_large {
+                is_large = read.len() + data.len() > SMALL;
+                self.make_room(if is_large { LIMIT } else { data.len() }).await?;
+            }
             read.extend_from_slice(&data);
         }
+        if read.len() > SMALL {
+            self.working = Some(self.memory.working(read.len()).await.map_err(Problem::closing)?);
+        }
+        Ok(read.freeze())
     }
 
-    /// Takes memory, which has to be there at once: waiting for it while holding some could last for ever.
-    fn take_room(&mut self, octets: usize) -> Result<(), Problem> {
-        // A chunk is at most as large as the read buffer, far below u32::MAX KiB.
-        let kib = u32::try_from(octets.div_ceil(1024)).unwrap_or(u32::MAX);
-        let Ok(permit) = Arc::clone(&self.room.0).try_acquire_many_owned(kib) else {
-            let detail = "Too many large requests are under way. Please try again shortly.";
-            return Err(Problem::unavailable(detail).closing());
+    async fn make_room(&mut self, octets: usize) -> Result<(), Problem> {
+        let taken = if octets > SMALL {
+            self.memory.travelling(octets).await
+        } else {
+            self.memory.small(octets).await
         };
-        match &mut self.taken {
-            Some(taken) => taken.merge(permit),
-            None => self.taken = Some(permit),
+        let taken = taken.map_err(Problem::closing)?;
+        match &mut self.coming {
+            Some(coming) if octets <= SMALL => coming.merge(taken),
+            _ => self.coming = Some(taken),
         }
         Ok(())
+    }
+
+    /// Notes that a large body is not there any more, only what was made of it.
+    pub(crate) fn digested(&mut self) {
+        if self.working.is_some() {
+            self.coming = None;
+        }
     }
 
     /// Lets what has not been read come and go in the background: a connection that is closed on a client in mid-send
     /// is reset, and the client never sees the answer. One that waits for a go-ahead has sent nothing, and one that was
     /// too slow has had its time.
     pub(crate) fn discard(mut self) {
+        (self.coming, self.working) = (None, None);
         if self.body.is_end_stream() || self.spent {
             return;
         }

@@ -1,8 +1,10 @@
 //! JSON read strictly: no member twice, no more values than there is room for, and every place known.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 
+use bytes::Bytes;
 use mailqueue_core::domain::invalid::Fault;
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 
@@ -15,9 +17,9 @@ const VALUES: usize = 100_000;
 /// How many octets of text are read on the spot; more is read where it holds up nobody else.
 const ON_THE_SPOT: usize = 256 << 10;
 
-/// A JSON value. Numbers are not kept but in lists of octets: nothing here takes any.
+/// A JSON value. Strings stay where they stand in the document, but for those that hold an escape. Numbers are not kept but in lists of octets: nothing here takes any.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Json {
+pub(crate) enum Json<'b> {
     /// `null`
     Null,
     /// `true` or `false`
@@ -25,26 +27,30 @@ pub(crate) enum Json {
     /// A number; the octet that it is, if it is one.
     Number(Option<u8>),
     /// A string.
-    Text(String),
+    Text(Cow<'b, str>),
     /// A list.
-    List(Vec<Json>),
+    List(Vec<Json<'b>>),
     /// A list of octets, at least one: the way some clients send a file.
     Octets(Vec<u8>),
     /// An object, its members in their order, no name twice.
-    Object(Vec<(String, Json)>),
+    Object(Vec<(String, Json<'b>)>),
 }
 
-impl Json {
-    /// Reads a document.
-    pub(crate) async fn read(bytes: bytes::Bytes) -> Result<Self, Problem> {
-        if bytes.len() <= ON_THE_SPOT {
-            return Self::parse(&bytes);
-        }
-        let parsed = tokio::task::spawn_blocking(move || Self::parse(&bytes)).await;
-        parsed.unwrap_or_else(|_| Err(Problem::broken()))
+/// Reads a document and hands it to `then`. Of a large one both are done where they hold up nobody else.
+pub(crate) async fn read<T, F>(document: Bytes, then: F) -> Result<T, Problem>
+where
+    T: Send + 'static,
+    F: FnOnce(Json<'_>) -> T + Send + 'static,
+{
+    if document.len() <= ON_THE_SPOT {
+        return Json::parse(&document).map(then);
     }
+    let done = tokio::task::spawn_blocking(move || Json::parse(&document).map(then)).await;
+    done.unwrap_or_else(|_| Err(Problem::broken()))
+}
 
-    fn parse(bytes: &[u8]) -> Result<Self, Problem> {
+impl<'b> Json<'b> {
+    fn parse(bytes: &'b [u8]) -> Result<Self, Problem> {
         let refusal = RefCell::new(None);
         let left = Cell::new(VALUES);
         let mut deserializer = serde_json::Deserializer::from_slice(bytes);
@@ -87,49 +93,49 @@ impl Place<'_> {
 }
 
 impl<'de> DeserializeSeed<'de> for Place<'_> {
-    type Value = Json;
+    type Value = Json<'de>;
 
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Json, D::Error> {
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Json<'de>, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Place<'_> {
-    type Value = Json;
+    type Value = Json<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a value")
     }
 
-    fn visit_unit<E: Error>(self) -> Result<Json, E> {
+    fn visit_unit<E: Error>(self) -> Result<Json<'de>, E> {
         Ok(Json::Null)
     }
 
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Json, E> {
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Json<'de>, E> {
         Ok(Json::Bool(value))
     }
 
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Json, E> {
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Json<'de>, E> {
         Ok(Json::Number(u8::try_from(value).ok()))
     }
 
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Json, E> {
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Json<'de>, E> {
         Ok(Json::Number(None))
     }
 
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Json, E> {
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Json<'de>, E> {
         Ok(Json::Number(None))
     }
 
-    fn visit_str<E: Error>(self, value: &str) -> Result<Json, E> {
-        Ok(Json::Text(value.to_owned()))
+    fn visit_str<E: Error>(self, value: &str) -> Result<Json<'de>, E> {
+        Ok(Json::Text(value.to_owned().into()))
     }
 
-    fn visit_string<E: Error>(self, value: String) -> Result<Json, E> {
-        Ok(Json::Text(value))
+    fn visit_borrowed_str<E: Error>(self, value: &'de str) -> Result<Json<'de>, E> {
+        Ok(Json::Text(value.into()))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json<'de>, A::Error> {
         let (mut octets, mut list) = (Vec::new(), Vec::new());
         while let Some(item) = items.next_element_seed(self)? {
             match item {
@@ -144,7 +150,7 @@ impl<'de> Visitor<'de> for Place<'_> {
         Ok(if octets.is_empty() { Json::List(list) } else { Json::Octets(octets) })
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json<'de>, A::Error> {
         let mut object = Vec::new();
         while let Some(name) = members.next_key::<String>()? {
             self.count(1)?;
@@ -160,15 +166,15 @@ impl<'de> Visitor<'de> for Place<'_> {
 }
 
 /// The members of an object as they are taken out one by one, each fault noted with the place it stands at.
-pub(crate) struct Members<'f> {
+pub(crate) struct Members<'f, 'b> {
     at: String,
-    members: Vec<(String, Json)>,
+    members: Vec<(String, Json<'b>)>,
     faults: &'f mut Vec<Fault>,
 }
 
-impl<'f> Members<'f> {
+impl<'f, 'b> Members<'f, 'b> {
     /// The members of what should be an object at the place `at`.
-    pub(crate) fn of(json: Json, at: &str, faults: &'f mut Vec<Fault>) -> Option<Self> {
+    pub(crate) fn of(json: Json<'b>, at: &str, faults: &'f mut Vec<Fault>) -> Option<Self> {
         match json {
             Json::Object(members) => Some(Self { at: at.to_owned(), members, faults }),
             _ => {
@@ -179,11 +185,11 @@ impl<'f> Members<'f> {
     }
 
     /// Takes out a member; `null` is none.
-    pub(crate) fn take(&mut self, name: &str) -> Option<Json> {
+    pub(crate) fn take(&mut self, name: &str) -> Option<Json<'b>> {
         self.remove(name).filter(|json| *json != Json::Null)
     }
 
-    fn remove(&mut self, name: &str) -> Option<Json> {
+    fn remove(&mut self, name: &str) -> Option<Json<'b>> {
         let n = self.members.iter().position(|(member, _)| member == name)?;
         Some(self.members.swap_remove(n).1)
     }
@@ -240,10 +246,10 @@ impl<'f> Members<'f> {
 }
 
 /// A string without NUL, which no database keeps.
-pub(crate) fn text(json: Json, at: &str, faults: &mut Vec<Fault>) -> Option<String> {
+pub(crate) fn text(json: Json<'_>, at: &str, faults: &mut Vec<Fault>) -> Option<String> {
     match json {
         Json::Text(text) if text.contains('\0') => note(faults, at, "must not contain NUL"),
-        Json::Text(text) => return Some(text),
+        Json::Text(text) => return Some(text.into_owned()),
         _ => note(faults, at, "must be a string"),
     }
     None

@@ -18,6 +18,7 @@
 mod answer;
 mod app;
 mod auth;
+mod base64;
 mod body;
 mod client_address;
 mod docs;
@@ -27,6 +28,7 @@ mod head;
 mod health;
 mod json;
 mod language;
+mod memory;
 mod messages;
 mod openapi;
 mod page;

@@ -99,7 +99,7 @@ impl Args {
         service.check(&mut faults);
         let default = |address: &'static str| Some(address).filter(|_| service.writes_files());
         let defaults = Options::default();
-        let options = Options {
+        let mut options = Options {
             from: mailbox("MAILQUEUE_FROM", &self.from, default("mailqueue@example.com"), &mut faults),
             form_to: mailbox("MAILQUEUE_FORM_TO", &self.form_to, default("form@example.com"), &mut faults),
             form_recipients: self.recipients(&mut faults),
@@ -107,9 +107,14 @@ impl Args {
             key_rate: rate("MAILQUEUE_RATE_LIMIT", &self.rate_limit, None, &mut faults),
             form_rate: rate("MAILQUEUE_FORM_RATE", &self.form_rate, defaults.form_rate, &mut faults),
             client_address: self.client_address(&mut faults),
+            memory: service.memory,
         };
         let workers = given(&self.workers).map(|n| faults.number("MAILQUEUE_WORKERS", n, 0, 10_000));
         let workers = workers.unwrap_or(if service.redis.is_some() { 0 } else { WORKERS });
+        if workers > 0 {
+            // The worker in this process gets the other half.
+            options.memory /= 2;
+        }
         let listen = faults.address("MAILQUEUE_LISTEN", &self.listen);
         let capacity = self.capacity(&mut faults);
         faults.none()?;

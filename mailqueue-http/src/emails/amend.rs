@@ -24,7 +24,7 @@ struct Amended {
 pub(crate) async fn reschedule(app: &App, request: &mut Request) -> Result<Answer, Problem> {
     let outbox = app.outbox_of(request)?;
     let id = asked(request)?;
-    let at = wanted(submit::body(request).await?, id)?;
+    let at = submit::body(request, move |json| wanted(json, id)).await??;
     let status = in_time(outbox.reschedule(id, at)).await?;
     granted(id, status.map_err(|error| refusal(error, "moved to another time")))
 }
@@ -49,7 +49,7 @@ pub(crate) async fn retry(app: &App, request: &Request) -> Result<Answer, Proble
 }
 
 /// The time that a body names. Resend's clients repeat the id in it.
-fn wanted(json: Json, id: MessageId) -> Result<Schedule, Problem> {
+fn wanted(json: Json<'_>, id: MessageId) -> Result<Schedule, Problem> {
     let mut faults = Vec::new();
     let at = Members::of(json, "", &mut faults).and_then(|mut members| {
         if members.text("id").is_some_and(|other| other != id.to_string()) {

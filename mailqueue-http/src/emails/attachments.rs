@@ -1,7 +1,5 @@
 //! The files of a message, listed and handed out.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use hyper::StatusCode;
 use hyper::header::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
 use mail_parser::{MessageParser, MimeHeaders};
@@ -16,6 +14,7 @@ use time::{Duration, OffsetDateTime};
 use super::{List, asked, find, query};
 use crate::answer::{self, Answer};
 use crate::app::App;
+use crate::base64;
 use crate::head;
 use crate::problem::Problem;
 use crate::request::Request;
@@ -139,8 +138,7 @@ fn read(raw: &[u8], position: usize) -> Option<Vec<u8>> {
     let mut files = message.parts.iter().filter(|part| part.content_disposition().is_some());
     let part = files.nth(position)?;
     let body = raw.get(part.offset_body as usize..part.offset_end as usize)?;
-    let digits: Vec<u8> = body.iter().copied().filter(|b| !b.is_ascii_whitespace()).collect();
-    STANDARD.decode(digits).ok()
+    base64::decoded(body)
 }
 
 fn download(file: &AttachmentSummary, content: Vec<u8>) -> Answer {

@@ -40,11 +40,9 @@ struct Refused {
 pub(crate) async fn submit_batch(app: &App, request: &mut Request) -> Result<Answer, Problem> {
     let outbox = app.outbox_of(request)?;
     let is_permissive = is_permissive(request)?;
-    let mut parts = Vec::new();
     let key = idempotency_key(request)?;
-    for json in items(body(request).await?)? {
-        parts.push(Shaped::read(json, app.sender()));
-    }
+    let sender = app.sender().map(str::to_owned);
+    let mut parts = body(request, move |json| shaped(json, sender.as_deref())).await??;
     alternative::add_texts(parts.iter_mut().flatten().map(|shaped| &mut shaped.draft)).await;
     let underway = app.underway().enter(&outbox, key.as_deref());
     if is_permissive {
@@ -70,8 +68,13 @@ fn is_permissive(request: &Request) -> Result<bool, Problem> {
     }
 }
 
+/// The messages, or what is wrong with the form of each.
+fn shaped(json: Json<'_>, sender: Option<&str>) -> Result<Vec<Result<Shaped, Vec<Fault>>>, Problem> {
+    Ok(items(json)?.into_iter().map(|json| Shaped::read(json, sender)).collect())
+}
+
 /// The messages, unread.
-fn items(json: Json) -> Result<Vec<Json>, Problem> {
+fn items(json: Json<'_>) -> Result<Vec<Json<'_>>, Problem> {
     let items = match json {
         Json::List(items) => items,
         // A list of numbers, none of which is a message.

@@ -1,15 +1,12 @@
 //! The shape in which programs hand in a message: that of Resend's API.
 
-use std::borrow::Cow;
-
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use mailqueue_core::Draft;
 use mailqueue_core::domain::attachment::AttachmentDraft;
 use mailqueue_core::domain::invalid::Fault;
 use mailqueue_core::domain::schedule::Schedule;
 
+use crate::base64;
 use crate::json::{self, Json, Members};
 
 /// A message as it was handed in.
@@ -45,7 +42,7 @@ impl Shaped {
     /// # Errors
     ///
     /// Every fault of form. What the values mean is for [`Draft::check`] to judge.
-    pub(crate) fn read(json: Json, sender: Option<&str>) -> Result<Self, Vec<Fault>> {
+    pub(crate) fn read(json: Json<'_>, sender: Option<&str>) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
         let mut shaped = Self::default();
         if let Some(members) = Members::of(json, "", &mut faults) {
@@ -54,7 +51,7 @@ impl Shaped {
         if faults.is_empty() { Ok(shaped) } else { Err(faults) }
     }
 
-    fn fill(&mut self, mut members: Members<'_>, sender: Option<&str>) {
+    fn fill(&mut self, mut members: Members<'_, '_>, sender: Option<&str>) {
         self.draft.from = self::sender(&mut members, sender);
         self.draft.to = match members.take("to") {
             Some(json) => self.addresses(&mut members, "to", json),
@@ -90,7 +87,12 @@ impl Shaped {
     }
 
     /// One address or a list of them.
-    fn addresses(&mut self, members: &mut Members<'_>, field: &'static str, json: Json) -> Vec<String> {
+    fn addresses(
+        &mut self,
+        members: &mut Members<'_, '_>,
+        field: &'static str,
+        json: Json<'_>,
+    ) -> Vec<String> {
         let at = members.place(field);
         match json {
             Json::Text(_) => {
@@ -116,7 +118,7 @@ impl Shaped {
     }
 }
 
-fn sender(members: &mut Members<'_>, default: Option<&str>) -> String {
+fn sender(members: &mut Members<'_, '_>, default: Option<&str>) -> String {
     match (members.take("from"), default) {
         (Some(json), _) => json::text(json, "/from", members.faults()).unwrap_or_default(),
         (None, Some(default)) => default.to_owned(),
@@ -127,7 +129,7 @@ fn sender(members: &mut Members<'_>, default: Option<&str>) -> String {
     }
 }
 
-fn headers(members: &mut Members<'_>) -> Vec<(String, String)> {
+fn headers(members: &mut Members<'_, '_>) -> Vec<(String, String)> {
     match members.take("headers") {
         None => Vec::new(),
         Some(Json::Object(object)) => {
@@ -149,7 +151,11 @@ fn headers(members: &mut Members<'_>) -> Vec<(String, String)> {
 }
 
 /// The objects of a list, each read by `read`.
-fn objects<T>(members: &mut Members<'_>, field: &str, mut read: impl FnMut(&mut Members<'_>) -> T) -> Vec<T> {
+fn objects<T>(
+    members: &mut Members<'_, '_>,
+    field: &str,
+    mut read: impl FnMut(&mut Members<'_, '_>) -> T,
+) -> Vec<T> {
     let items = match members.take(field) {
         None => return Vec::new(),
         Some(Json::List(items)) => items,
@@ -169,11 +175,11 @@ fn objects<T>(members: &mut Members<'_>, field: &str, mut read: impl FnMut(&mut 
     objects
 }
 
-fn tags(members: &mut Members<'_>) -> Vec<(String, String)> {
+fn tags(members: &mut Members<'_, '_>) -> Vec<(String, String)> {
     objects(members, "tags", |tag| (tag.required_text("name"), tag.required_text("value")))
 }
 
-fn attachments(members: &mut Members<'_>) -> Vec<AttachmentDraft> {
+fn attachments(members: &mut Members<'_, '_>) -> Vec<AttachmentDraft> {
     objects(members, "attachments", |file| {
         if file.take("path").is_some() {
             file.fault("path", "is not fetched from here: send the file itself as content, in base64");
@@ -198,11 +204,11 @@ fn content_type(filename: &str) -> Option<String> {
     (!is_container).then(|| guess.to_owned())
 }
 
-fn content(file: &mut Members<'_>) -> Bytes {
+fn content(file: &mut Members<'_, '_>) -> Bytes {
     let decoded = match file.take("content") {
         Some(Json::Octets(octets)) => return octets.into(),
         Some(Json::List(items)) if items.is_empty() => return Bytes::new(),
-        Some(Json::Text(text)) => STANDARD.decode(&*without_whitespace(&text)).ok(),
+        Some(Json::Text(text)) => base64::decoded(text.as_bytes()),
         _ => None,
     };
     decoded.map_or_else(
@@ -214,17 +220,8 @@ fn content(file: &mut Members<'_>) -> Bytes {
     )
 }
 
-/// Many tools break base64 into lines.
-fn without_whitespace(text: &str) -> Cow<'_, [u8]> {
-    if text.bytes().any(|b| b.is_ascii_whitespace()) {
-        text.bytes().filter(|b| !b.is_ascii_whitespace()).collect::<Vec<u8>>().into()
-    } else {
-        text.as_bytes().into()
-    }
-}
-
 /// The time to send at, if one is named.
-pub(super) fn scheduled_at(members: &mut Members<'_>) -> Option<Schedule> {
+pub(super) fn scheduled_at(members: &mut Members<'_, '_>) -> Option<Schedule> {
     let read = members.text("scheduled_at")?.parse();
     read.map_err(|detail: String| members.fault("scheduled_at", detail)).ok()
 }

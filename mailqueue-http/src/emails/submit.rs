@@ -10,7 +10,7 @@ use super::alternative;
 use super::shape::Shaped;
 use crate::answer::{self, Answer};
 use crate::app::App;
-use crate::json::Json;
+use crate::json::{self, Json};
 use crate::problem::Problem;
 use crate::request::Request;
 
@@ -25,8 +25,9 @@ pub(super) struct Accepted {
 pub(crate) async fn submit(app: &App, request: &mut Request) -> Result<Answer, Problem> {
     let outbox = app.outbox_of(request)?;
     let key = idempotency_key(request)?;
-    let json = body(request).await?;
-    let Shaped { mut draft, singles } = Shaped::read(json, app.sender()).map_err(Problem::invalid)?;
+    let sender = app.sender().map(str::to_owned);
+    let read = body(request, move |json| Shaped::read(json, sender.as_deref())).await?;
+    let Shaped { mut draft, singles } = read.map_err(Problem::invalid)?;
     check_size(&draft, &outbox)?;
     alternative::add_texts(std::iter::once(&mut draft)).await;
     draft.idempotency_key.clone_from(&key);
@@ -43,12 +44,18 @@ pub(crate) async fn submit(app: &App, request: &mut Request) -> Result<Answer, P
     Ok(if receipt.replayed { replayed(answer) } else { answer })
 }
 
-/// The JSON that a request carries.
-pub(super) async fn body(request: &mut Request) -> Result<Json, Problem> {
+/// What `then` makes of the JSON that a request carries.
+pub(super) async fn body<T, F>(request: &mut Request, then: F) -> Result<T, Problem>
+where
+    T: Send + 'static,
+    F: FnOnce(Json<'_>) -> T + Send + 'static,
+{
     if request.media_type()?.0 != "application/json" {
         return Err(Problem::unsupported("The body must be application/json."));
     }
-    Json::read(request.payload.read().await?).await
+    let read = json::read(request.payload.read().await?, then).await;
+    request.payload.digested();
+    read
 }
 
 /// Says that an answer is the one of the first time.

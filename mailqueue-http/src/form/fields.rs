@@ -50,10 +50,12 @@ impl Fields {
             }
         };
         let body = request.payload.read().await?;
-        Self::sort(match boundary {
+        let fields = Self::sort(match boundary {
             None => urlencoded::pairs(&body)?,
             Some(boundary) => parts(body, boundary).await?,
-        })
+        });
+        request.payload.digested();
+        fields
     }
 
     /// Puts each value where it belongs. Names that are not known (a button has one) are no fault.

@@ -1,6 +1,7 @@
 //! A store whose first insert waits until it is let go.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,6 +21,7 @@ pub(crate) struct Held {
     first: Mutex<Option<(oneshot::Sender<()>, oneshot::Receiver<()>)>>,
     /// Held by the first insert: a database makes whoever comes second wait for the outcome.
     turn: Mutex<()>,
+    begun: AtomicUsize,
 }
 
 /// Who holds it.
@@ -32,7 +34,22 @@ impl Held {
     pub(crate) fn new(inner: Arc<dyn MessageStore>) -> (Self, Gate) {
         let ((tell, reached), (go, wait)) = (oneshot::channel(), oneshot::channel());
         let gate = Gate { reached: Some(reached), go: Some(go) };
-        (Self { inner, first: Mutex::new(Some((tell, wait))), turn: Mutex::new(()) }, gate)
+        (
+            Self {
+                inner,
+                first: Mutex::new(Some((tell, wait))),
+                turn: Mutex::new(()),
+                begun: AtomicUsize::new(0),
+            },
+            gate,
+        )
+    }
+}
+
+impl Held {
+    /// How many inserts have been begun.
+    pub(crate) fn begun(&self) -> usize {
+        self.begun.load(Ordering::SeqCst)
     }
 }
 
@@ -51,6 +68,7 @@ impl Gate {
 #[async_trait]
 impl MessageStore for Held {
     async fn insert(&self, submissions: Vec<Arc<Submission>>) -> Vec<Result<Inserted, StoreError>> {
+        self.begun.fetch_add(1, Ordering::SeqCst);
         let _turn = self.turn.lock().await;
         let first = self.first.lock().await.take();
         if let Some((tell, wait)) = first {

@@ -15,6 +15,7 @@ mod held;
 mod house;
 mod idempotency;
 mod keys;
+mod memory;
 mod openapi;
 mod pages;
 mod port;
