@@ -1,5 +1,6 @@
 //! Opening the parts by URL: the one place that names implementations.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -18,6 +19,7 @@ use crate::store::sqlite::{SqliteOptions, SqliteStore};
 use crate::transport::file::FileTransport;
 #[cfg(feature = "smtp")]
 use crate::transport::smtp::{RelayUrl, SmtpTransport, Timeouts};
+use crate::uri;
 
 /// Why a part could not be opened. Its text names the setting and never repeats a URL.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +66,7 @@ pub fn check_store(url: &SecretString) -> Result<(), ConnectError> {
             PostgresStore::check(url).map_err(|error| faulty("DATABASE_URL", error.to_string()))
         }
         #[cfg(feature = "sqlite")]
-        "sqlite" if !file_of(url).is_empty() => Ok(()),
+        "sqlite" => path("DATABASE_URL", url).map(drop),
         _ => Err(unknown_store()),
     }
 }
@@ -83,9 +85,10 @@ pub async fn store(url: &SecretString, migrate: bool) -> Result<Arc<dyn MessageS
 async fn open_store(url: &SecretString, migrate: bool) -> Result<Arc<dyn MessageStore>, ConnectError> {
     match scheme(url) {
         #[cfg(feature = "sqlite")]
-        "sqlite" => Ok(Arc::new(
-            SqliteStore::open(file_of(url), &SqliteOptions { migrate, ..SqliteOptions::default() }).await?,
-        )),
+        "sqlite" => {
+            let options = SqliteOptions { migrate, ..SqliteOptions::default() };
+            Ok(Arc::new(SqliteStore::open(path("DATABASE_URL", url)?, &options).await?))
+        }
         #[cfg(feature = "postgres")]
         "postgres" | "postgresql" => {
             let options = PostgresOptions { migrate, ..PostgresOptions::default() };
@@ -104,9 +107,13 @@ fn unknown_store() -> ConnectError {
     faulty("DATABASE_URL", "must begin with postgres:// or sqlite://FILE (of those built in)")
 }
 
-/// What follows `://`.
-fn file_of(url: &SecretString) -> &str {
-    url.expose_secret().split_once("://").map_or("", |(_, file)| file)
+/// The file or directory that a URL names.
+fn path(name: &'static str, url: &SecretString) -> Result<PathBuf, ConnectError> {
+    let path = uri::path(url.expose_secret()).map_err(|error| faulty(name, error.to_string()))?;
+    match path.as_os_str().is_empty() {
+        true => Err(faulty(name, format!("must name a path: {}://PATH", scheme(url)))),
+        false => Ok(path),
+    }
 }
 
 /// Opens the queue behind a `redis://` or `rediss://` URL, or one in this process. It connects when it is first used:
@@ -149,12 +156,11 @@ pub fn writes_files(relays: &SecretString) -> bool {
 /// [`ConnectError::Setting`]
 pub fn transport(relays: &SecretString) -> Result<Arc<dyn Transport>, ConnectError> {
     if writes_files(relays) {
-        return match file_of(relays) {
-            "" => Err(faulty("SMTP_URL", "must name a directory: file://DIR")),
-            several if several.contains(',') => {
-                Err(faulty("SMTP_URL", "must be one file://DIR and no relay"))
+        return match relays.expose_secret().contains(',') {
+            true => {
+                Err(faulty("SMTP_URL", "must be one file://DIR and no relay (inside a path write , as %2C)"))
             }
-            directory => Ok(Arc::new(FileTransport::new(directory))),
+            false => Ok(Arc::new(FileTransport::new(path("SMTP_URL", relays)?))),
         };
     }
     smtp(relays)

@@ -46,6 +46,7 @@ pub mod sweep;
 #[cfg(any(feature = "postgres", feature = "smtp"))]
 pub mod tls;
 pub mod transport;
+mod uri;
 mod waiting;
 
 pub use contracts::queue::{Entry, Queue, QueueError};

@@ -27,6 +27,7 @@ pub use self::options::{RedisOpenError, RedisOptions};
 use crate::contracts::queue::{Entry, Queue, QueueError};
 use crate::domain::id::MessageId;
 use crate::domain::lane::Lane;
+use crate::uri::Uri;
 
 /// The longest that Redis is told to wait at a time.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -64,7 +65,8 @@ impl RedisQueue {
             return Err(RedisOpenError::Bounds);
         }
         // Redis's own errors are dropped, for they may quote the URL.
-        let to = url.expose_secret().into_connection_info().map_err(|_| RedisOpenError::Url)?;
+        let to = Uri::parse(url.expose_secret()).map_err(|_| RedisOpenError::Url)?.to_string();
+        let to = to.into_connection_info().map_err(|_| RedisOpenError::Url)?;
         let connections = Connections::new(to, connections, bound).map_err(|_| RedisOpenError::Url)?;
         let (lanes, breaker) = (Lanes::new(keys, connections, cap), Breaker::new(&name));
         Ok(Self { shared: Arc::new(Shared { lanes, breaker, bound }) })

@@ -10,9 +10,9 @@ use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::Config;
 use tokio_postgres_rustls::MakeRustlsConnect;
-use url::Url;
 
 use crate::contracts::store::StoreError;
+use crate::uri::Uri;
 
 /// How a database is spoken to.
 #[derive(Debug, Clone)]
@@ -56,24 +56,19 @@ impl Target {
     /// names a further authority.
     pub(super) fn parse(url: &SecretString, options: &PostgresOptions) -> Result<Self, StoreError> {
         let faulty = |what: &str| StoreError::Refused(format!("the database URL {what}"));
-        let mut url = Url::parse(url.expose_secret()).map_err(|_| faulty("is not a URL"))?;
-        let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
-        let value_of = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-        let own = ["sslmode", "sslrootcert"];
-        let others = pairs.iter().filter(|(key, _)| !own.contains(&key.as_str()));
-        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(others).finish();
-        url.set_query(Some(&query).filter(|query| !query.is_empty()).map(String::as_str));
+        let mut url = Uri::parse(url.expose_secret()).map_err(|error| faulty(&error.to_string()))?;
+        let (tls_mode, authority) = (url.take("sslmode"), url.take("sslrootcert"));
         // The reason names the parameter, and a parameter can be a password.
         let mut config =
-            Config::from_str(url.as_str()).map_err(|_| faulty("has a part Postgres does not know"))?;
-        let tls = match value_of("sslmode").as_deref() {
+            Config::from_str(&url.to_string()).map_err(|_| faulty("has a part Postgres does not know"))?;
+        let tls = match tls_mode.as_deref() {
             None | Some("disable" | "allow" | "prefer") => {
                 config.ssl_mode(tokio_postgres::config::SslMode::Disable);
                 None
             }
             Some("require" | "verify-ca" | "verify-full") => {
                 config.ssl_mode(tokio_postgres::config::SslMode::Require);
-                Some(tls_connector(value_of("sslrootcert").as_deref())?)
+                Some(tls_connector(authority.as_deref())?)
             }
             Some(_) => return Err(faulty("has an unknown sslmode")),
         };

@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 use url::Url;
+
+use crate::uri;
 
 /// When TLS is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,7 +177,7 @@ impl FromStr for RelayUrl {
 fn host(url: &Url) -> Result<String, RelayUrlError> {
     match url.host() {
         Some(url::Host::Domain(name)) => {
-            let name = percent_decode_str(name).decode_utf8().map_err(|_| RelayUrlError::Host)?;
+            let name = uri::decode(name).map_err(|_| RelayUrlError::Host)?;
             let ascii = idna::domain_to_ascii(&name).map_err(|_| RelayUrlError::Host)?;
             let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
             Some(ascii)
@@ -191,11 +192,11 @@ fn host(url: &Url) -> Result<String, RelayUrlError> {
 
 fn login(url: &Url) -> Result<Option<Login>, RelayUrlError> {
     let decode = |text: &str| {
-        let decoded = percent_decode_str(text).decode_utf8().map_err(|_| RelayUrlError::Login)?;
+        let decoded = uri::decode(text).map_err(|_| RelayUrlError::Login)?;
         // RFC 4616: neither may hold a NUL, nor be empty.
         match decoded.is_empty() || decoded.contains('\0') {
             true => Err(RelayUrlError::Login),
-            false => Ok(decoded.into_owned()),
+            false => Ok(decoded),
         }
     };
     match (url.username(), url.password()) {
@@ -229,9 +230,9 @@ impl Parameters {
     fn read(url: &Url) -> Result<Self, RelayUrlError> {
         const NAMES: [&str; 7] = ["tls", "ca", "connections", "rate", "pipelining", "hello", "insecure_auth"];
         let mut values: [Option<String>; 7] = Default::default();
-        for (key, value) in url.query_pairs() {
+        for (key, value) in uri::parameters(url.query()).map_err(|_| RelayUrlError::Syntax)? {
             let place = NAMES.iter().position(|name| *name == key).ok_or(RelayUrlError::UnknownParameter)?;
-            if values[place].replace(value.into_owned()).is_some() {
+            if values[place].replace(value).is_some() {
                 return Err(RelayUrlError::Repeated(NAMES[place]));
             }
         }
@@ -328,13 +329,13 @@ mod tests {
     #[test]
     fn parameters_and_credentials_are_decoded() {
         let url = parse(
-            "smtp://an%40a:p%2F%23s+s%25@h.example:25?connections=4&rate=7&pipelining=off&hello=[::1]&ca=/a%20b",
+            "smtp://an%40a:p%2F%23s+s%25@h.example:25?connections=4&rate=7&pipelining=off&hello=[::1]&ca=/a%20b+c",
         );
         let url = url.unwrap();
         let login = url.login.unwrap();
         assert_eq!((login.user.as_str(), login.password.expose_secret()), ("an@a", "p/#s+s%"));
         assert_eq!((url.connections, url.rate, url.pipelining), (4, Some(7), false));
-        assert_eq!((url.hello.as_deref(), url.ca), (Some("[::1]"), Some("/a b".into())));
+        assert_eq!((url.hello.as_deref(), url.ca), (Some("[::1]"), Some("/a b+c".into())));
     }
 
     #[test]
