@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use mailqueue_core::conformance::store::spoilt::Spoil;
-use mailqueue_core::contracts::store::Inserted;
+use mailqueue_core::contracts::store::{Inserted, LeaseTerms};
 use mailqueue_core::health::{Health, HealthOptions, Unready};
 use mailqueue_core::store::batched::Batched;
 use mailqueue_core::store::postgres::{PostgresOptions, PostgresStore};
@@ -20,7 +20,8 @@ async fn migrated() -> String {
     static TEMPLATE: OnceCell<String> = OnceCell::const_new();
     let template = TEMPLATE.get_or_init(|| async {
         let url = Postgres::shared().database();
-        let store = PostgresStore::open(&SecretString::from(url.as_str()), &PostgresOptions::default()).await;
+        let options = PostgresOptions { reserve: 0, ..PostgresOptions::default() };
+        let store = PostgresStore::open(&SecretString::from(url.as_str()), &options).await;
         drop(store.expect("an empty database can be migrated"));
         url
     });
@@ -28,7 +29,7 @@ async fn migrated() -> String {
 }
 
 async fn open(url: &str) -> PostgresStore {
-    let options = PostgresOptions { migrate: false, ..PostgresOptions::default() };
+    let options = PostgresOptions { migrate: false, reserve: 0, ..PostgresOptions::default() };
     PostgresStore::open(&SecretString::from(url), &options).await.expect("the database is up")
 }
 
@@ -102,6 +103,7 @@ async fn a_database_of_another_version_is_refused() {
 async fn the_steps_down_lead_back_to_nothing() {
     let url = migrated().await;
     for down in [
+        include_str!("../migrations/postgres/2026-11-25-000002_reserve_space/down.sql"),
         include_str!("../migrations/postgres/2026-11-25-000001_probe_the_store/down.sql"),
         include_str!("../migrations/postgres/2026-11-24-000002_keep_reschedules/down.sql"),
         include_str!("../migrations/postgres/2026-11-24-000001_weigh_deliveries/down.sql"),
@@ -216,6 +218,52 @@ async fn what_one_process_was_refused_for_lack_of_space_others_know() {
     }
 }
 
+/// A full disk, acted by triggers: no row is written while the reserve is there, and none inserted at all.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_reserve_is_given_up_for_results_and_kept_again_before_new_mail() {
+    let url = migrated().await;
+    let options = PostgresOptions { reserve: 1 << 20, ..PostgresOptions::default() };
+    let store = PostgresStore::open(&SecretString::from(url.as_str()), &options).await.expect("it opens");
+    let store: Arc<dyn MessageStore> = Arc::new(store);
+    let queue = mailqueue_core::connect::queue(None, "default").expect("a queue in this process");
+    let outbox = Outbox::start(Arc::clone(&store), queue).await;
+    let draft = Draft::new("shop@example.com", "ana@example.org", "Order").text("Order.");
+    let waiting = outbox.submit(draft.clone()).await.expect("it is kept").id;
+    let postgres = Postgres::shared();
+    let reserve = || {
+        let size = postgres.query(&url, "SELECT pg_relation_size('space_reserve')::text").remove(0).remove(0);
+        size.expect("a size").parse::<u64>().expect("a number")
+    };
+    assert!(reserve() >= 1 << 20);
+    postgres.query(
+        &url,
+        "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF TG_OP = 'INSERT' OR pg_relation_size('space_reserve') > 0 THEN
+                RAISE 'could not extend file: No space left on device' USING ERRCODE = '53100';
+            END IF;
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER full_emails BEFORE INSERT ON emails FOR EACH ROW EXECUTE FUNCTION full_disk();
+        CREATE TRIGGER full_reserve BEFORE INSERT ON space_reserve FOR EACH ROW EXECUTE FUNCTION full_disk();
+        CREATE TRIGGER full_deliveries BEFORE UPDATE ON deliveries FOR EACH ROW EXECUTE FUNCTION full_disk()",
+    );
+    let token = uuid::Uuid::from_u128(fastrand::u128(..));
+    let terms =
+        LeaseTerms { owner: "worker".into(), token, duration: Duration::from_secs(60), largest: u64::MAX };
+    let claims = store.claim(&[waiting], &terms).await.expect("there is space for it");
+    assert_eq!(claims.leased.len(), 1);
+    assert_eq!(reserve(), 0, "it was given up");
+    let error = outbox.submit(draft.clone()).await.expect_err("what is left is for results");
+    assert!(matches!(error, SubmitError::Store(StoreError::NoSpace(_))), "{error}");
+    postgres.query(&url, "DROP FUNCTION full_disk() CASCADE");
+    let until = Instant::now() + Duration::from_secs(30);
+    while outbox.submit(draft.clone()).await.is_err() {
+        assert!(Instant::now() < until, "it is looked at again now and then");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(reserve() >= 1 << 20, "it is kept again");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_server_keeps_nobody_for_ever() {
     let mut postgres = Postgres::start();
@@ -275,8 +323,8 @@ async fn an_exhausted_server_is_an_error_soon() {
     let postgres =
         Postgres::with_settings(&[("max_connections", "5"), ("superuser_reserved_connections", "0")]);
     let url = postgres.database();
-    let store =
-        PostgresStore::open(&url.as_str().into(), &PostgresOptions::default()).await.expect("it opens");
+    let options = PostgresOptions { reserve: 0, ..PostgresOptions::default() };
+    let store = PostgresStore::open(&url.as_str().into(), &options).await.expect("it opens");
     let mut others = Vec::new();
     while let Ok(other) = AsyncPgConnection::establish(&url).await {
         others.push(other);

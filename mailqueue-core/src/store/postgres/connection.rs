@@ -25,12 +25,14 @@ pub struct PostgresOptions {
     pub statement: Duration,
     /// Whether to bring the tables up to date when opening. Default true.
     pub migrate: bool,
+    /// How much space is kept so that results can be written when the disk is full, in octets. Default 8 MiB.
+    pub reserve: u64,
 }
 
 impl Default for PostgresOptions {
     fn default() -> Self {
         let (patience, statement) = (Duration::from_secs(1), Duration::from_secs(15));
-        Self { connections: 8, patience, statement, migrate: true }
+        Self { connections: 8, patience, statement, migrate: true, reserve: 8 << 20 }
     }
 }
 

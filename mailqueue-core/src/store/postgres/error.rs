@@ -101,6 +101,11 @@ fn is_out_of_room(message: &str) -> bool {
         .any(|fault| message.contains(fault))
 }
 
+/// Whether the disk is full.
+pub(super) fn is_lack_of_space(error: &Error) -> bool {
+    matches!(error, Error::DatabaseError(_, info) if is_out_of_space(info.message()))
+}
+
 /// Whether doing the same again may succeed at once: the database undid it to end a deadlock.
 pub(super) fn is_deadlock(error: &Error) -> bool {
     match error {

@@ -8,6 +8,7 @@ mod json;
 mod migrate;
 mod probe;
 mod read;
+mod reserve;
 mod row;
 mod settle;
 mod state;
@@ -34,7 +35,7 @@ use crate::domain::lane::Lane;
 use crate::domain::transition::DeliveryPolicy;
 use crate::record::{Filter, Page, Record};
 use connection::{Pool, Target};
-use probe::Space;
+use probe::{Admission, Space};
 
 pub use connection::PostgresOptions;
 
@@ -50,6 +51,17 @@ pub struct PostgresStore {
     /// The row that this store writes to show that it can.
     prober: Uuid,
     space: Arc<Space>,
+    /// How much space is kept for results, in octets.
+    reserve: u64,
+}
+
+/// What a step on a connection is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// It brings in messages, which have no part in the space that is kept for results.
+    NewMail,
+    /// It does something about messages that are there.
+    Results,
 }
 
 /// Why a step on a connection failed.
@@ -61,6 +73,10 @@ enum Failure {
 impl Failure {
     fn unreadable(what: String) -> Self {
         Self::Store(StoreError::Unreadable(what))
+    }
+
+    fn is_lack_of_space(&self) -> bool {
+        matches!(self, Self::Database(error) if error::is_lack_of_space(error))
     }
 
     fn is_deadlock(&self) -> bool {
@@ -110,7 +126,12 @@ impl PostgresStore {
         migrate::migrate(first, options.migrate).await?;
         let limit = options.patience + options.statement + Duration::from_secs(1);
         let (prober, space) = (Uuid::from_u128(fastrand::u128(..)), Arc::default());
-        Ok(Self { pool: target.pool(options).await?, limit, prober, space })
+        let store =
+            Self { pool: target.pool(options).await?, limit, prober, space, reserve: options.reserve };
+        if let Err(error) = store.keep_reserve().await {
+            tracing::warn!(%error, "no space is kept for results");
+        }
+        Ok(store)
     }
 
     /// Says what is wrong with a URL, without connecting.
@@ -144,26 +165,41 @@ impl PostgresStore {
         T: Send + 'static,
         W: for<'c> Fn(&'c mut AsyncPgConnection) -> BoxFuture<'c, Result<T, Failure>> + Send + Sync + 'static,
     {
-        match tokio::time::timeout(self.limit, self.run_on(work)).await {
+        self.run_for(Purpose::Results, work).await
+    }
+
+    async fn run_for<T, W>(&self, purpose: Purpose, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: for<'c> Fn(&'c mut AsyncPgConnection) -> BoxFuture<'c, Result<T, Failure>> + Send + Sync + 'static,
+    {
+        match tokio::time::timeout(self.limit, self.run_on(purpose, work)).await {
             Ok(result) => result,
             Err(_) => Err(StoreError::Unavailable("it did not answer in time".to_owned())),
         }
     }
 
-    /// As [`run`](Self::run), however long the server takes.
-    async fn run_on<T, W>(&self, work: W) -> Result<T, StoreError>
+    /// As [`run`](Self::run), however long the server takes. Where there is no space for results, the reserve is given up.
+    async fn run_on<T, W>(&self, purpose: Purpose, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
         W: for<'c> Fn(&'c mut AsyncPgConnection) -> BoxFuture<'c, Result<T, Failure>> + Send + Sync + 'static,
     {
-        let pool = self.pool.clone();
+        let (pool, space, prober) = (self.pool.clone(), Arc::clone(&self.space), self.prober);
         let running = tokio::spawn(async move {
             let mut connection =
                 pool.get().await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
-            let mut tries = 1;
+            let (mut tries, mut has_reserve) = (1, purpose == Purpose::Results);
             loop {
                 match work(&mut connection).await {
                     Err(failure) if failure.is_deadlock() && tries < DEADLOCK_TRIES => tries += 1,
+                    Err(failure) if failure.is_lack_of_space() && has_reserve => {
+                        has_reserve = false;
+                        reserve::release(&mut connection).await?;
+                        // Nor is there space for new mail, then, until the reserve is kept again.
+                        space.note(true);
+                        probe::note_refusal(&mut connection, prober, true).await?;
+                    }
                     result => return Ok(result?),
                 }
             }
@@ -189,6 +225,24 @@ impl PostgresStore {
         }
     }
 
+    /// Whether new messages may be inserted. After a shortage they may when the reserve is kept again; a role that may not
+    /// keep one has to try.
+    async fn has_space(&self) -> bool {
+        match self.space.admits() {
+            Admission::Yes => true,
+            Admission::No => false,
+            Admission::Perhaps => !matches!(self.keep_reserve().await, Err(StoreError::NoSpace(_))),
+        }
+    }
+
+    async fn keep_reserve(&self) -> Result<(), StoreError> {
+        let octets = self.reserve;
+        if octets == 0 {
+            return Ok(());
+        }
+        self.run_for(Purpose::NewMail, move |connection| Box::pin(reserve::keep(connection, octets))).await
+    }
+
     /// Learns from inserts whether there is space, and tells other processes.
     async fn note_space(&self, results: &[Result<Inserted, StoreError>]) {
         let refused = results.iter().any(|result| matches!(result, Err(StoreError::NoSpace(_))));
@@ -208,7 +262,7 @@ impl PostgresStore {
     }
 
     async fn insert_together(&self, submissions: Vec<Arc<Submission>>) -> Result<Vec<Inserted>, StoreError> {
-        self.run(move |connection| {
+        self.run_for(Purpose::NewMail, move |connection| {
             let submissions = submissions.clone();
             Box::pin(insert::insert(connection, submissions))
         })
@@ -223,7 +277,7 @@ impl PostgresStore {
 #[async_trait]
 impl MessageStore for PostgresStore {
     async fn insert(&self, submissions: Vec<Arc<Submission>>) -> Vec<Result<Inserted, StoreError>> {
-        if !self.space.admits() {
+        if !self.has_space().await {
             let full = StoreError::NoSpace("the server had none a moment ago".to_owned());
             return vec![Err(full); submissions.len()];
         }
@@ -250,7 +304,10 @@ impl MessageStore for PostgresStore {
     async fn claim(&self, ids: &[MessageId], terms: &LeaseTerms) -> Result<Claims, StoreError> {
         let (ids, terms) = (ids.to_vec(), terms.clone());
         // Not given up: a claim that took effect after its caller had left would be a lease nobody works under.
-        self.run_on(move |connection| Box::pin(claim::claim(connection, ids.clone(), terms.clone()))).await
+        self.run_on(Purpose::Results, move |connection| {
+            Box::pin(claim::claim(connection, ids.clone(), terms.clone()))
+        })
+        .await
     }
 
     async fn renew(&self, renewals: Vec<Renewal>, duration: Duration) -> Result<Vec<bool>, StoreError> {

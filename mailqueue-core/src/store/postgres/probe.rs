@@ -68,6 +68,17 @@ pub(super) struct Space {
     shortage: Mutex<Option<Shortage>>,
 }
 
+/// Whether an insert may be tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// There was space.
+    Yes,
+    /// There was none, and it is time to look again.
+    Perhaps,
+    /// There was none a moment ago.
+    No,
+}
+
 struct Shortage {
     pause: Duration,
     until: Instant,
@@ -75,15 +86,16 @@ struct Shortage {
 
 impl Space {
     /// Whether an insert may be tried now.
-    pub(super) fn admits(&self) -> bool {
+    pub(super) fn admits(&self) -> Admission {
         let mut shortage = self.lock();
-        let Some(short) = shortage.as_mut() else { return true };
-        let is_over = Instant::now() >= short.until;
-        if is_over {
-            // This one finds out; the others wait for what it finds.
-            short.until = Instant::now() + short.pause;
+        let Some(short) = shortage.as_mut() else { return Admission::Yes };
+        if Instant::now() < short.until {
+            return Admission::No;
         }
-        is_over
+        // This one finds out; the others wait for what it finds.
+        short.pause = (short.pause * 2).min(LONGEST_PAUSE);
+        short.until = Instant::now() + short.pause;
+        Admission::Perhaps
     }
 
     /// Notes whether there was space for a message that was tried. `true`: others should be told.
@@ -92,10 +104,10 @@ impl Space {
         if !refused {
             return shortage.take().is_some();
         }
-        let pause = shortage.as_ref().map_or(FIRST_PAUSE, |short| (short.pause * 2).min(LONGEST_PAUSE));
         if shortage.is_none() {
             tracing::error!("new mail is refused: the database has no space left; what waits is sent");
         }
+        let pause = shortage.as_ref().map_or(FIRST_PAUSE, |short| short.pause);
         *shortage = Some(Shortage { pause, until: Instant::now() + pause });
         true
     }

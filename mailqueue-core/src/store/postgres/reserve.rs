@@ -1,0 +1,55 @@
+//! Space that is kept for results: given up when the disk is full, taken again when there is room.
+
+use diesel::sql_types::{BigInt, Bool};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+
+use super::Failure;
+use super::statement::statement;
+
+/// How many rows a page of 8 KiB holds.
+const ROWS_A_PAGE: u64 = 15;
+const PAGE: u64 = 8192;
+
+statement! {
+    /// How large the reserve is, in octets; the space of rows that are gone counts.
+    ReadSize {} -> BigInt = "SELECT pg_relation_size('space_reserve')"
+}
+
+statement! {
+    /// Makes it larger.
+    Fill { rows: BigInt => i64 } -> Bool = "INSERT INTO space_reserve SELECT '' FROM generate_series(1, ?)"
+}
+
+/// Makes the reserve `octets` large, if it is smaller.
+///
+/// # Errors
+///
+/// Among others that there is no space for it; what was taken before that was found out is part of the reserve.
+pub(super) async fn keep(connection: &mut AsyncPgConnection, octets: u64) -> Result<(), Failure> {
+    if size(connection).await? >= octets {
+        return Ok(());
+    }
+    connection
+        .transaction(async move |connection| {
+            connection.batch_execute("LOCK TABLE space_reserve IN EXCLUSIVE MODE").await?;
+            let missing = octets.saturating_sub(size(connection).await?).div_ceil(PAGE) * ROWS_A_PAGE;
+            Fill { rows: i64::try_from(missing).unwrap_or(i64::MAX) }.execute(connection).await?;
+            Ok(())
+        })
+        .await
+}
+
+/// Gives the reserve up. `false` when there was none.
+pub(super) async fn release(connection: &mut AsyncPgConnection) -> Result<bool, Failure> {
+    if size(connection).await? == 0 {
+        return Ok(false);
+    }
+    connection.batch_execute("TRUNCATE space_reserve").await?;
+    tracing::warn!("the space kept for results is given up: the database has no other left");
+    Ok(true)
+}
+
+async fn size(connection: &mut AsyncPgConnection) -> Result<u64, Failure> {
+    let size: i64 = ReadSize {}.get_result(connection).await?;
+    Ok(size.unsigned_abs())
+}
