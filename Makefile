@@ -28,3 +28,4 @@ smoke:
 
 bench: install
 	cargo bench -p mailqueue-worker
+	cargo bench -p mailqueue-core --bench rendering

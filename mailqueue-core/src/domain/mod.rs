@@ -9,6 +9,7 @@ pub mod attempt;
 pub mod clock;
 pub mod delivery;
 pub mod draft;
+mod encoded_body;
 mod field;
 pub mod header;
 pub mod id;

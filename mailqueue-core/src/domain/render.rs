@@ -1,15 +1,15 @@
 //! The bytes of a message.
 
 use bytes::Bytes;
-use lettre::message::header::{ContentTransferEncoding, ContentType};
-use lettre::message::{Attachment as FilePart, Body as FileBody, MultiPart, SinglePart};
+use lettre::message::header::ContentType;
+use lettre::message::{Attachment as FilePart, MultiPart, SinglePart};
 use time::format_description::well_known::Rfc2822;
 use time::{OffsetDateTime, UtcOffset};
 
 use super::attachment::Attachment;
-use super::field;
 use super::id::MessageId;
 use super::message::Message;
+use super::{encoded_body, field};
 
 /// A checked message that can still not be rendered.
 #[derive(Debug, thiserror::Error)]
@@ -23,12 +23,12 @@ pub struct RenderError(String);
 ///
 /// [`RenderError`] when the mail library refuses a field that passed our own checks.
 pub fn render(message: &Message, id: MessageId, date: OffsetDateTime) -> Result<Bytes, RenderError> {
-    let mut raw = head(message, id, date)?.into_bytes();
-    let body = match body(message)? {
-        Body::Single(part) => part.formatted(),
-        Body::Multi(part) => part.formatted(),
-    };
-    raw.extend(body);
+    let head = head(message, id, date)?;
+    let body = body(message)?;
+    // Large content is copied as seldom as can be: new memory costs more than what is written into it.
+    let mut raw = Vec::with_capacity(head.len() + body.size());
+    raw.extend_from_slice(head.as_bytes());
+    body.write(&mut raw);
     Ok(raw.into())
 }
 
@@ -54,16 +54,43 @@ fn head(message: &Message, id: MessageId, date: OffsetDateTime) -> Result<String
     Ok(head)
 }
 
+/// What follows the head: lettre's parts, with their fields and encoded, but put together here.
 enum Body {
     Single(SinglePart),
-    Multi(MultiPart),
+    Multi(MultiPart, Vec<Body>),
 }
 
+/// More than the fields of a part and a boundary take.
+const AROUND_A_PART: usize = 1024;
+
 impl Body {
-    fn into_multi(self, empty: MultiPart) -> MultiPart {
+    fn size(&self) -> usize {
         match self {
-            Self::Single(part) => empty.singlepart(part),
-            Self::Multi(part) => empty.multipart(part),
+            Self::Single(part) => part.raw_body().len() + AROUND_A_PART,
+            Self::Multi(_, parts) => parts.iter().map(Self::size).sum::<usize>() + AROUND_A_PART,
+        }
+    }
+
+    /// Writes it and lets go of each part as soon as that is written.
+    fn write(self, raw: &mut Vec<u8>) {
+        let head = match &self {
+            Self::Single(part) => part.headers(),
+            Self::Multi(whole, _) => whole.headers(),
+        };
+        raw.extend_from_slice(format!("{head}\r\n").as_bytes());
+        match self {
+            Self::Single(part) => {
+                raw.extend_from_slice(part.raw_body());
+                raw.extend_from_slice(b"\r\n");
+            }
+            Self::Multi(whole, parts) => {
+                let boundary = whole.boundary();
+                for part in parts {
+                    raw.extend_from_slice(format!("--{boundary}\r\n").as_bytes());
+                    part.write(raw);
+                }
+                raw.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
+            }
         }
     }
 }
@@ -73,9 +100,11 @@ fn body(message: &Message) -> Result<Body, RenderError> {
     let (inline, files): (Vec<_>, Vec<_>) =
         message.attachments.iter().partition(|file| file.content_id.is_some() && message.html.is_some());
     let html = message.html.as_ref().map(|html| related(html, &inline)).transpose()?;
-    let text = message.text.as_ref().map(|text| SinglePart::plain(unix_lines(text)));
+    let text = message.text.as_ref().map(|text| SinglePart::plain(encoded_body::text(text)));
     let main = match (text, html) {
-        (Some(text), Some(html)) => Body::Multi(html.into_multi(MultiPart::alternative().singlepart(text))),
+        (Some(text), Some(html)) => {
+            Body::Multi(MultiPart::alternative().build(), vec![Body::Single(text), html])
+        }
         (Some(text), None) => Body::Single(text),
         (None, Some(html)) => html,
         (None, None) => Body::Single(SinglePart::plain(String::new())),
@@ -83,36 +112,29 @@ fn body(message: &Message) -> Result<Body, RenderError> {
     if files.is_empty() {
         return Ok(main);
     }
-    let mut mixed = main.into_multi(MultiPart::mixed().build());
+    let mut mixed = vec![main];
     for file in files {
-        mixed = mixed.singlepart(part(file, FilePart::new(file.filename.clone()))?);
+        mixed.push(part(file, FilePart::new(file.filename.clone()))?);
     }
-    Ok(Body::Multi(mixed))
+    Ok(Body::Multi(MultiPart::mixed().build(), mixed))
 }
 
 fn related(html: &str, inline: &[&Attachment]) -> Result<Body, RenderError> {
-    let html = SinglePart::html(unix_lines(html));
+    let html = Body::Single(SinglePart::html(encoded_body::text(html)));
     if inline.is_empty() {
-        return Ok(Body::Single(html));
+        return Ok(html);
     }
-    let mut related = MultiPart::related().singlepart(html);
+    let mut related = vec![html];
     for file in inline {
         let id = file.content_id.clone().unwrap_or_default();
-        related = related.singlepart(part(file, FilePart::new_inline_with_name(id, file.filename.clone()))?);
+        related.push(part(file, FilePart::new_inline_with_name(id, file.filename.clone()))?);
     }
-    Ok(Body::Multi(related))
+    Ok(Body::Multi(MultiPart::related().build(), related))
 }
 
-/// The builder turns LF into CRLF but lets a bare CR through, which some servers take for a line end (SMTP smuggling).
-fn unix_lines(text: &str) -> String {
-    text.replace("\r\n", "\n").replace('\r', "\n")
-}
-
-fn part(file: &Attachment, part: FilePart) -> Result<SinglePart, RenderError> {
+fn part(file: &Attachment, part: FilePart) -> Result<Body, RenderError> {
     let content_type =
         ContentType::parse(&file.content_type).map_err(|error| RenderError(error.to_string()))?;
     // Always base64: left to choose, lettre sends ASCII content as it is, bare LFs and all.
-    let content = FileBody::new_with_encoding(file.content.to_vec(), ContentTransferEncoding::Base64)
-        .map_err(|_| RenderError(format!("{} cannot be encoded", file.content_type)))?;
-    Ok(part.body(content, content_type))
+    Ok(Body::Single(part.body(encoded_body::base64(&file.content), content_type)))
 }
