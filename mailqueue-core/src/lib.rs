@@ -38,6 +38,7 @@ pub mod contracts;
 pub mod deliver;
 pub mod domain;
 pub mod health;
+pub mod offload;
 pub mod outbox;
 pub mod queue;
 pub mod record;

@@ -7,6 +7,7 @@ use time::{Duration, OffsetDateTime};
 use super::address::Mailbox;
 use super::attachment::{Attachment, AttachmentDraft};
 use super::header::Header;
+use super::idempotency;
 use super::invalid::{Faults, Invalid};
 use super::lane::Lane;
 use super::message::{Message, Tag};
@@ -143,6 +144,18 @@ impl Draft {
         Self { idempotency_key: Some(key.into()), ..self }
     }
 
+    /// How many octets have to be gone through to check, hash or render it, about.
+    pub(crate) fn size(&self) -> usize {
+        let bodies = [&self.text, &self.html, &self.text_of_html].into_iter().flatten();
+        let people = [&self.to, &self.cc, &self.bcc, &self.reply_to].into_iter().flatten();
+        let pairs = self.headers.iter().chain(&self.tags);
+        let files = self.attachments.iter();
+        self.subject.len()
+            + bodies.chain(people).map(String::len).sum::<usize>()
+            + pairs.map(|(name, value)| name.len() + value.len()).sum::<usize>()
+            + files.map(|file| file.content.len() + file.filename.len()).sum::<usize>()
+    }
+
     /// A hash over everything but the idempotency key: equal drafts, and only they, have the same.
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 32] {
@@ -157,8 +170,23 @@ impl Draft {
     /// All faults, each with a pointer to its field.
     pub fn check(&self, limits: &Limits, now: OffsetDateTime) -> Result<Message, Invalid> {
         let mut faults = Faults::default();
+        let key = self.idempotency_key.as_deref().map_or(Ok(()), idempotency::check_key);
+        faults.take(|| "/idempotency_key".into(), key);
+        self.check_with(faults, limits, now)
+    }
+
+    /// The same, but for the idempotency key, which belongs to what is submitted together.
+    pub(crate) fn check_content(&self, limits: &Limits, now: OffsetDateTime) -> Result<Message, Invalid> {
+        self.check_with(Faults::default(), limits, now)
+    }
+
+    fn check_with(
+        &self,
+        mut faults: Faults,
+        limits: &Limits,
+        now: OffsetDateTime,
+    ) -> Result<Message, Invalid> {
         self.check_counts(limits, &mut faults);
-        self.check_idempotency_key(&mut faults);
         let scheduled_at = self.checked_schedule(limits, now, &mut faults);
         let subject = faults.take(|| "/subject".into(), checked_subject(&self.subject));
         for (pointer, body) in [("/text", &self.text), ("/html", &self.html), ("/html", &self.text_of_html)] {
@@ -216,13 +244,6 @@ impl Draft {
         let bodies = [&self.text, &self.html].into_iter().flatten().map(String::len).sum::<usize>();
         if files + bodies > limits.content {
             faults.add("", format!("must hold at most {} octets with its attachments", limits.content));
-        }
-    }
-
-    fn check_idempotency_key(&self, faults: &mut Faults) {
-        let Some(key) = &self.idempotency_key else { return };
-        if key.is_empty() || key.len() > 256 || !key.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
-            faults.add("/idempotency_key", "must have 1 to 256 printable ASCII characters");
         }
     }
 

@@ -13,6 +13,7 @@ mod encoded_body;
 mod field;
 pub mod header;
 pub mod id;
+pub mod idempotency;
 pub mod invalid;
 pub mod lane;
 pub mod message;

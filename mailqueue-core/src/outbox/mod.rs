@@ -1,6 +1,7 @@
 //! Handing mail over, looking it up, and changing one's mind.
 
 mod hints;
+mod preparing;
 mod room;
 pub mod valid;
 mod watch;
@@ -8,23 +9,22 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
-use time::OffsetDateTime;
-
 use crate::contracts::queue::{Entry, Queue};
 use crate::contracts::store::{
-    Amended, Amendment, Idempotency, Inserted, MessageStore, NewMessage, Statistics, StoreError, Submission,
+    Amended, Amendment, Inserted, MessageStore, Statistics, StoreError, Submission,
 };
 use crate::domain::clock::Clock;
 use crate::domain::draft::{Draft, Limits};
 use crate::domain::id::MessageId;
 use crate::domain::invalid::{Fault, Invalid};
-use crate::domain::message::Message;
-use crate::domain::render::{RenderError, render};
+use crate::domain::render::RenderError;
 use crate::domain::schedule::Schedule;
 use crate::domain::status::Status;
 use crate::health::{Health, HealthOptions};
+use crate::offload::Offload;
 use crate::record::{Filter, Page, Record};
 use hints::Hints;
+use preparing::Prepared;
 pub use room::Capacity;
 use room::Weight;
 use watch::Watch;
@@ -35,13 +35,15 @@ const KEEP_KEYS: Duration = Duration::from_secs(24 * 3600);
 /// Takes mail in. Cheap to clone; all clones share one pipeline.
 ///
 /// When a submission is answered with `Ok`, it is committed in the store and will end in exactly one of `sent`,
-/// `failed`, `cancelled` or `unknown`, whatever crashes.
+/// `failed`, `cancelled` or `unknown`, whatever crashes. Large messages are checked and rendered off the async runtime, few at
+/// once; one whose submitter has stopped waiting before its turn is neither rendered nor kept.
 #[derive(Clone)]
 pub struct Outbox {
     store: Arc<dyn MessageStore>,
     hints: Hints,
     watch: Arc<Watch>,
     health: Arc<Health>,
+    rendering: Offload,
     limits: Limits,
     tenant: Option<Arc<str>>,
     domains: Option<Arc<[String]>>,
@@ -105,6 +107,7 @@ impl Outbox {
             hints: Hints::start(queue),
             watch,
             health,
+            rendering: Offload::default(),
             limits: Limits::default(),
             tenant: None,
             domains: None,
@@ -167,8 +170,8 @@ impl Outbox {
     /// [`SubmitError`]; nothing is kept then, unless the store went out of reach while it was asked: submit again
     /// with the same idempotency key to be sure.
     pub async fn submit(&self, draft: Draft) -> Result<Receipt, SubmitError> {
-        let receipts =
-            self.submit_together(std::slice::from_ref(&draft), draft.idempotency_key.as_deref()).await?;
+        let key = draft.idempotency_key.clone();
+        let receipts = self.submit_together(vec![draft], key.as_deref()).await?;
         receipts
             .into_iter()
             .next()
@@ -188,19 +191,18 @@ impl Outbox {
     /// As [`submit`](Self::submit); the pointers of faults begin with the draft's index when there are several drafts.
     pub async fn submit_together(
         &self,
-        drafts: &[Draft],
+        drafts: Vec<Draft>,
         key: Option<&str>,
     ) -> Result<Vec<Receipt>, SubmitError> {
-        let submission = match (self.prepare(drafts, key), key) {
+        let Prepared { idempotency, messages } = self.prepare_aside(drafts, key).await?;
+        match (messages, idempotency) {
             (Err(SubmitError::Invalid(invalid)), Some(key)) => {
                 // A repeat is not judged anew: what was scheduled may lie in the past by now.
-                let key = self.idempotency(key, fingerprint(drafts));
                 let ids = self.store.recall(&key).await?.ok_or(invalid)?;
-                return Ok(ids.into_iter().map(|id| Receipt { id, replayed: true }).collect());
+                Ok(ids.into_iter().map(|id| Receipt { id, replayed: true }).collect())
             }
-            (prepared, _) => prepared?,
-        };
-        self.keep(submission).await
+            (messages, idempotency) => self.keep(Submission { messages: messages?, idempotency }).await,
+        }
     }
 
     async fn keep(&self, submission: Submission) -> Result<Vec<Receipt>, SubmitError> {
@@ -234,69 +236,6 @@ impl Outbox {
             place.give_up();
         }
         Ok(inserted?)
-    }
-
-    /// Checks and renders messages without keeping them, for a host that keeps them in a transaction of its own.
-    ///
-    /// # Errors
-    ///
-    /// As [`submit_together`](Self::submit_together), less the store's.
-    pub fn prepare(&self, drafts: &[Draft], key: Option<&str>) -> Result<Submission, SubmitError> {
-        let now = self.clock().now();
-        let mut faults = Vec::new();
-        let mut messages = Vec::with_capacity(drafts.len());
-        for (n, draft) in drafts.iter().enumerate() {
-            match draft.check(&self.limits, now) {
-                Ok(message) => messages.push(message),
-                Err(invalid) if drafts.len() == 1 => faults.extend(invalid.faults),
-                Err(invalid) => faults.extend(invalid.faults.into_iter().map(|mut fault| {
-                    fault.pointer.insert_str(0, &format!("/{n}"));
-                    fault
-                })),
-            }
-        }
-        if !faults.is_empty() {
-            return Err(Invalid { faults }.into());
-        }
-        self.check_senders(&messages)?;
-        let idempotency = key.map(|key| self.idempotency(key, fingerprint(drafts)));
-        Ok(Submission { messages: self.rendered(messages, now)?, idempotency })
-    }
-
-    fn tenant_name(&self) -> String {
-        self.tenant.as_deref().unwrap_or_default().to_owned()
-    }
-
-    fn idempotency(&self, key: &str, fingerprint: [u8; 32]) -> Idempotency {
-        Idempotency { tenant: self.tenant_name(), key: key.to_owned(), fingerprint, keep: KEEP_KEYS }
-    }
-
-    fn rendered(&self, messages: Vec<Message>, now: OffsetDateTime) -> Result<Vec<NewMessage>, SubmitError> {
-        let rendered = messages.into_iter().map(|message| {
-            let id = MessageId::new(now);
-            let raw = render(&message, id, message.scheduled_at.unwrap_or(now)).map_err(Arc::new)?;
-            Ok(NewMessage { id, tenant: self.tenant_name(), message, raw })
-        });
-        rendered.collect()
-    }
-
-    fn check_senders(&self, messages: &[Message]) -> Result<(), SubmitError> {
-        let faults = messages.iter().enumerate().filter_map(|(n, message)| {
-            let mut fault = self.sender_fault(message)?;
-            if messages.len() > 1 {
-                fault.pointer.insert_str(0, &format!("/{n}"));
-            }
-            Some(fault)
-        });
-        let faults: Vec<Fault> = faults.collect();
-        if faults.is_empty() { Ok(()) } else { Err(SubmitError::ForeignSender(faults)) }
-    }
-
-    fn sender_fault(&self, message: &Message) -> Option<Fault> {
-        let domains = self.domains.as_ref()?;
-        let foreign = !domains.iter().any(|domain| domain == message.from.address.domain());
-        let detail = "must be at a domain that this sender may use";
-        foreign.then(|| Fault { pointer: "/from".to_owned(), detail: detail.to_owned() })
     }
 
     /// Tells the queue of messages that have just been committed, so that a worker takes them at once. Never waits and
@@ -374,22 +313,6 @@ impl Outbox {
             Amended::NotFound => Err(AmendError::NotFound),
         }
     }
-}
-
-fn fingerprint(drafts: &[Draft]) -> [u8; 32] {
-    together(drafts.iter().map(Draft::fingerprint))
-}
-
-/// One hash stands for itself, several for the list they are.
-fn together(hashes: impl ExactSizeIterator<Item = [u8; 32]>) -> [u8; 32] {
-    use sha2::{Digest, Sha256};
-    let mut hashes = hashes;
-    if hashes.len() == 1 {
-        return hashes.next().unwrap_or_default();
-    }
-    let mut hash = Sha256::new();
-    hashes.for_each(|one| hash.update(one));
-    hash.finalize().into()
 }
 
 /// Why a wish was not granted. Nothing has changed.

@@ -1,10 +1,13 @@
 //! Accepting what is valid of several messages.
 
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use super::{Outbox, Receipt, SubmitError, together};
-use crate::contracts::store::Submission;
+use super::preparing::together;
+use super::{Outbox, Receipt, SubmitError};
+use crate::contracts::store::{Idempotency, NewMessage, Submission};
 use crate::domain::draft::Draft;
 use crate::domain::invalid::Invalid;
 use crate::domain::message::Message;
@@ -19,23 +22,23 @@ impl Outbox {
     ///
     /// # Errors
     ///
-    /// As [`submit_together`](Self::submit_together), less [`SubmitError::Invalid`]: what is invalid is told by the
-    /// results.
+    /// As [`submit_together`](Self::submit_together), but [`SubmitError::Invalid`] only for the key: what else is invalid is
+    /// told by the results.
     pub async fn submit_valid(
         &self,
-        parts: &[Part],
+        parts: Vec<Part>,
         key: Option<&str>,
     ) -> Result<Vec<Result<Receipt, Invalid>>, SubmitError> {
         // To the millisecond, so that a repeat can be judged by the time that the first id carries.
         let now = self.clock().now();
         let now = now.replace_millisecond(now.millisecond()).unwrap_or(now);
-        let idempotency = key.map(|key| self.idempotency(key, together(parts.iter().map(fingerprint))));
-        let mut checked = self.checked(parts, now);
-        let messages: Vec<Message> = checked.iter().filter_map(|one| one.as_ref().ok()).cloned().collect();
+        let parts: Arc<[Part]> = parts.into();
+        let octets = parts.iter().flatten().map(Draft::size).sum();
+        let (outbox, all, its_key) = (self.clone(), Arc::clone(&parts), key.map(str::to_owned));
+        let sorted = self.aside(octets, move || outbox.sorted(&all, its_key.as_deref(), now)).await??;
+        let Sorted { idempotency, messages, mut verdicts } = sorted;
         let receipts = match (messages.is_empty(), idempotency) {
-            (false, idempotency) => {
-                self.keep(Submission { messages: self.rendered(messages, now)?, idempotency }).await?
-            }
+            (false, idempotency) => self.keep(Submission { messages, idempotency }).await?,
             (true, None) => Vec::new(),
             (true, Some(key)) => {
                 let ids = self.store.recall(&key).await?.unwrap_or_default();
@@ -43,24 +46,45 @@ impl Outbox {
             }
         };
         if let Some(first) = receipts.first().filter(|receipt| receipt.replayed) {
-            checked = self.checked(parts, first.id.made_at().unwrap_or(now));
+            let (outbox, at) = (self.clone(), first.id.made_at().unwrap_or(now));
+            verdicts = self.aside(octets, move || outbox.checked(&parts, at).1).await?;
         }
-        if checked.iter().filter(|one| one.is_ok()).count() != receipts.len() {
+        if verdicts.iter().filter(|verdict| verdict.is_ok()).count() != receipts.len() {
             // The rules are others than at the first time, so what was accepted then is not what is valid now.
             return Err(SubmitError::KeyReused);
         }
         let mut receipts = receipts.into_iter();
-        Ok(checked.into_iter().filter_map(|one| one.map(|_| receipts.next()).transpose()).collect())
+        Ok(verdicts.into_iter().filter_map(|one| one.map(|()| receipts.next()).transpose()).collect())
     }
 
-    fn checked(&self, parts: &[Part], now: OffsetDateTime) -> Vec<Result<Message, Invalid>> {
+    fn sorted(&self, parts: &[Part], key: Option<&str>, now: OffsetDateTime) -> Result<Sorted, SubmitError> {
+        let idempotency = self.idempotency(key, || together(parts.iter().map(fingerprint)))?;
+        let (messages, verdicts) = self.checked(parts, now);
+        Ok(Sorted { idempotency, messages: self.rendered(messages, now)?, verdicts })
+    }
+
+    /// What is valid, and what is to be said of every part.
+    fn checked(&self, parts: &[Part], now: OffsetDateTime) -> (Vec<Message>, Vec<Result<(), Invalid>>) {
         let check = |draft: &Draft| {
-            let message = draft.check(&self.limits, now)?;
+            let message = draft.check_content(&self.limits, now)?;
             let foreign = self.sender_fault(&message);
             foreign.map_or(Ok(message), |fault| Err(Invalid { faults: vec![fault] }))
         };
-        parts.iter().map(|part| part.as_ref().map_err(Clone::clone).and_then(check)).collect()
+        let (mut messages, mut verdicts) = (Vec::new(), Vec::with_capacity(parts.len()));
+        for part in parts {
+            let checked = part.as_ref().map_err(Clone::clone).and_then(check);
+            verdicts.push(checked.map(|message| messages.push(message)));
+        }
+        (messages, verdicts)
     }
+}
+
+/// Several messages, the valid ones apart.
+struct Sorted {
+    idempotency: Option<Idempotency>,
+    messages: Vec<NewMessage>,
+    /// What is to be said of every part.
+    verdicts: Vec<Result<(), Invalid>>,
 }
 
 /// A part that never became a draft takes part as what was wrong with it.

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use mailqueue_core::domain::invalid::Invalid;
 use mailqueue_core::store::sqlite::{SqliteOptions, SqliteStore};
-use mailqueue_core::{Capacity, Draft, Outbox, SubmitError};
+use mailqueue_core::{Capacity, Draft, Filter, Outbox, SubmitError};
 use tempfile::TempDir;
 
 async fn within(capacity: Capacity) -> (Outbox, TempDir) {
@@ -24,7 +25,7 @@ async fn senders_of_other_domains_are_pointed_at() {
     own.submit(from("Shop <a@SHOP.example>")).await.expect("it is the outbox's own domain");
     let drafts = ["a@shop.example", "a@other.example", "a@sub.shop.example"].map(from);
     for refusal in [
-        own.submit_together(&drafts, None).await.expect_err("two of them are foreign"),
+        own.submit_together(drafts.to_vec(), None).await.expect_err("two of them are foreign"),
         own.prepare(&drafts, Some("key")).expect_err("nor is it for a host's own transaction"),
     ] {
         let SubmitError::ForeignSender(faults) = refusal else { panic!("{refusal}") };
@@ -33,16 +34,65 @@ async fn senders_of_other_domains_are_pointed_at() {
     }
     let results = own.submit_many(drafts.to_vec()).await;
     assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, false]);
-    outbox.submit_together(&drafts, None).await.expect("the outbox it was made from sends for anybody");
+    outbox
+        .submit_together(drafts.to_vec(), None)
+        .await
+        .expect("the outbox it was made from sends for anybody");
 }
 
 #[tokio::test]
 async fn several_together_find_room_or_none_does() {
     let (outbox, _kept) = within(Capacity { messages: Some(10), octets: None }).await;
     let five = vec![from("a@shop.example"); 5];
-    outbox.submit_together(&five, None).await.expect("there is room for eight");
-    let refusal = outbox.submit_together(&five, None).await.expect_err("there is none for ten");
+    outbox.submit_together(five.clone(), None).await.expect("there is room for eight");
+    let refusal = outbox.submit_together(five.clone(), None).await.expect_err("there is none for ten");
     assert!(matches!(refusal, SubmitError::Full), "{refusal}");
     let results = outbox.submit_many(five).await;
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 3, "each for itself");
+}
+
+fn pointers(refusal: SubmitError) -> Vec<String> {
+    let SubmitError::Invalid(Invalid { faults }) = refusal else { panic!("{refusal}") };
+    faults.into_iter().map(|fault| fault.pointer).collect()
+}
+
+#[tokio::test]
+async fn an_idempotency_key_is_checked_alike_for_one_draft_and_for_many() {
+    let (outbox, _kept) = within(Capacity::default()).await;
+    let draft = from("a@shop.example");
+    let largest = "k".repeat(256);
+    let (two, keyed) = (vec![draft.clone(); 2], |key: &str| draft.clone().idempotency_key(key));
+    for key in ["", "k\r\n", "k\0", "ключ", &"k".repeat(257)] {
+        for refusal in [
+            outbox.submit(keyed(key)).await.expect_err("for one"),
+            outbox.submit_together(vec![draft.clone()], Some(key)).await.expect_err("for one that is a list"),
+            outbox.submit_together(two.clone(), Some(key)).await.expect_err("for several"),
+            outbox.submit_valid(vec![Ok(draft.clone())], Some(key)).await.expect_err("for what is valid"),
+            outbox.prepare(&two, Some(key)).expect_err("for a host's own transaction"),
+        ] {
+            assert_eq!(pointers(refusal), ["/idempotency_key"], "{key:?}");
+        }
+    }
+    outbox.submit(keyed(&largest)).await.expect("it is right");
+    outbox.submit_together(two.clone(), Some("k 1")).await.expect("it is right");
+    let faulty = vec![Draft { subject: "\n".into(), ..draft.clone() }; 2];
+    let refusal = outbox.submit_together(faulty, Some("")).await.expect_err("all of it is wrong");
+    assert_eq!(pointers(refusal), ["/idempotency_key", "/0/subject", "/1/subject"]);
+    // The keys of drafts are not looked at where one key stands for them all.
+    outbox.submit_together(vec![keyed("a\0"), keyed("")], None).await.expect("there is none");
+}
+
+#[tokio::test]
+async fn everything_else_goes_on_while_a_large_message_is_rendered() {
+    let (outbox, _kept) = within(Capacity::default()).await;
+    let large = from("a@shop.example").text("It is on its way.\n".repeat(200_000));
+    let mut submitting = std::pin::pin!(outbox.submit(large));
+    // The runtime of this test has one thread. Were the message rendered on it, it would be on its way to the store by now.
+    assert!(futures_util::poll!(submitting.as_mut()).is_pending());
+    let small = outbox.submit(from("b@shop.example")).await.expect("it is right");
+    let listed = outbox.list(Filter { limit: 10, ..Filter::default() }).await.expect("it can be listed");
+    assert_eq!(listed.ids().collect::<Vec<_>>(), [small.id]);
+    let receipt = submitting.await.expect("it is right");
+    let record = outbox.get(receipt.id).await.expect("it can be read").expect("it is there");
+    assert_eq!(record.text.map(|text| text.len()), Some(200_000 * "It is on its way.\n".len()));
 }

@@ -47,12 +47,12 @@ pub(crate) async fn submit_batch(app: &App, request: &mut Request) -> Result<Ans
     let underway = app.underway().enter(&outbox, key.as_deref());
     if is_permissive {
         let (parts, singles) = permissive(parts);
-        let results = underway.wait(outbox.submit_valid(&parts, key.as_deref())).await??;
+        let results = underway.wait(outbox.submit_valid(parts, key.as_deref())).await??;
         return Ok(answer(results.into_iter().zip(singles).collect()));
     }
     let (drafts, singles) = strict(parts)?;
     drafts.iter().try_for_each(|draft| check_size(draft, &outbox))?;
-    match underway.wait(outbox.submit_together(&drafts, key.as_deref())).await? {
+    match underway.wait(outbox.submit_together(drafts, key.as_deref())).await? {
         Ok(receipts) => Ok(answer(receipts.into_iter().map(Ok).zip(singles).collect())),
         Err(SubmitError::Invalid(invalid)) => Err(Problem::invalid(locate(invalid, &singles))),
         Err(error) => Err(error.into()),

@@ -2,6 +2,7 @@
 
 use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
+use mailqueue_core::domain::idempotency::check_key;
 use mailqueue_core::outbox::SubmitError;
 use mailqueue_core::{Draft, Outbox};
 use serde::Serialize;
@@ -69,9 +70,7 @@ pub(super) fn replayed(mut answer: Answer) -> Answer {
 pub(super) fn idempotency_key(request: &Request) -> Result<Option<String>, Problem> {
     let key = request.single(HeaderName::from_static("idempotency-key"));
     let Some(key) = key.map_err(|_| Problem::idempotency_key())? else { return Ok(None) };
-    let allowed = |b: &u8| b.is_ascii_graphic() || *b == b' ';
-    let fine = (1..=256).contains(&key.len()) && key.iter().all(allowed);
-    let key = String::from_utf8(key.to_vec()).ok().filter(|_| fine);
+    let key = String::from_utf8(key.to_vec()).ok().filter(|key| check_key(key).is_ok());
     key.map(Some).ok_or_else(Problem::idempotency_key)
 }
 

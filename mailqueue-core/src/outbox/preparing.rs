@@ -1,0 +1,163 @@
+//! Making of drafts what a store keeps.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+
+use super::{KEEP_KEYS, Outbox, SubmitError};
+use crate::contracts::store::{Idempotency, NewMessage, StoreError, Submission};
+use crate::domain::draft::Draft;
+use crate::domain::id::MessageId;
+use crate::domain::idempotency::check_key;
+use crate::domain::invalid::{Fault, Invalid};
+use crate::domain::message::Message;
+use crate::domain::render::render;
+use crate::offload::Ending;
+
+/// How many octets of drafts are gone through on the spot: a millisecond or so. More would hold up everybody else.
+const ON_THE_SPOT: usize = 64 << 10;
+
+/// What has become of some drafts.
+pub(super) struct Prepared {
+    /// What makes repeating them harmless.
+    pub(super) idempotency: Option<Idempotency>,
+    /// Them, or what is wrong with them.
+    pub(super) messages: Result<Vec<NewMessage>, SubmitError>,
+}
+
+impl Outbox {
+    /// Checks and renders messages without keeping them, for a host that keeps them in a transaction of its own.
+    ///
+    /// It takes about as long as to copy the messages some ten times, on the thread it is called on: for what is large,
+    /// call it off the async runtime.
+    ///
+    /// # Errors
+    ///
+    /// As [`submit_together`](Self::submit_together), less the store's.
+    pub fn prepare(&self, drafts: &[Draft], key: Option<&str>) -> Result<Submission, SubmitError> {
+        let Prepared { idempotency, messages } = self.prepared(drafts, key)?;
+        Ok(Submission { messages: messages?, idempotency })
+    }
+
+    /// The same where it holds up nobody. If the caller has stopped waiting before it is begun, it is not done.
+    pub(super) async fn prepare_aside(
+        &self,
+        drafts: Vec<Draft>,
+        key: Option<&str>,
+    ) -> Result<Prepared, SubmitError> {
+        let octets = drafts.iter().map(Draft::size).sum();
+        let (outbox, key) = (self.clone(), key.map(str::to_owned));
+        self.aside(octets, move || outbox.prepared(&drafts, key.as_deref())).await?
+    }
+
+    /// Does work that goes through so many octets of drafts: on the spot, or where it holds up nobody.
+    pub(super) async fn aside<T: Send + 'static>(
+        &self,
+        octets: usize,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, SubmitError> {
+        if octets <= ON_THE_SPOT {
+            return Ok(work());
+        }
+        let ending = |ending: Ending| StoreError::Overloaded(ending.to_string()).into();
+        self.rendering.run(work).await.map_err(ending)
+    }
+
+    fn prepared(&self, drafts: &[Draft], key: Option<&str>) -> Result<Prepared, SubmitError> {
+        let now = self.clock().now();
+        match self.idempotency(key, || together(drafts.iter().map(Draft::fingerprint))) {
+            Ok(idempotency) => Ok(Prepared { idempotency, messages: self.messages(drafts, now) }),
+            Err(Invalid { mut faults }) => {
+                faults.extend(
+                    self.checked_together(drafts, now).err().into_iter().flat_map(|invalid| invalid.faults),
+                );
+                Err(Invalid { faults }.into())
+            }
+        }
+    }
+
+    fn messages(&self, drafts: &[Draft], now: OffsetDateTime) -> Result<Vec<NewMessage>, SubmitError> {
+        let messages = self.checked_together(drafts, now)?;
+        self.check_senders(&messages)?;
+        self.rendered(messages, now)
+    }
+
+    fn checked_together(&self, drafts: &[Draft], now: OffsetDateTime) -> Result<Vec<Message>, Invalid> {
+        let mut faults = Vec::new();
+        let mut messages = Vec::with_capacity(drafts.len());
+        for (n, draft) in drafts.iter().enumerate() {
+            match draft.check_content(&self.limits, now) {
+                Ok(message) => messages.push(message),
+                Err(invalid) if drafts.len() == 1 => faults.extend(invalid.faults),
+                Err(invalid) => faults.extend(invalid.faults.into_iter().map(|mut fault| {
+                    fault.pointer.insert_str(0, &format!("/{n}"));
+                    fault
+                })),
+            }
+        }
+        if faults.is_empty() { Ok(messages) } else { Err(Invalid { faults }) }
+    }
+
+    pub(super) fn rendered(
+        &self,
+        messages: Vec<Message>,
+        now: OffsetDateTime,
+    ) -> Result<Vec<NewMessage>, SubmitError> {
+        let rendered = messages.into_iter().map(|message| {
+            let id = MessageId::new(now);
+            let raw = render(&message, id, message.scheduled_at.unwrap_or(now)).map_err(Arc::new)?;
+            Ok(NewMessage { id, tenant: self.tenant_name(), message, raw })
+        });
+        rendered.collect()
+    }
+
+    /// What makes repeating a submission harmless: the one place where its key is looked at.
+    pub(super) fn idempotency(
+        &self,
+        key: Option<&str>,
+        fingerprint: impl FnOnce() -> [u8; 32],
+    ) -> Result<Option<Idempotency>, Invalid> {
+        let Some(key) = key else { return Ok(None) };
+        check_key(key).map_err(|detail| {
+            let pointer = "/idempotency_key".to_owned();
+            Invalid { faults: vec![Fault { pointer, detail }] }
+        })?;
+        let (tenant, key) = (self.tenant_name(), key.to_owned());
+        Ok(Some(Idempotency { tenant, key, fingerprint: fingerprint(), keep: KEEP_KEYS }))
+    }
+
+    fn tenant_name(&self) -> String {
+        self.tenant.as_deref().unwrap_or_default().to_owned()
+    }
+
+    fn check_senders(&self, messages: &[Message]) -> Result<(), SubmitError> {
+        let faults = messages.iter().enumerate().filter_map(|(n, message)| {
+            let mut fault = self.sender_fault(message)?;
+            if messages.len() > 1 {
+                fault.pointer.insert_str(0, &format!("/{n}"));
+            }
+            Some(fault)
+        });
+        let faults: Vec<Fault> = faults.collect();
+        if faults.is_empty() { Ok(()) } else { Err(SubmitError::ForeignSender(faults)) }
+    }
+
+    pub(super) fn sender_fault(&self, message: &Message) -> Option<Fault> {
+        let domains = self.domains.as_ref()?;
+        let foreign = !domains.iter().any(|domain| domain == message.from.address.domain());
+        let detail = "must be at a domain that this sender may use";
+        foreign.then(|| Fault { pointer: "/from".to_owned(), detail: detail.to_owned() })
+    }
+}
+
+/// One hash stands for itself, several for the list they are.
+pub(super) fn together(hashes: impl ExactSizeIterator<Item = [u8; 32]>) -> [u8; 32] {
+    let mut hashes = hashes;
+    if hashes.len() == 1 {
+        return hashes.next().unwrap_or_default();
+    }
+    let mut hash = Sha256::new();
+    hashes.for_each(|one| hash.update(one));
+    hash.finalize().into()
+}
