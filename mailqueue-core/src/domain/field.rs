@@ -11,8 +11,15 @@ pub(super) const LONGEST_WORD: usize = 997;
 /// A name up to this length is written as it is; a longer one in encoded words, which can be folded.
 const PLAIN_NAME: usize = 60;
 
-/// How many octets of text an encoded word holds at most, encoded: 75 (RFC 2047 section 2) less its frame.
-const ENCODED_ROOM: usize = 75 - "=?utf-8?q??=".len();
+/// What stands around the text of an encoded word.
+const ENCODED_FRAME: usize = "=?utf-8?q??=".len();
+
+/// How many octets of text an encoded word holds at most, encoded: 75 (RFC 2047 section 2) less its frame. With the
+/// space before it that is a line of 76, which is all that a line with an encoded word may have.
+const ENCODED_ROOM: usize = 75 - ENCODED_FRAME;
+
+/// How much an encoded word beside a field's name holds at least: any character.
+const SHORTEST_ENCODED: usize = "=F0=9F=93=AC".len();
 
 /// A field of free text, which a reader sees exactly as it was given: what could be lost (spaces at the ends or in
 /// a row), misread (what looks like an encoded word) or refused (other letters, words too long for a line) is encoded.
@@ -23,6 +30,10 @@ pub(super) fn text(name: &str, value: &str) -> String {
         let beside_void = is_void(Some(n)) || is_void(n.checked_sub(1)) || is_void(Some(n + 1));
         (beside_void && words.len() > 1) || !is_plain(words[n])
     };
+    // Where there is an encoded word no line may be long, and another word can be encoded too.
+    let is_encoded = (0..words.len()).any(is_special);
+    let is_long = |n: usize| words[n].len() + if n == 0 { name.len() + 2 } else { 1 } > WIDTH;
+    let is_special = |n: usize| is_special(n) || (is_encoded && is_long(n));
     let mut line = Line::new(name);
     let mut n = 0;
     while n < words.len() {
@@ -88,13 +99,20 @@ impl Line {
     fn put(&mut self, word: &str) {
         let width = if self.is_empty { LONGEST_WORD } else { WIDTH };
         if self.column + 1 + word.len() > width {
-            self.text.push_str("\r\n");
-            self.column = 0;
+            self.fold();
         }
         self.text.push(' ');
         self.text.push_str(word);
         self.column += 1 + word.len();
         self.is_empty = false;
+    }
+
+    /// Goes on with the next line. One that holds nothing is kept.
+    fn fold(&mut self) {
+        if self.column > 0 {
+            self.text.push_str("\r\n");
+            self.column = 0;
+        }
     }
 
     /// Adds a name: an atom, a quoted string, or encoded words.
@@ -110,18 +128,39 @@ impl Line {
         }
     }
 
-    /// Adds text as encoded words (RFC 2047, encoding Q), none of which splits a character.
+    /// Adds text as encoded words (RFC 2047, encoding Q), none of which splits a character or makes its line too long.
     fn put_encoded(&mut self, text: &str) {
         let mut word = String::new();
+        let mut room = self.encoded_room();
         for c in text.chars() {
             let encoded = encoded(c);
-            if word.len() + encoded.len() > ENCODED_ROOM {
-                self.put(&format!("=?utf-8?q?{word}?="));
+            if word.len() + encoded.len() > room {
+                self.put_word(&word);
                 word.clear();
+                room = ENCODED_ROOM;
             }
             word.push_str(&encoded);
         }
-        self.put(&format!("=?utf-8?q?{word}?="));
+        self.put_word(&word);
+    }
+
+    /// How much the next encoded word holds. The first of a field shares its line with the field's name, and one that
+    /// would be very short for it begins the next line.
+    fn encoded_room(&mut self) -> usize {
+        if !self.is_empty {
+            return ENCODED_ROOM;
+        }
+        let room = (WIDTH - 1 - ENCODED_FRAME).saturating_sub(self.column);
+        if room >= SHORTEST_ENCODED {
+            return room;
+        }
+        self.is_empty = false;
+        self.fold();
+        ENCODED_ROOM
+    }
+
+    fn put_word(&mut self, encoded: &str) {
+        self.put(&format!("=?utf-8?q?{encoded}?="));
     }
 
     fn end(mut self) -> String {

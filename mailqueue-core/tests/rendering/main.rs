@@ -2,6 +2,7 @@
 //! looked at as the octets that went over the wire.
 
 mod drafts;
+mod encoded_words;
 mod line_ends;
 mod octets;
 mod wire;
