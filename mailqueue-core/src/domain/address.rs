@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::text;
+use super::{domain_name, text};
 
 /// An address that mail can be sent to: `local@domain`, the domain as ASCII (IDNs as A-labels, RFC 5891),
 /// fully qualified, no address literal, within the lengths of RFC 5321 section 4.5.3.1.
@@ -51,7 +51,7 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (local, domain) = text.rsplit_once('@').ok_or("must be an address such as name@example.com")?;
         check_local(local)?;
-        let domain = ascii_domain(domain)?;
+        let domain = domain_name::ascii(domain)?;
         let address = Self { text: format!("{local}@{domain}"), at: local.len() };
         if address.text.len() > 254 {
             return Err("must be at most 254 octets long".into());
@@ -123,18 +123,6 @@ fn check_quoted(rest: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn ascii_domain(domain: &str) -> Result<String, String> {
-    let fault = || "must name a full domain such as example.com after the @".to_owned();
-    let ascii = idna::domain_to_ascii_strict(domain).map_err(|_| fault())?;
-    let last = ascii.rsplit('.').next().unwrap_or_default();
-    let is_label = |label: &str| !label.is_empty() && label.len() <= 63;
-    let qualified = ascii.contains('.') && ascii.split('.').all(is_label);
-    if !qualified || last.len() < 2 || last.bytes().all(|b| b.is_ascii_digit()) || ascii.len() > 253 {
-        return Err(fault());
-    }
-    Ok(ascii)
-}
-
 /// An address with the name of who reads or writes there: `Ana <ana@example.com>`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -149,13 +137,14 @@ impl FromStr for Mailbox {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text::check_line(text)?;
+        text::check_prose(text)?;
         let trimmed = text.trim();
         let Some(rest) = trimmed.strip_suffix('>') else {
             return Ok(Self { name: None, address: trimmed.parse()? });
         };
         let (name, address) = split(rest)?;
-        let name = unquote(name.trim()).trim().to_owned();
+        let name = read_name(name.trim())?;
+        text::check_prose(&name)?;
         text::check_length(&name, 320)?;
         Ok(Self { name: Some(name).filter(|name| !name.is_empty()), address })
     }
@@ -174,17 +163,39 @@ fn split(text: &str) -> Result<(&str, Address), String> {
     Err(fault.unwrap_or_else(|| "must be an address such as name@example.com".to_owned()))
 }
 
-/// A display name without the quotes of RFC 5322's `quoted-string`.
-fn unquote(name: &str) -> String {
-    let Some(inner) = name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
-        return name.to_owned();
-    };
-    let mut plain = String::with_capacity(inner.len());
-    let mut characters = inner.chars();
-    while let Some(c) = characters.next() {
-        plain.push(if c == '\\' { characters.next().unwrap_or(c) } else { c });
+/// A display name as it is meant: one that is quoted as a whole (RFC 5322 `quoted-string`) without its quotes, any
+/// other as it is.
+///
+/// What separates addresses, and is not quoted, is refused: a string holds one mailbox, and taking a list of them for a
+/// name would leave somebody without the message.
+fn read_name(name: &str) -> Result<String, String> {
+    let mut rest = name;
+    while let Some(at) = rest.find(['"', ',', '<', '>', '@', ';']) {
+        let quoted = rest[at..].strip_prefix('"').map(quoted_string);
+        let Some((inner, after)) = quoted else {
+            return Err("must be one mailbox: a name with , < > @ or ; has to stand in quotes".into());
+        };
+        if at == 0 && rest.len() == name.len() && after == Some("") {
+            return Ok(inner.trim().to_owned());
+        }
+        // A quote that nobody closes is a character like others.
+        rest = after.unwrap_or(&rest[at + 1..]);
     }
-    plain
+    Ok(name.to_owned())
+}
+
+/// What stands up to the closing quote, without backslashes that quote, and what follows that, if it is there.
+fn quoted_string(text: &str) -> (String, Option<&str>) {
+    let mut inner = String::new();
+    let mut characters = text.char_indices();
+    while let Some((at, c)) = characters.next() {
+        match c {
+            '"' => return (inner, Some(&text[at + 1..])),
+            '\\' => inner.extend(characters.next().map(|(_, quoted)| quoted)),
+            _ => inner.push(c),
+        }
+    }
+    (inner, None)
 }
 
 impl TryFrom<String> for Mailbox {

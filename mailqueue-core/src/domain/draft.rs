@@ -342,7 +342,7 @@ impl Draft {
 }
 
 fn checked_subject(subject: &str) -> Result<String, String> {
-    text::check_line(subject)?;
+    text::check_prose(subject)?;
     text::check_length(subject, 998)?;
     Ok(subject.to_owned())
 }

@@ -8,7 +8,7 @@ use super::{field, text};
 const VALUE_LIMIT: usize = field::LONGEST_WORD;
 
 /// A header that a submitter adds. Only names that cannot change who gets the message or what it says it is are
-/// allowed: `X-*`, `List-*`, `References`, `In-Reply-To`, `Auto-Submitted`, `Precedence`, `Importance`.
+/// allowed: `X-*`, `List-*`, `References`, `In-Reply-To`, `Auto-Submitted`, `Precedence`, `Importance`, `Feedback-ID`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
     /// The name, within RFC 5322's `ftext`.
@@ -45,9 +45,10 @@ fn check_name(name: &str) -> Result<(), String> {
     let lower = name.to_ascii_lowercase();
     let by_prefix =
         ["x-", "list-"].iter().any(|prefix| lower.starts_with(prefix) && lower.len() > prefix.len());
-    let by_name = ["references", "in-reply-to", "auto-submitted", "precedence", "importance"];
+    let by_name = ["references", "in-reply-to", "auto-submitted", "precedence", "importance", "feedback-id"];
     if by_prefix || by_name.contains(&lower.as_str()) {
         return Ok(());
     }
-    Err("must be named X-*, List-*, References, In-Reply-To, Auto-Submitted, Precedence or Importance".into())
+    let names = "X-*, List-*, References, In-Reply-To, Auto-Submitted, Precedence, Importance or Feedback-ID";
+    Err(format!("must be named {names}"))
 }

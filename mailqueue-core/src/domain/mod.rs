@@ -8,6 +8,8 @@ pub mod attachment;
 pub mod attempt;
 pub mod clock;
 pub mod delivery;
+mod directions;
+mod domain_name;
 pub mod draft;
 mod encoded_body;
 mod field;

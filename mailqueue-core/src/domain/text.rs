@@ -1,17 +1,29 @@
 //! Rules for single lines of text that end up in a header.
 
-/// Explicit directional formatting (Unicode TR 9, section 2): they make a line look like another one.
-fn is_bidi_control(c: char) -> bool {
-    matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200E}' | '\u{200F}' | '\u{061C}')
-}
+use super::directions;
 
 /// Refuses what a header line may not hold: control characters (so no line can be added) and bidi controls.
 pub(crate) fn check_line(text: &str) -> Result<(), String> {
+    check_controls(text)?;
+    if text.chars().any(directions::is_control) {
+        return Err("must not contain bidirectional control characters".into());
+    }
+    Ok(())
+}
+
+/// The same for a line that people write and read, a subject or a name: there bidi marks are fine, and isolates and
+/// embeddings that are closed again.
+pub(crate) fn check_prose(text: &str) -> Result<(), String> {
+    check_controls(text)?;
+    if !directions::are_contained(text) {
+        return Err("must close every bidirectional isolate it opens and must not override directions".into());
+    }
+    Ok(())
+}
+
+fn check_controls(text: &str) -> Result<(), String> {
     if text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
         return Err("must not contain line breaks or control characters".into());
-    }
-    if text.chars().any(is_bidi_control) {
-        return Err("must not contain bidirectional control characters".into());
     }
     Ok(())
 }

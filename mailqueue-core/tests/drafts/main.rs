@@ -60,7 +60,7 @@ fn addresses(count: usize) -> Vec<String> {
 }
 
 /// Ways to break out of a line (B24, B31, B33) or to make it look like another one (B43).
-const BREAKS: [&str; 12] = [
+const BREAKS: [&str; 15] = [
     "a\r\nBcc: eve@example.com",
     "a\nb",
     "a\rb",
@@ -72,7 +72,10 @@ const BREAKS: [&str; 12] = [
     "a\u{2028}b",
     "a\u{2029}b",
     "a\u{202e}b",
+    "\u{202d}b\u{202c}",
     "a\u{2066}b",
+    "\u{2067}a\u{202c}",
+    "\u{2068}a\u{202b}b\u{2069}c\u{202c}",
 ];
 
 #[test]
@@ -109,6 +112,37 @@ fn no_name_breaks_out_of_its_line() {
             assert_fault(&with(|draft| draft.bcc = vec![mailbox.clone()]), "/bcc/0");
             assert_fault(&with(|draft| draft.reply_to = vec![mailbox.clone()]), "/reply_to/0");
         }
+    }
+}
+
+/// B43: Unicode recommends isolates, and message libraries put them around whatever they fill in.
+#[test]
+fn subjects_and_names_may_say_how_they_are_read() {
+    for text in [
+        "Olá, \u{2068}Ana\u{2069}!",
+        "\u{2066}a\u{2067}b\u{2069}\u{2069}\u{2068}\u{2069}",
+        "\u{202b}a\u{202c}",
+        "\u{200e}\u{200f}\u{61c}a",
+    ] {
+        assert_accepted(&with(|draft| draft.subject = text.into()));
+        for mailbox in
+            [format!("\"{text}\" <a@example.com>"), format!("{} <a@example.com>", text.replace(',', ""))]
+        {
+            assert_accepted(&with(|draft| draft.from = mailbox.clone()));
+            assert_accepted(&with(|draft| draft.to = vec![mailbox.clone()]));
+            assert_accepted(&with(|draft| draft.reply_to = vec![mailbox.clone()]));
+        }
+        // What stands in a name must end in it.
+        assert_fault(
+            &with(|draft| draft.to = vec![format!("\u{2067}{text}, <a@example.com>\u{2069}")]),
+            "/to/0",
+        );
+        assert_fault(&with(|draft| draft.headers = vec![("X-A".into(), text.into())]), "/headers/X-A");
+        assert_fault(&with(|draft| draft.to = vec![format!("a{text}@example.com")]), "/to/0");
+    }
+    for text in ["\u{2069}a\u{2066}", "\u{202a}a\u{2066}b\u{202c}c\u{2069}", "a\u{2069}", "a\u{202c}"] {
+        assert_fault(&with(|draft| draft.subject = text.into()), "/subject");
+        assert_fault(&with(|draft| draft.to = vec![format!("\"{text}\" <a@example.com>")]), "/to/0");
     }
 }
 
@@ -207,6 +241,7 @@ fn only_harmless_headers_are_allowed() {
         "Auto-Submitted",
         "Precedence",
         "importance",
+        "Feedback-ID",
     ] {
         assert_accepted(&with(|draft| draft.headers = vec![(name.into(), "v".into())]));
     }

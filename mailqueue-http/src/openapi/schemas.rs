@@ -28,7 +28,7 @@ pub(super) struct NewEmail {
     text: Option<String>,
     /// There must be `text` or `html`.
     html: Option<String>,
-    /// `X-*`, `List-*`, `References`, `In-Reply-To`, `Auto-Submitted`, `Precedence`, `Importance`; at most 20.
+    /// `X-*`, `List-*`, `References`, `In-Reply-To`, `Auto-Submitted`, `Precedence`, `Importance`, `Feedback-ID`; at most 20.
     headers: Option<BTreeMap<String, String>>,
     #[schema(max_items = 20)]
     attachments: Option<Vec<NewAttachment>>,
