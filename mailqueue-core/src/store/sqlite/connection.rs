@@ -16,14 +16,18 @@ const BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 5000";
 /// How long opening goes on while others open the same new file.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Every commit is on the disk before it is answered (`FULL`). The log file is cut back to 64 MiB after a burst, and
-/// copied into the database 16 MiB at a time.
-const PRAGMAS: [&str; 6] = [
+/// How much the log holds at most until it is copied into the database, and what it is cut back to after a burst.
+const LONGEST_LOG: u64 = 16 << 20;
+const LARGEST_LOG_FILE: u64 = 64 << 20;
+
+/// SQLite's page.
+const PAGE: u64 = 4096;
+
+/// Every commit is on the disk before it is answered (`FULL`).
+const PRAGMAS: [&str; 4] = [
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
-    "PRAGMA wal_autocheckpoint = 4096",
-    "PRAGMA journal_size_limit = 67108864",
     "PRAGMA cache_size = -16384",
 ];
 
@@ -53,6 +57,13 @@ pub(super) fn open(path: &Path) -> Result<SqliteConnection, StoreError> {
     })
     .map_err(|error| fault(&error))?;
     Ok(connection)
+}
+
+/// Limits the log of the connection that writes, to a few pages at the least.
+pub(super) fn limit_log(connection: &mut SqliteConnection, octets: u64) -> Result<(), StoreError> {
+    let (pages, file) = (octets.min(LONGEST_LOG).div_ceil(PAGE).max(16), octets.min(LARGEST_LOG_FILE));
+    let pragmas = format!("PRAGMA wal_autocheckpoint = {pages}; PRAGMA journal_size_limit = {file}");
+    connection.batch_execute(&pragmas).map_err(|error| StoreError::Unavailable(error.to_string()))
 }
 
 fn create(path: &Path) -> std::io::Result<()> {

@@ -93,6 +93,8 @@ impl SqliteStore {
     fn open_blocking(path: &Path, options: &SqliteOptions) -> Result<Self, StoreError> {
         let lock = Arc::new(lock::take(path)?);
         let mut connection = connection::open(path)?;
+        let space = Space::beside(path, options.keep_free);
+        connection::limit_log(&mut connection, space.log())?;
         migrate::migrate(&mut connection, options.migrate)?;
         let start = |name, connection, serve| {
             ConnectionThread::start(name, connection, serve, Arc::clone(&lock))
@@ -102,7 +104,7 @@ impl SqliteStore {
             writer: start("write", connection, writer::serve)?,
             dispatch: start("dispatch", connection::open(path)?, reader::serve)?,
             lookup: start("lookup", connection::open(path)?, reader::serve)?,
-            space: Space::beside(path, options.keep_free),
+            space,
         })
     }
 }
@@ -116,7 +118,8 @@ impl std::fmt::Debug for SqliteStore {
 #[async_trait]
 impl MessageStore for SqliteStore {
     async fn insert(&self, submissions: Vec<Arc<Submission>>) -> Vec<Result<Inserted, StoreError>> {
-        if !self.space.admits() {
+        let octets = submissions.iter().map(|submission| submission.size()).sum();
+        if !self.space.admits(octets) {
             let full = StoreError::NoSpace("its file system is nearly full".to_owned());
             return vec![Err(full); submissions.len()];
         }
@@ -187,7 +190,7 @@ impl MessageStore for SqliteStore {
     }
 
     async fn probe(&self) -> Result<Probe, StoreError> {
-        let has_space = self.space.admits();
+        let has_space = self.space.admits(0);
         self.writer.run(move |t| due::probe(t, has_space)).await
     }
 
