@@ -8,14 +8,12 @@ use bytes::Bytes;
 use mailqueue_core::domain::invalid::Fault;
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 
+use crate::aside::aside;
 use crate::problem::{FAULTS, Problem};
 
 /// How many values a document may hold, a list of octets counted as one. It bounds memory: a value takes far more
 /// than the octet or two it can be written with.
 const VALUES: usize = 100_000;
-
-/// How many octets of text are read on the spot; more is read where it holds up nobody else.
-const ON_THE_SPOT: usize = 256 << 10;
 
 /// A JSON value. Strings stay where they stand in the document, but for those that hold an escape. Numbers are not kept but in lists of octets: nothing here takes any.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,11 +40,7 @@ where
     T: Send + 'static,
     F: FnOnce(Json<'_>) -> T + Send + 'static,
 {
-    if document.len() <= ON_THE_SPOT {
-        return Json::parse(&document).map(then);
-    }
-    let done = tokio::task::spawn_blocking(move || Json::parse(&document).map(then)).await;
-    done.unwrap_or_else(|_| Err(Problem::broken()))
+    aside(document.len(), move || Json::parse(&document).map(then)).await?
 }
 
 impl<'b> Json<'b> {

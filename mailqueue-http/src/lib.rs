@@ -17,6 +17,7 @@
 
 mod answer;
 mod app;
+mod aside;
 mod auth;
 mod base64;
 mod body;

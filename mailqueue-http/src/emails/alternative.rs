@@ -4,13 +4,13 @@
 //! once, within a time; what is very long or nested very deeply is not read at all. A message whose
 //! text cannot be made goes out with its HTML alone, which is as valid.
 
-use std::num::NonZeroUsize;
-use std::sync::{Arc, LazyLock};
+use std::panic::catch_unwind;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use html2text::config;
 use mailqueue_core::Draft;
-use tokio::sync::Semaphore;
+use mailqueue_core::offload::Offload;
 use tokio::time::{Instant, timeout_at};
 
 /// How long a request may take to have its texts made.
@@ -26,32 +26,26 @@ const DEEPEST: usize = 256;
 const WIDTH: usize = 76;
 
 /// One seat for each core, so that hostile HTML slows down other HTML and nothing else.
-static SEATS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
-    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    Arc::new(Semaphore::new(cores))
-});
+static SEATS: LazyLock<Offload> = LazyLock::new(Offload::default);
 
 /// Gives a text to each draft that has HTML and no text, not even an empty one.
 pub(super) async fn add_texts<'d>(drafts: impl Iterator<Item = &'d mut Draft>) {
     let deadline = Instant::now() + PATIENCE;
     for draft in drafts.filter(|draft| draft.text.is_none()) {
-        let Some(html) = draft.html.as_deref().filter(|html| is_readable(html)) else { continue };
+        let Some(html) = draft.html.as_deref().filter(|html| html.len() <= LONGEST) else { continue };
         let html = html.to_owned();
         let made = timeout_at(deadline, async {
-            let seat = Arc::clone(&SEATS).acquire_owned().await.ok()?;
-            let making = tokio::task::spawn_blocking(move || {
-                let text = text_of(&html);
-                drop(seat);
-                text
-            });
             // A panic of the library costs this message its text and no more.
-            making.await.ok()?
+            SEATS.run(move || catch_unwind(|| text_of(&html)).ok().flatten()).await.ok().flatten()
         });
         draft.text_of_html = made.await.ok().flatten();
     }
 }
 
 fn text_of(html: &str) -> Option<String> {
+    if depth(html.as_bytes()) > DEEPEST {
+        return None;
+    }
     let reader = config::plain_no_decorate()
         .link_footnotes(true)
         .raw_mode(true)
@@ -59,11 +53,6 @@ fn text_of(html: &str) -> Option<String> {
         .allow_width_overflow();
     let text = reader.string_from_read(html.as_bytes(), WIDTH).ok()?;
     Some(text.replace('\0', "")).filter(|text| !text.trim().is_empty())
-}
-
-/// Whether HTML is short and flat enough to be read in time.
-fn is_readable(html: &str) -> bool {
-    html.len() <= LONGEST && depth(html.as_bytes()) <= DEEPEST
 }
 
 /// How deep elements are nested at most, in one pass. Elements that need no end tag do not count.

@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use crate::answer::{self, Answer};
 use crate::app::{App, in_time};
+use crate::aside::aside;
 use crate::problem::Problem;
 use crate::request::Request;
 use told::Told;
@@ -45,8 +46,9 @@ impl<T> List<T> {
 /// `GET /emails/{id}`
 pub(crate) async fn get(app: &App, request: &Request) -> Result<Answer, Problem> {
     let outbox = app.outbox_of(request)?;
-    let record = find(&outbox, asked(request)?).await?;
-    Ok(answer::json(StatusCode::OK, &Told::whole(&record, outbox.clock().now())))
+    let (record, now) = (find(&outbox, asked(request)?).await?, outbox.clock().now());
+    let octets = [&record.text, &record.html].into_iter().flatten().map(String::len).sum();
+    aside(octets, move || answer::json(StatusCode::OK, &Told::whole(&record, now))).await
 }
 
 /// `GET /emails`

@@ -1,8 +1,9 @@
 //! The fields of the form as they arrive.
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{FutureExt, stream};
 
+use crate::aside::aside;
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::urlencoded;
@@ -50,12 +51,15 @@ impl Fields {
             }
         };
         let body = request.payload.read().await?;
-        let fields = Self::sort(match boundary {
-            None => urlencoded::pairs(&body)?,
-            Some(boundary) => parts(body, boundary).await?,
-        });
+        let octets = body.len();
+        let read = move || match boundary {
+            None => urlencoded::pairs(&body),
+            // All of it is there, so that nothing is waited for.
+            Some(boundary) => parts(body, boundary).now_or_never().unwrap_or_else(|| Err(unreadable())),
+        };
+        let pairs = aside(octets, read).await;
         request.payload.digested();
-        fields
+        Self::sort(pairs??)
     }
 
     /// Puts each value where it belongs. Names that are not known (a button has one) are no fault.

@@ -77,6 +77,8 @@ async fn what_is_missing_or_wrong_is_pointed_at() {
         ("assunto=a&mensagem=b%00", &["/mensagem"]),
         ("assunto=a&mensagem=b&para=nobody", &["/para"]),
         ("assunto=a&mensagem=b&para=a%40b.org%2Cc%40d.org", &["/para"]),
+        ("assunto=a&mensagem=b&para=A+%3Ca%40b.org%3E%2C+B+%3Cc%40d.org%3E", &["/para"]),
+        ("assunto=a&mensagem=b&para=Doe%2C+John+%3Ca%40b.org%3E", &["/para"]),
         ("assunto=a&mensagem=b&to=a%40localhost", &["/to"]),
         ("assunto=a&subject=b&mensagem=c", &["/subject"]),
     ] {
