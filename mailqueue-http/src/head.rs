@@ -1,7 +1,7 @@
 //! What the head of a request must be like before anything else is looked at.
 
 use hyper::Version;
-use hyper::header::{CONTENT_ENCODING, HOST, HeaderMap};
+use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderName, ORIGIN};
 use hyper::http::request::Parts;
 
 use crate::problem::Problem;
@@ -12,6 +12,10 @@ const URI_LIMIT: usize = 8 << 10;
 
 /// The longest header fields in all, in octets.
 const FIELDS_LIMIT: usize = 32 << 10;
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Refuses heads that are ambiguous, oversized or compressed.
 pub(crate) fn check(head: &Parts, peer: Peer) -> Result<(), Problem> {
@@ -27,11 +31,24 @@ pub(crate) fn check(head: &Parts, peer: Peer) -> Result<(), Problem> {
         return Err(Problem::head_too_large(FIELDS_LIMIT));
     }
     check_host(head)?;
+    check_singles(head)?;
     let plain = |coding: &hyper::header::HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"identity");
     if !head.headers.get_all(CONTENT_ENCODING).iter().all(plain) {
         return Err(Problem::unsupported("The body must be sent as it is, without a Content-Encoding."));
     }
     Ok(())
+}
+
+/// Fields that say who asks, from where, and for what. Where one stands there twice, a proxy in front may have gone by the
+/// other one.
+fn check_singles(head: &Parts) -> Result<(), Problem> {
+    let singles = [AUTHORIZATION, CONTENT_TYPE, ORIGIN, SEC_FETCH_SITE, IDEMPOTENCY_KEY];
+    let twice = singles.into_iter().find(|name| head.headers.get_all(name).iter().nth(1).is_some());
+    match twice {
+        None => Ok(()),
+        Some(name) if name == IDEMPOTENCY_KEY => Err(Problem::idempotency_key()),
+        Some(name) => Err(Problem::malformed(format!("The request must have one {name} at most."))),
+    }
 }
 
 /// One Host, which HTTP/1.0 may leave out (RFC 9112 section 3.2).

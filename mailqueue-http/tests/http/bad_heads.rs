@@ -140,3 +140,35 @@ async fn a_problem_is_named_as_such_where_the_client_names_it() {
     assert_eq!(reply.header("content-type"), Some("application/problem+json"));
     assert_eq!(reply.json()["status"], 404);
 }
+
+/// A proxy may go by one of two fields and this server by the other, so neither is gone by.
+#[tokio::test]
+async fn fields_that_say_one_thing_stand_there_once() {
+    let house = House::open().await;
+    for (name, values, problem) in [
+        ("Authorization", ["Bearer mq_one", "Bearer mq_one"], "validation_error"),
+        ("Authorization", ["Bearer mq_one", "Basic eA=="], "validation_error"),
+        ("authorization", ["", "Bearer mq_one"], "validation_error"),
+        ("Content-Type", ["application/json", "application/json"], "validation_error"),
+        ("Origin", ["http://localhost", "http://evil.example"], "validation_error"),
+        ("Sec-Fetch-Site", ["same-origin", "cross-site"], "validation_error"),
+        ("Idempotency-Key", ["a", "b"], "invalid_idempotency_key"),
+    ] {
+        for (path, media, body) in [
+            ("/emails", "application/json", r#"{"to":"a@example.org","subject":"s","text":"t"}"#),
+            ("/api/emails/batch", "application/json", r#"[{"to":"a@example.org","subject":"s","text":"t"}]"#),
+            ("/", "application/x-www-form-urlencoded", "assunto=s&mensagem=t"),
+        ] {
+            let mut headers = vec![(name, values[0]), (name, values[1])];
+            if name != "Content-Type" {
+                headers.push(("Content-Type", media));
+            }
+            house.send("POST", path, &headers, body.as_bytes()).await.assert_problem(400, problem);
+        }
+        house
+            .send("GET", "/emails", &[(name, values[0]), (name, values[1])], b"")
+            .await
+            .assert_problem(400, problem);
+    }
+    assert!(house.stored().await.is_empty());
+}
