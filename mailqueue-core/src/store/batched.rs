@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 use time::OffsetDateTime;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::contracts::queue::Entry;
 use crate::contracts::store::{
@@ -23,11 +23,15 @@ use crate::record::{Filter, Page, Record};
 /// How many items one call to the store carries at most.
 const BATCH: usize = 256;
 
-/// How many octets of messages one insert carries at most, unless a single one is larger.
-const BATCH_OCTETS: usize = 8 << 20;
+/// How many octets of messages one insert carries at most, unless a single one is larger. The way to the database makes
+/// several copies of a batch.
+const BATCH_OCTETS: usize = 4 << 20;
 
 /// How many items wait at most. More would only make everybody wait longer: the caller is told at once.
 const ROOM: usize = 4096;
+
+/// How much all that waits may weigh, in KiB; a single item that is heavier still fits when nothing else waits.
+const ROOM_KIB: u32 = 128 << 10;
 
 /// A store that gathers what many callers ask for at the same time into few calls of the store behind it.
 ///
@@ -162,8 +166,18 @@ impl MessageStore for Batched {
     }
 }
 
-/// An item and who waits for its answer.
-type Asked<I, O> = (I, oneshot::Sender<Result<O, StoreError>>);
+/// An item, who waits for its answer, and its weight.
+struct Asked<I, O> {
+    item: I,
+    caller: Caller<O>,
+    octets: usize,
+}
+
+/// Who waits for an answer. Its room is given back when it has been told.
+struct Caller<O> {
+    answer: oneshot::Sender<Result<O, StoreError>>,
+    _room: OwnedSemaphorePermit,
+}
 
 /// What becomes of an item that has not been begun when its caller stops waiting.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -173,30 +187,43 @@ enum Abandoned {
 }
 
 impl Abandoned {
-    fn is_wanted<I, O>(self, (_, caller): &Asked<I, O>) -> bool {
-        self == Self::Done || !caller.is_closed()
+    fn is_wanted<I, O>(self, asked: &Asked<I, O>) -> bool {
+        self == Self::Done || !asked.caller.answer.is_closed()
     }
 }
 
 /// Gathers items that are waiting into batches, one batch at a time.
 struct Gatherer<I, O> {
     asked: mpsc::Sender<Asked<I, O>>,
+    octets: fn(&I) -> usize,
+    room: Arc<Semaphore>,
 }
 
 impl<I: Send + 'static, O: Clone + Send + 'static> Gatherer<I, O> {
     /// `octets` tells an item's size, `work` answers a batch in its order.
     fn start(
         abandoned: Abandoned,
-        octets: impl Fn(&I) -> usize + Send + 'static,
+        octets: fn(&I) -> usize,
         work: impl Fn(Vec<I>) -> BoxFuture<'static, Vec<Result<O, StoreError>>> + Send + 'static,
     ) -> Self {
         let (asked, mut waiting) = mpsc::channel::<Asked<I, O>>(ROOM);
         tokio::spawn(async move {
-            while let Some(first) = waiting.recv().await {
+            let mut next = None;
+            loop {
+                let first = match next.take() {
+                    Some(first) => first,
+                    None => match waiting.recv().await {
+                        Some(first) => first,
+                        None => break,
+                    },
+                };
                 if !abandoned.is_wanted(&first) {
                     continue;
                 }
-                let (items, callers) = gather(first, &mut waiting, abandoned, &octets);
+                let (batch, too_much) = gather(first, &mut waiting, abandoned);
+                next = too_much;
+                let (items, callers): (Vec<I>, Vec<Caller<O>>) =
+                    batch.into_iter().map(|asked| (asked.item, asked.caller)).unzip();
                 let answers = AssertUnwindSafe(work(items)).catch_unwind().await;
                 let answers = answers.unwrap_or_else(|_| {
                     tracing::error!("the message store panicked; who was asking it is told so");
@@ -204,11 +231,11 @@ impl<I: Send + 'static, O: Clone + Send + 'static> Gatherer<I, O> {
                 });
                 for (caller, answer) in callers.into_iter().zip(answers) {
                     // A caller that went away does not need its answer.
-                    let _ = caller.send(answer);
+                    let _ = caller.answer.send(answer);
                 }
             }
         });
-        Self { asked }
+        Self { asked, octets, room: Arc::new(Semaphore::new(ROOM_KIB as usize)) }
     }
 
     async fn ask_all(&self, items: Vec<I>) -> Vec<Result<O, StoreError>> {
@@ -221,9 +248,14 @@ impl<I: Send + 'static, O: Clone + Send + 'static> Gatherer<I, O> {
     }
 
     fn ask(&self, item: I) -> Result<oneshot::Receiver<Result<O, StoreError>>, StoreError> {
+        let too_much = || StoreError::Overloaded("too much is waiting".to_owned());
+        let octets = (self.octets)(&item);
+        let weight = u32::try_from(octets / 1024).unwrap_or(ROOM_KIB).min(ROOM_KIB);
+        let room = Arc::clone(&self.room).try_acquire_many_owned(weight).map_err(|_| too_much())?;
         let (caller, answer) = oneshot::channel();
-        self.asked.try_send((item, caller)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => StoreError::Overloaded("too much is waiting".to_owned()),
+        let caller = Caller { answer: caller, _room: room };
+        self.asked.try_send(Asked { item, caller, octets }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => too_much(),
             mpsc::error::TrySendError::Closed(_) => ended(),
         })?;
         Ok(answer)
@@ -239,24 +271,27 @@ fn ended() -> StoreError {
     StoreError::Unavailable("the task that asks it has ended".to_owned())
 }
 
+/// A batch, and what was taken after it and would have been too much.
+type Gathered<I, O> = (Vec<Asked<I, O>>, Option<Asked<I, O>>);
+
 /// `first` and what else is waiting by now, within the bounds of a batch.
 fn gather<I, O>(
     first: Asked<I, O>,
     waiting: &mut mpsc::Receiver<Asked<I, O>>,
     abandoned: Abandoned,
-    octets: impl Fn(&I) -> usize,
-) -> (Vec<I>, Vec<oneshot::Sender<Result<O, StoreError>>>) {
-    let mut total = octets(&first.0);
-    let (mut items, mut callers) = (vec![first.0], vec![first.1]);
-    while items.len() < BATCH && total < BATCH_OCTETS {
+) -> Gathered<I, O> {
+    let mut total = first.octets;
+    let mut batch = vec![first];
+    while batch.len() < BATCH {
         let Ok(asked) = waiting.try_recv() else { break };
         if !abandoned.is_wanted(&asked) {
             continue;
         }
-        let (item, caller) = asked;
-        total += octets(&item);
-        items.push(item);
-        callers.push(caller);
+        total = total.saturating_add(asked.octets);
+        if total > BATCH_OCTETS {
+            return (batch, Some(asked));
+        }
+        batch.push(asked);
     }
-    (items, callers)
+    (batch, None)
 }

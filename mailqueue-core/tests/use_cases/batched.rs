@@ -199,9 +199,9 @@ async fn large_messages_do_not_gather() {
     let (store, batched) = batched().await;
     let first = hold_up(&store, &batched).await;
     let mut callers = Vec::new();
-    for n in 0..4 {
+    for (n, mib) in [1, 2, 2, 9, 1, 3, 1].into_iter().enumerate() {
         let mut submission = store.submission(&draft(&n.to_string())).await;
-        submission.messages[0].raw = Bytes::from(vec![b'a'; 5 << 20]);
+        submission.messages[0].raw = Bytes::from(vec![b'a'; mib << 20]);
         callers.push(insert(&batched, submission));
     }
     settle_down().await;
@@ -209,7 +209,33 @@ async fn large_messages_do_not_gather() {
     for caller in std::iter::once(first).chain(callers) {
         assert_eq!(answer(caller).await.expect("kept"), Inserted::Stored);
     }
-    assert_eq!(store.calls(Method::Insert), [1, 2, 2], "a batch is closed past eight million octets");
+    assert_eq!(store.calls(Method::Insert), [1, 2, 1, 1, 2, 1], "a batch has at most four million octets");
+}
+
+#[tokio::test]
+async fn what_waits_has_a_weight_of_its_own() {
+    let (store, batched) = batched().await;
+    let first = hold_up(&store, &batched).await;
+    let heavy = async |n: usize| {
+        let mut submission = store.submission(&draft(&n.to_string())).await;
+        submission.messages[0].raw = Bytes::from_static(&[b'a'; 1 << 20]).repeat(30).into();
+        submission
+    };
+    let mut callers = Vec::new();
+    for n in 0..4 {
+        callers.push(insert(&batched, heavy(n).await));
+    }
+    settle_down().await;
+    let refused = answer(insert(&batched, heavy(4).await)).await;
+    assert!(matches!(refused, Err(StoreError::Overloaded(_))), "{refused:?}");
+    let light = insert(&batched, store.submission(&draft("light")).await);
+    settle_down().await;
+    store.set(Method::Insert, Mood::Good);
+    for caller in std::iter::once(first).chain(callers).chain([light]) {
+        assert_eq!(answer(caller).await.expect("kept"), Inserted::Stored);
+    }
+    let again = answer(insert(&batched, heavy(5).await)).await;
+    assert_eq!(again.expect("there is room again"), Inserted::Stored);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::super::unreadable;
+use super::connection::let_go_after;
 use super::row::{StateColumns, StateRow, state_columns};
 use super::statement::statement;
 use super::{Failure, microseconds};
@@ -102,6 +103,7 @@ pub(super) async fn claim(
     };
     let rows: Vec<ClaimedRow> = statement.load(connection).await?;
     let (leased, unreadable) = read(rows, terms.token);
+    let octets = leased.iter().map(|claimed| claimed.raw.len()).sum();
     if !unreadable.is_empty() {
         let wait = microseconds(unreadable::LEFT_ALONE);
         LeaveAlone { wait, ids: unreadable, token: terms.token }.execute(connection).await?;
@@ -113,6 +115,7 @@ pub(super) async fn claim(
         let left: Vec<MessageId> = ids.into_iter().filter(|id| !leased.contains(id)).collect();
         too_large = name_too_large(connection, &left, largest).await?;
     }
+    let_go_after(octets, connection);
     Ok(Claims { leased, too_large })
 }
 

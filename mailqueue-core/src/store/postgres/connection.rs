@@ -4,9 +4,10 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use diesel::connection::TransactionManagerStatus;
 use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, PoolError};
-use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
+use diesel_async::{AnsiTransactionManager, AsyncPgConnection, SimpleAsyncConnection, TransactionManager};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::Config;
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -117,6 +118,18 @@ impl Target {
             .build(manager)
             .await
             .map_err(|error| StoreError::Unavailable(error.to_string()))
+    }
+}
+
+/// How many octets may go over a connection in one statement without its being closed afterwards.
+const KEPT: usize = 4 << 20;
+
+/// Has the pool close a connection over which so much has just gone, once it is given back. The driver keeps three buffers
+/// as large as the largest that they have held: with as many connections as there are, more than all the mail under way.
+pub(super) fn let_go_after(octets: usize, connection: &mut AsyncPgConnection) {
+    if octets > KEPT {
+        *AnsiTransactionManager::transaction_manager_status_mut(connection) =
+            TransactionManagerStatus::InError;
     }
 }
 

@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::json::Json;
+use super::octets::Octets;
 use super::statement::statement;
 use super::{Failure, microseconds};
 use crate::contracts::store::{Idempotency, Inserted, NewMessage, Submission};
@@ -35,7 +36,7 @@ statement! {
         smtputf8: Array<Bool> => Vec<bool>,
         texts: Array<Nullable<Text>> => Vec<Option<String>>,
         htmls: Array<Nullable<Text>> => Vec<Option<String>>,
-        raws: Array<Binary> => Vec<Vec<u8>>,
+        raws: Array<Binary> => Vec<Octets>,
         lanes: Array<Text> => Vec<&'static str>,
         recipients: Array<Jsonb> => Vec<Json<Vec<Recipient>>>,
     } -> Bool = "
@@ -235,7 +236,7 @@ fn batch<'a>(messages: impl Iterator<Item = &'a NewMessage>) -> InsertMessages {
         batch.smtputf8.push(message.needs_smtputf8());
         batch.texts.push(message.text.clone());
         batch.htmls.push(message.html.clone());
-        batch.raws.push(raw.to_vec());
+        batch.raws.push(Octets(raw.clone()));
         batch.lanes.push(message.lane.as_str());
         batch.recipients.push(Json(Delivery::new(message.envelope()).recipients));
     }

@@ -6,6 +6,7 @@ mod error;
 mod insert;
 mod json;
 mod migrate;
+mod octets;
 mod probe;
 mod read;
 mod reserve;
@@ -34,7 +35,7 @@ use crate::domain::id::MessageId;
 use crate::domain::lane::Lane;
 use crate::domain::transition::DeliveryPolicy;
 use crate::record::{Filter, Page, Record};
-use connection::{Pool, Target};
+use connection::{Pool, Target, let_go_after};
 use probe::{Admission, Space};
 
 pub use connection::PostgresOptions;
@@ -264,7 +265,12 @@ impl PostgresStore {
     async fn insert_together(&self, submissions: Vec<Arc<Submission>>) -> Result<Vec<Inserted>, StoreError> {
         self.run_for(Purpose::NewMail, move |connection| {
             let submissions = submissions.clone();
-            Box::pin(insert::insert(connection, submissions))
+            Box::pin(async move {
+                let octets = submissions.iter().map(|submission| submission.size()).sum();
+                let inserted = insert::insert(connection, submissions).await?;
+                let_go_after(octets, connection);
+                Ok(inserted)
+            })
         })
         .await
     }
