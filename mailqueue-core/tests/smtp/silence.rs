@@ -14,8 +14,10 @@ fn impatient_at(phase: Phase) -> Timeouts {
     match phase {
         Phase::Connect => Timeouts { greeting: SHORT, ..usual },
         Phase::Ehlo | Phase::Auth | Phase::StartTls => Timeouts { command: SHORT, ..usual },
-        Phase::Mail | Phase::Rcpt | Phase::Data => Timeouts { reply: SHORT, ..usual },
-        Phase::Body => Timeouts { chunk: SHORT, ..usual },
+        Phase::Mail => Timeouts { mail: SHORT, ..usual },
+        Phase::Rcpt => Timeouts { rcpt: SHORT, ..usual },
+        Phase::Data => Timeouts { data: SHORT, ..usual },
+        Phase::Body => Timeouts { block: SHORT, ..usual },
         _ => Timeouts { dot: SHORT, ..usual },
     }
 }
@@ -46,6 +48,23 @@ async fn a_hang_ends_after_the_time_of_its_phase() {
             tokio::time::sleep(Duration::from_millis(100)).await;
             assert_eq!(words(&send(&transport, &message()).await), ["accepted 250"], "after {phase:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_relays_url_sets_the_time_of_each_phase() {
+    for (phase, parameter) in [
+        (Phase::Connect, "greeting_timeout"),
+        (Phase::Ehlo, "command_timeout"),
+        (Phase::Mail, "mail_timeout"),
+        (Phase::Rcpt, "rcpt_timeout"),
+        (Phase::Data, "data_timeout"),
+        (Phase::Dot, "dot_timeout"),
+    ] {
+        let sink = sink_with(at(phase, Action::Hang)).await;
+        let transport = transport(&[&format!("{}?{parameter}=300ms", sink.url())]);
+        let report = tokio::time::timeout(Duration::from_secs(20), send(&transport, &message())).await;
+        assert_eq!(report.expect(parameter).dot_sent, phase == Phase::Dot);
     }
 }
 

@@ -1,6 +1,7 @@
 //! MAIL, RCPT and DATA, in one group where the server offers PIPELINING (RFC 2920).
 
 use std::mem;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
@@ -47,7 +48,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
             self.put_rset();
             self.flush().await?;
         }
-        let answer = self.answer().await?;
+        let answer = self.answer(self.timeouts.mail).await?;
         if !answer.is_yes() {
             return Err(Stop::Stale);
         }
@@ -60,7 +61,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
             self.put_mail();
             self.flush().await?;
         }
-        let answer = self.answer().await?;
+        let answer = self.answer(self.timeouts.mail).await?;
         match answer.code {
             _ if answer.is_yes() => {
                 self.session.unfinished = true;
@@ -87,7 +88,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
             self.put_rcpt(place);
             self.flush().await?;
         }
-        let answer = self.answer().await?;
+        let answer = self.answer(self.timeouts.rcpt).await?;
         if answer.is_yes() {
             return Ok(());
         }
@@ -101,7 +102,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
             self.put_data();
             self.flush().await?;
         }
-        let answer = self.answer().await?;
+        let answer = self.answer(self.timeouts.data).await?;
         // Anything else would have the message read as commands.
         if answer.code == 354 {
             return Ok(true);
@@ -114,7 +115,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
     async fn no_recipient(&mut self) -> Result<bool, Stop> {
         if self.pipelining && self.drain().await == Some(354) {
             // RFC 2920 section 3.1: a dot alone ends what nobody will get.
-            let sent = self.session.wire.send(b".\r\n", self.deadline()).await;
+            let sent = self.session.wire.send(b".\r\n", self.deadline(self.timeouts.data)).await;
             self.reusable &= sent.is_ok();
             self.drain().await;
         }
@@ -126,7 +127,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
         if !self.reusable {
             return None;
         }
-        match self.session.wire.reply(self.deadline()).await {
+        match self.session.wire.reply(self.deadline(self.timeouts.data)).await {
             Ok(answer) => {
                 self.session.refusals += u32::from(answer.is_permanent());
                 self.reusable = answer.code != 421;
@@ -140,9 +141,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
     }
 
     /// The reply to the next command of the envelope, unless it means that there is no point in going on.
-    async fn answer(&mut self) -> Result<Answer, Stop> {
+    async fn answer(&mut self, patience: Duration) -> Result<Answer, Stop> {
         let first_on_reused = mem::take(&mut self.first_on_reused);
-        match self.session.wire.reply(self.deadline()).await {
+        match self.session.wire.reply(self.deadline(patience)).await {
             Ok(answer) if answer.code == 421 && first_on_reused => Err(Stop::Stale),
             Ok(answer) if answer.code == 421 && self.has_refused() => {
                 // Servers say this after too many refusals. As a fault of the relay it would happen again and again;
@@ -168,15 +169,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
         Ok(())
     }
 
-    fn deadline(&self) -> Instant {
-        self.envelope_by.min(Instant::now() + self.timeouts.reply)
+    fn deadline(&self, patience: Duration) -> Instant {
+        self.envelope_by.min(Instant::now() + patience)
     }
 
     async fn flush(&mut self) -> Result<(), Stop> {
         if !self.session.wire.is_drained() {
             return Err(Stop::Broken(WireError::Unsolicited));
         }
-        let by = self.deadline();
+        let by = self.deadline(self.timeouts.mail);
         let sent = self.session.wire.send(&self.session.output, by).await;
         self.session.output.clear();
         match sent {

@@ -6,7 +6,7 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | `relay_url`, `timeouts` | what is set |
+//! | `relay_url`, `timeouts`, `deadlines` | what is set |
 //! | `relay` | one relay: `pool` of idle connections, `breaker`, `pace` |
 //! | `session` | a connection from DNS to AUTH, over `stream`, with `tls`, `capabilities`, `auth` |
 //! | `transaction` | one message: `envelope`, then `data` |
@@ -16,6 +16,7 @@ mod auth;
 mod breaker;
 mod capabilities;
 mod data;
+mod deadlines;
 mod envelope;
 mod pace;
 mod pool;

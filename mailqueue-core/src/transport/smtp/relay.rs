@@ -43,6 +43,7 @@ impl Relay {
     /// Reads certificates, which blocks; connects to nothing yet.
     pub(super) fn new(url: RelayUrl, timeouts: Timeouts) -> Result<Self, TlsError> {
         let (name, tls) = (url.to_string(), Tls::new(&url)?);
+        let timeouts = url.deadlines.over(timeouts);
         let breaker = Breaker::new(url.connections, timeouts.backoff_first, timeouts.backoff_cap);
         Ok(Self {
             pool: Arc::new(Pool::new(name.clone(), timeouts.idle)),

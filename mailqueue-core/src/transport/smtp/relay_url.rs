@@ -8,6 +8,7 @@ use std::str::FromStr;
 use secrecy::SecretString;
 use url::Url;
 
+use super::deadlines::Deadlines;
 use crate::uri;
 
 /// When TLS is spoken.
@@ -50,6 +51,11 @@ impl fmt::Debug for Login {
 /// | `connections=N` | 32 | how many connections are open at once, 1 to 1000 |
 /// | `rate=N` | unlimited | how many messages are begun a second, 1 to 100000 |
 /// | `pipelining=on\|off` | `on` | `off`: one command at a time although PIPELINING is offered |
+/// | `greeting_timeout=TIME` | 5m | how long its greeting may take, as `500ms`, `30s`, `5m` or `1h` |
+/// | `mail_timeout=TIME`, `rcpt_timeout=TIME`, `data_timeout=TIME` | 5m, 5m, 2m | how long its replies to these may take |
+/// | `block_timeout=TIME` | 3m | how long it may take to receive 64 KiB of the message |
+/// | `dot_timeout=TIME` | 10m | how long its reply to the final dot may take; cut short, it makes copies |
+/// | `connect_timeout=TIME`, `tls_timeout=TIME`, `command_timeout=TIME` | 10s, 30s, 5m | connecting, the TLS handshake, and replies to EHLO, STARTTLS and AUTH |
 /// | `hello=NAME` | the local address | what EHLO says |
 /// | `insecure_auth=true` | `false` | log in without TLS although the host is not this machine |
 ///
@@ -66,6 +72,7 @@ pub struct RelayUrl {
     pub(super) pipelining: bool,
     pub(super) hello: Option<String>,
     pub(super) insecure_auth: bool,
+    pub(super) deadlines: Deadlines,
 }
 
 /// What is wrong with a relay's URL. Never shows any part of it, since it may hold a password.
@@ -94,7 +101,8 @@ pub enum RelayUrlError {
     Login,
     /// A parameter that does not exist.
     #[error(
-        "has an unknown parameter; there are tls, ca, connections, rate, pipelining, hello and insecure_auth"
+        "has an unknown parameter; there are tls, ca, connections, rate, pipelining, hello, insecure_auth, and \
+         connect_, tls_, greeting_, command_, mail_, rcpt_, data_, block_ and dot_timeout"
     )]
     UnknownParameter,
     /// A parameter twice.
@@ -170,6 +178,7 @@ impl FromStr for RelayUrl {
             pipelining: parameters.pipelining,
             hello: parameters.hello,
             insecure_auth: parameters.insecure_auth,
+            deadlines: parameters.deadlines,
         })
     }
 }
@@ -224,13 +233,18 @@ struct Parameters {
     pipelining: bool,
     hello: Option<String>,
     insecure_auth: bool,
+    deadlines: Deadlines,
 }
 
 impl Parameters {
     fn read(url: &Url) -> Result<Self, RelayUrlError> {
         const NAMES: [&str; 7] = ["tls", "ca", "connections", "rate", "pipelining", "hello", "insecure_auth"];
         let mut values: [Option<String>; 7] = Default::default();
+        let mut deadlines = Deadlines::default();
         for (key, value) in uri::parameters(url.query()).map_err(|_| RelayUrlError::Syntax)? {
+            if deadlines.take(&key, &value)? {
+                continue;
+            }
             let place = NAMES.iter().position(|name| *name == key).ok_or(RelayUrlError::UnknownParameter)?;
             if values[place].replace(value).is_some() {
                 return Err(RelayUrlError::Repeated(NAMES[place]));
@@ -255,6 +269,7 @@ impl Parameters {
             hello: read("hello", hello, "a host name or an address in brackets", hello_name)?,
             insecure_auth: read("insecure_auth", insecure_auth, "true or false", true_or_false)?
                 .unwrap_or(false),
+            deadlines,
         })
     }
 
@@ -362,6 +377,11 @@ mod tests {
             ("smtp://h?tls=none&tls=none", RelayUrlError::Repeated("tls")),
             ("smtp://h?tls=sekret", value("tls", "required, opportunistic or none")),
             ("smtp://h?connections=0", value("connections", "a number from 1 to 1000")),
+            ("smtp://h?dot_timeout=1m&dot_timeout=1m", RelayUrlError::Repeated("dot_timeout")),
+            (
+                "smtp://h?mail_timeout=sekret",
+                value("mail_timeout", "a time such as 500ms, 30s, 5m or 1h, at most 24h"),
+            ),
             ("smtp://h?rate=-1", value("rate", "a number from 1 to 100000")),
             ("smtp://h?hello=a%0d%0ab", value("hello", "a host name or an address in brackets")),
         ] {

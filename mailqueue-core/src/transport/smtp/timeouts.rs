@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// The waits of an SMTP transport, close to those of RFC 5321 section 4.5.3.2.
+/// The waits of an SMTP transport. Those that RFC 5321 section 4.5.3.2 names have its values by default; a relay's URL can
+/// set others for this relay.
 ///
 /// The wait for a reply is for the whole of it: a server that sends one octet at a time gains nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,12 +18,16 @@ pub struct Timeouts {
     pub greeting: Duration,
     /// For a reply to EHLO, STARTTLS and each step of AUTH.
     pub command: Duration,
-    /// For a reply to MAIL, RCPT or DATA.
-    pub reply: Duration,
+    /// For a reply to MAIL.
+    pub mail: Duration,
+    /// For a reply to RCPT.
+    pub rcpt: Duration,
+    /// For a reply to DATA.
+    pub data: Duration,
     /// For all replies from MAIL to DATA together.
     pub envelope: Duration,
     /// For the relay to take 64 KiB of the message.
-    pub chunk: Duration,
+    pub block: Duration,
     /// For the relay to take the whole message.
     pub body: Duration,
     /// For the reply to the final dot. Cutting this short makes copies: the message may have been taken.
@@ -43,11 +48,13 @@ impl Default for Timeouts {
             resolve: Duration::from_secs(10),
             connect: Duration::from_secs(10),
             tls: Duration::from_secs(30),
-            greeting: Duration::from_mins(1),
-            command: Duration::from_mins(1),
-            reply: Duration::from_mins(5),
-            envelope: Duration::from_mins(15),
-            chunk: Duration::from_mins(3),
+            greeting: Duration::from_mins(5),
+            command: Duration::from_mins(5),
+            mail: Duration::from_mins(5),
+            rcpt: Duration::from_mins(5),
+            data: Duration::from_mins(2),
+            envelope: Duration::from_mins(30),
+            block: Duration::from_mins(3),
             body: Duration::from_mins(30),
             dot: Duration::from_mins(10),
             idle: Duration::from_secs(30),

@@ -174,7 +174,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Transaction<'a, S> {
             let whole_by = Instant::now() + timeouts.body;
             for piece in raw.chunks(PIECE) {
                 stuffer.push(piece, &mut self.session.output);
-                let by = whole_by.min(Instant::now() + timeouts.chunk);
+                let by = whole_by.min(Instant::now() + timeouts.block);
                 if let Some(done) = self.hand_over(by).await? {
                     return Ok(done);
                 }
@@ -187,7 +187,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Transaction<'a, S> {
         if !gate.may_send_dot().await {
             return Err(Stop::Withheld);
         }
-        match self.hand_over(Instant::now() + timeouts.chunk).await? {
+        match self.hand_over(Instant::now() + timeouts.block).await? {
             Some(done) => Ok(done),
             None => Ok(self.after_dot().await),
         }
@@ -200,11 +200,11 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Transaction<'a, S> {
         match handed {
             Handed::All => Ok(None),
             Handed::Interrupted => {
-                self.interrupted(self.timeouts.reply, WireError::Unsolicited).await.map(Some)
+                self.interrupted(self.timeouts.dot, WireError::Unsolicited).await.map(Some)
             }
             // What the server said before it went may still be there to be read.
             Handed::Broken(error) if error.is_gone() => {
-                let patience = self.timeouts.reply.min(Duration::from_secs(1));
+                let patience = self.timeouts.dot.min(Duration::from_secs(1));
                 self.interrupted(patience, error).await.map(Some)
             }
             Handed::Broken(error) => Err(Stop::Broken(error)),
@@ -349,13 +349,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_envelope_has_other_deadlines_than_the_dot() {
-        let late = |minutes| {
-            move |line: &str| if line == "DATA" { Duration::from_mins(minutes) } else { Duration::ZERO }
-        };
-        assert!(matches!(outcome(late(4)).await.0, Outcome::Accepted(_)));
-        let (too_late, dot_sent, taken) = outcome(late(6)).await;
-        assert!(matches!(too_late, Outcome::Deferred(_)) && !dot_sent);
-        assert_eq!(taken.as_secs(), 300);
+    async fn each_command_has_the_time_that_rfc_5321_gives_it() {
+        for (command, seconds) in [("MAIL", 300), ("RCPT", 300), ("DATA", 120)] {
+            let late = |seconds| {
+                move |line: &str| {
+                    if line.starts_with(command) { Duration::from_secs(seconds) } else { Duration::ZERO }
+                }
+            };
+            assert!(matches!(outcome(late(seconds - 1)).await.0, Outcome::Accepted(_)), "{command}");
+            let (too_late, dot_sent, taken) = outcome(late(seconds + 1)).await;
+            assert!(matches!(too_late, Outcome::Deferred(_)) && !dot_sent, "{command}");
+            assert_eq!(taken.as_secs(), seconds, "{command}");
+        }
     }
 }
