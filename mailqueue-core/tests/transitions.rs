@@ -55,6 +55,10 @@ fn deferred() -> Outcome {
     Outcome::Deferred(reply(451))
 }
 
+fn throttled() -> Outcome {
+    Outcome::Deferred(Reply::new(Some(450), "4.7.1 as scripted"))
+}
+
 fn refused() -> Outcome {
     Outcome::Refused(reply(550))
 }
@@ -236,6 +240,8 @@ fn gives_up_when_there_is_no_time_for_another_attempt() {
     let status = |report: Report, age| after(&sending(1), &Event::Reported(report, at(age))).delivery.status;
     assert_eq!(status(answered([deferred()]), 984), Status::Queued);
     assert_eq!(status(answered([deferred()]), 985), Status::Failed);
+    assert_eq!(status(answered([throttled()]), 977), Status::Queued);
+    assert_eq!(status(answered([throttled()]), 978), Status::Failed);
     assert_eq!(status(fault(RelayFault::Tls), 999), Status::Queued);
     assert_eq!(status(fault(RelayFault::Tls), 1000), Status::Failed);
     assert_eq!(after(&sending(1), &Event::LeaseExpired(at(985))).delivery.status, Status::Failed);
@@ -254,6 +260,69 @@ fn a_relay_fault_gives_the_attempt_back_and_waits_as_told() {
     assert_eq!(reported(&other, fault(RelayFault::Dns)).delivery.attempts.len(), 2);
     let open = reported(&other, fault(RelayFault::BreakerOpen)).delivery;
     assert_eq!(open.attempts, again.attempts, "an open breaker is not an attempt");
+}
+
+#[test]
+fn a_throttle_gives_the_attempt_back_and_waits_longer_each_time() {
+    let (mut delivery, mut waits) = (queued(1), Vec::new());
+    for times in 1..=4 {
+        let next = reported(&after(&delivery, &Event::Claimed).delivery, answered([throttled()]));
+        delivery = next.delivery;
+        assert_eq!((delivery.attempt, delivery.status), (0, Status::Queued));
+        let last = &delivery.attempts[0];
+        assert_eq!(
+            (last.outcome, last.times, delivery.attempts.len()),
+            (AttemptOutcome::Throttled, times, 1)
+        );
+        waits.push(next.due);
+    }
+    // Three quarters of each window, with half of the roll.
+    assert_eq!(waits, [22_500, 45_000, 75_000, 75_000].map(|millis| Due::In(Duration::from_millis(millis))));
+    let other = reported(&after(&delivery, &Event::Claimed).delivery, answered([deferred()])).delivery;
+    assert_eq!((other.attempt, other.attempts.len()), (1, 2), "anything else counts");
+}
+
+#[test]
+fn a_throttle_is_what_asks_for_patience_and_nothing_else() {
+    let attempts = |code, text: &str| {
+        let outcome = Outcome::Deferred(Reply::new(Some(code), text));
+        reported(&sending(1), answered([outcome])).delivery.attempt
+    };
+    for (code, text) in [
+        (421, ""),
+        (432, "4.3.2 concurrent connections limit exceeded"),
+        (454, "Throttling failure: maximum sending rate exceeded"),
+        (450, "4.7.1 greylisted"),
+        (451, "4.7.650 the mail server has been temporarily rate limited"),
+        (452, "4.3.2 later"),
+        (451, "4.4.5 busy"),
+    ] {
+        assert_eq!(attempts(code, text), 0, "{code} {text}");
+    }
+    for (code, text) in
+        [(450, "4.2.1 mailbox"), (451, ""), (451, "4.3.20"), (452, "4.3.1 full"), (550, "4.7.1")]
+    {
+        assert_eq!(attempts(code, text), 1, "{code} {text}");
+    }
+}
+
+#[test]
+fn a_throttle_beside_something_that_counts_counts() {
+    assert_eq!(reported(&sending(2), answered([throttled(), deferred()])).delivery.attempt, 1);
+    assert_eq!(reported(&sending(2), answered([throttled(), ambiguous()])).delivery.attempt, 1);
+    let partial = reported(&sending(2), answered([throttled(), accepted()])).delivery;
+    assert_eq!((partial.attempt, partial.attempts[0].outcome), (0, AttemptOutcome::Partial));
+    let refused = reported(&sending(2), answered([throttled(), refused()])).delivery;
+    assert_eq!((refused.attempt, refused.attempts[0].outcome), (0, AttemptOutcome::Throttled));
+}
+
+#[test]
+fn a_limit_of_the_sender_is_no_attempt_but_time_runs() {
+    let limited = fault(RelayFault::SenderLimited);
+    let next = reported(&sending(1), limited.clone()).delivery;
+    assert_eq!((next.attempt, next.attempts.len(), next.status), (0, 0, Status::Queued));
+    let late = Circumstances { age: Duration::from_secs(1000), ..seen() };
+    assert_eq!(after(&sending(1), &Event::Reported(limited, late)).delivery.status, Status::Failed);
 }
 
 #[test]
@@ -363,7 +432,7 @@ fn a_late_success_shows_in_the_length_of_a_full_log() {
 // Whatever happens.
 
 fn outcome() -> impl Strategy<Value = Outcome> {
-    prop_oneof![Just(accepted()), Just(deferred()), Just(refused()), Just(ambiguous())]
+    prop_oneof![Just(accepted()), Just(deferred()), Just(throttled()), Just(refused()), Just(ambiguous())]
 }
 
 fn report() -> impl Strategy<Value = Report> {
@@ -435,8 +504,16 @@ fn assert_step(before: &Delivery, event: &Event, next: &Transition) {
         matches!(verdict, Verdict::Withheld)
             || matches!(verdict, Verdict::Fault { .. }) && !delivery.status.is_final()
     };
+    // Which of them are is shown above; here, that it takes one.
+    let is_throttled = |verdict: &Verdict| match verdict {
+        Verdict::Answered(all) => all.iter().any(|(_, outcome)| *outcome == throttled()),
+        _ => false,
+    };
     let attempts = match event {
         Event::Claimed => before.attempt + 1,
+        Event::Reported(report, _) if is_throttled(&report.verdict) => {
+            delivery.attempt.clamp(before.attempt - 1, before.attempt)
+        }
         Event::Reported(report, _) if is_given_back(&report.verdict) => before.attempt - 1,
         _ => before.attempt,
     };

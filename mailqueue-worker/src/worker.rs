@@ -233,9 +233,9 @@ impl Taking<'_> {
         let queue_is_behind = AtomicBool::new(false);
         for turn in 1_u32.. {
             let found = async {
-                self.worker.transport.ready().await;
                 let room = self.rooms.some().await?;
-                let ids = self.worker.next(turn, room.count(), &queue_is_behind).await;
+                let most = self.worker.transport.ready().await.min(room.count());
+                let ids = self.worker.next(turn, most, &queue_is_behind).await;
                 Some((room, ids))
             };
             let (room, ids) = tokio::select! {

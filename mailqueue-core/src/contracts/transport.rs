@@ -17,8 +17,9 @@ pub trait Transport: Send + Sync + 'static {
     /// is dropped before the gate was asked, no copy leaves.
     async fn send(&self, message: &Outgoing, gate: &dyn Gate) -> Report;
 
-    /// Returns when a message may be started: at once, or when a relay that was left alone may be tried again.
-    async fn ready(&self);
+    /// Returns when a message may be started: at once, or when a relay that was left alone may be tried again. Says how
+    /// many may be, at least one: more would only wait, while others could send them.
+    async fn ready(&self) -> usize;
 
     /// Takes leave of whomever it keeps connections to. Returns within seconds; sending goes on to work.
     async fn close(&self) {}

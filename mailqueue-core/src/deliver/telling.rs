@@ -34,11 +34,19 @@ pub(super) fn attempted(claimed: &Claimed, report: &Report, took: Duration) {
             metrics::counter!("mailqueue_ambiguous_total", "cause" => "reply_lost").increment(1);
             tracing::warn!(%message_id, attempt, relay, code, duration_ms, "the answer to the final dot was lost");
         }
+        AttemptOutcome::RelayFault if is_known_already(report) => {
+            tracing::debug!(%message_id, attempt, relay, duration_ms, fault = reason, "not tried");
+        }
         AttemptOutcome::RelayFault => {
             tracing::warn!(%message_id, attempt, relay, code, duration_ms, fault = reason, "relay fault");
         }
         other => tracing::warn!(%message_id, attempt, relay, code, duration_ms, "{}", other.as_str()),
     }
+}
+
+/// Whether nothing was tried, because of what is in the log already.
+fn is_known_already(report: &Report) -> bool {
+    matches!(&report.verdict, Verdict::Fault { fault, .. } if !fault.was_tried())
 }
 
 pub(super) fn settled(settlement: &Settlement, settled: Settled) {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use super::address::Address;
 use super::report::{Outcome, RelayFault, Reply, Report, Verdict};
 
 /// How an attempt is written down, in one word.
@@ -15,6 +16,8 @@ pub enum AttemptOutcome {
     Partial,
     /// None was taken, at least one may be later.
     Deferred,
+    /// As deferred, by servers that ask for patience; the attempt does not count.
+    Throttled,
     /// All were refused for good.
     Refused,
     /// The answer to the final dot was lost.
@@ -33,6 +36,7 @@ impl AttemptOutcome {
             Self::Sent => "sent",
             Self::Partial => "partial",
             Self::Deferred => "deferred",
+            Self::Throttled => "throttled",
             Self::Refused => "refused",
             Self::Ambiguous => "ambiguous",
             Self::RelayFault => "relay_fault",
@@ -64,7 +68,8 @@ pub struct Attempt {
     /// The answer that decided it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply: Option<Reply>,
-    /// How often the same relay fault was met in a row; further ones do not make the log longer.
+    /// How often the same relay fault, or a server that asks for patience, was met in a row; further ones do not make the
+    /// log longer.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub times: u32,
 }
@@ -81,9 +86,14 @@ fn is_one(times: &u32) -> bool {
 /// The longest log kept, but for late entries. Only a retry schedule of minutes over days comes near; then the entries after the first go.
 const LOG_LIMIT: usize = 200;
 
-/// Adds an entry; a relay fault that repeats the last one only raises its count.
+/// Adds an entry; one that does not count and repeats the last one only raises its count.
 pub(crate) fn append(log: &mut Vec<Attempt>, entry: Attempt) {
-    if let Some(last) = log.last_mut().filter(|last| last.fault.is_some() && last.fault == entry.fault) {
+    let repeats = |last: &Attempt| match entry.outcome {
+        AttemptOutcome::RelayFault => last.fault.is_some() && last.fault == entry.fault,
+        AttemptOutcome::Throttled => last.outcome == AttemptOutcome::Throttled,
+        _ => false,
+    };
+    if let Some(last) = log.last_mut().filter(|last| repeats(last)) {
         let times = last.times.saturating_add(1);
         *last = Attempt { times, started_at: last.started_at, ..entry };
         return;
@@ -98,6 +108,15 @@ pub(crate) fn append(log: &mut Vec<Attempt>, entry: Attempt) {
 /// how a store sees that the delivery is not as it was claimed any more. There is at most one for each recipient.
 pub(crate) fn append_late(log: &mut Vec<Attempt>, entry: Attempt) {
     log.push(entry);
+}
+
+/// The word for outcomes of which none is better than deferred.
+fn put_off(outcomes: &[(Address, Outcome)]) -> AttemptOutcome {
+    let counts = |outcome: &Outcome| matches!(outcome, Outcome::Deferred(reply) if !reply.is_throttling());
+    match outcomes.iter().any(|(_, outcome)| counts(outcome)) {
+        true => AttemptOutcome::Deferred,
+        false => AttemptOutcome::Throttled,
+    }
 }
 
 /// The word and the telling answer of a report; `None` when nothing was tried.
@@ -121,7 +140,7 @@ pub(crate) fn summarize(report: &Report) -> Option<(AttemptOutcome, Option<Reply
         (Some(reply), _, _) => (AttemptOutcome::Ambiguous, Some(reply)),
         (None, Some(_), Some(reply)) => (AttemptOutcome::Partial, Some(reply)),
         (None, Some(reply), None) => (AttemptOutcome::Sent, Some(reply)),
-        (None, None, reply) if deferred.is_some() => (AttemptOutcome::Deferred, reply),
+        (None, None, reply) if deferred.is_some() => (put_off(outcomes), reply),
         (None, None, reply) => (AttemptOutcome::Refused, reply),
     };
     Some((word, reply.cloned()))

@@ -26,6 +26,30 @@ impl Reply {
         text.truncate(text.floor_char_boundary(Self::TEXT_LIMIT));
         Self { code, text }
     }
+
+    /// Whether the server asks everybody for patience, not only this message: 421, 432 (as Office 365 says it), 454 (as
+    /// Amazon SES says it), or a system that takes no mail (4.3.2) or is congested (4.4.5), as RFC 3463 has it.
+    #[must_use]
+    pub fn is_pressure(&self) -> bool {
+        matches!(self.code, Some(421 | 432 | 454))
+            || self.is_transient() && (self.has_status("4.3.2") || self.has_status("4.4.5"))
+    }
+
+    /// Whether the server asks for patience, with this message or with everybody: [pressure](Self::is_pressure), or
+    /// security and policy of RFC 3463, 4.7.x, for now.
+    #[must_use]
+    pub fn is_throttling(&self) -> bool {
+        self.is_pressure() || self.is_transient() && self.text.starts_with("4.7.")
+    }
+
+    fn is_transient(&self) -> bool {
+        self.code.is_some_and(|code| code / 100 == 4)
+    }
+
+    /// Whether the text begins with this enhanced status code (RFC 2034).
+    fn has_status(&self, status: &str) -> bool {
+        self.text.strip_prefix(status).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
+    }
 }
 
 /// What one attempt meant for one recipient.
@@ -55,12 +79,15 @@ pub enum RelayFault {
     Auth,
     /// It greeted or answered EHLO with a refusal.
     Greeting,
-    /// It asked for patience: 421, or 4.7.x before a recipient was named.
+    /// It asked everybody for patience: 421, or 4.7.x instead of a greeting, or [pressure](Reply::is_pressure) before a
+    /// recipient was named.
     Throttled,
     /// It broke the protocol or fell silent before the message was begun.
     Protocol,
     /// It was left alone because of earlier faults.
     BreakerOpen,
+    /// It asked for patience with this sender lately, so it was spared this message.
+    SenderLimited,
 }
 
 impl RelayFault {
@@ -76,7 +103,14 @@ impl RelayFault {
             Self::Throttled => "throttled",
             Self::Protocol => "protocol",
             Self::BreakerOpen => "breaker_open",
+            Self::SenderLimited => "sender_limited",
         }
+    }
+
+    /// Whether a relay was tried. If not, the fault that is the reason stands on record already.
+    #[must_use]
+    pub fn was_tried(self) -> bool {
+        !matches!(self, Self::BreakerOpen | Self::SenderLimited)
     }
 }
 

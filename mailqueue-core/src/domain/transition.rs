@@ -195,12 +195,12 @@ fn relay_fault(
     seen: &Circumstances,
     policy: &DeliveryPolicy,
 ) -> Transition {
-    // With the breaker open nothing was tried: the fault that opened it is on record already.
-    if fault != RelayFault::BreakerOpen {
+    if fault.was_tried() {
         let entry = entry(seen, report.relay.clone(), AttemptOutcome::RelayFault, Some(reply.clone()));
         attempt::append(&mut next.attempts, Attempt { fault: Some(fault), ..entry });
     }
     next.lost_leases = 0;
+    // An open breaker says nothing about this message. A limit of its sender does.
     if fault != RelayFault::BreakerOpen && seen.age >= policy.retry.give_up_after {
         return give_up(next, reply);
     }
@@ -225,7 +225,26 @@ fn answered(
             apply(recipient, outcome, policy.on_unknown);
         }
     }
-    retry_or_close(next, seen, policy)
+    if next.settled_status().is_final() || !is_only_throttled(&next, outcomes) {
+        return retry_or_close(next, seen, policy);
+    }
+    next.attempt = next.attempt.saturating_sub(1);
+    // The attempt does not count, so the log tells how patient to be; and at least half of that, for it was asked for.
+    let in_a_row = next.attempts.last().filter(|last| last.outcome == AttemptOutcome::Throttled);
+    let pause =
+        policy.retry.wait(in_a_row.map_or(1, |last| last.times), 0.5 + seen.roll.clamp(0.0, 1.0) / 2.0);
+    retry_in(next, pause, seen, policy)
+}
+
+/// Whether servers ask for patience with every recipient that still waits.
+fn is_only_throttled(next: &Delivery, outcomes: &[(Address, Outcome)]) -> bool {
+    let is_throttled = |recipient: &Recipient| {
+        outcomes.iter().any(|(address, outcome)| {
+            *address == recipient.address
+                && matches!(outcome, Outcome::Deferred(reply) if reply.is_throttling())
+        })
+    };
+    next.pending().all(is_throttled)
 }
 
 fn apply(recipient: &mut Recipient, outcome: &Outcome, on_unknown: OnUnknown) {
@@ -258,6 +277,10 @@ fn retry_or_close(next: Delivery, seen: &Circumstances, policy: &DeliveryPolicy)
         return close(next);
     }
     let pause = policy.retry.wait(next.attempt, seen.roll);
+    retry_in(next, pause, seen, policy)
+}
+
+fn retry_in(next: Delivery, pause: Duration, seen: &Circumstances, policy: &DeliveryPolicy) -> Transition {
     if seen.age + pause >= policy.retry.give_up_after {
         let last = next.pending().find_map(|recipient| recipient.reply.clone());
         let reply = last.unwrap_or_else(|| Reply::new(None, "given up"));

@@ -73,7 +73,9 @@ impl Transport for FileTransport {
         self.report(true, Verdict::Answered(for_all(message, &outcome)))
     }
 
-    async fn ready(&self) {}
+    async fn ready(&self) -> usize {
+        usize::MAX
+    }
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {

@@ -125,5 +125,7 @@ impl Transport for MemoryTransport {
         }
     }
 
-    async fn ready(&self) {}
+    async fn ready(&self) -> usize {
+        usize::MAX
+    }
 }

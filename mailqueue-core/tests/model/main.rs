@@ -89,6 +89,7 @@ enum Holder {
 enum Word {
     Accepted,
     Deferred,
+    Throttled,
     Refused,
     Lost,
 }

@@ -65,6 +65,7 @@ impl<const R: usize> Protocol<R> {
             Word::Accepted => Outcome::Accepted(reply()),
             Word::Refused if self.missing != Missing::Refusals => Outcome::Refused(reply()),
             Word::Deferred | Word::Refused => Outcome::Deferred(reply()),
+            Word::Throttled => Outcome::Deferred(Reply::new(Some(450), "4.7.1")),
             Word::Lost => Outcome::Ambiguous(reply()),
         };
         let verdict = match said {

@@ -56,8 +56,9 @@ impl<const R: usize> Model for Protocol<R> {
                 Worker::Idle => steps.push(Step::Claim(n)),
                 Worker::Talking(row) => {
                     steps.extend([Step::Gate(n, true), Step::Gate(n, false)]);
-                    let early =
-                        answers(row, &[Word::Deferred, Word::Refused]).into_iter().map(Said::Answered);
+                    let early = answers(row, &[Word::Deferred, Word::Throttled, Word::Refused])
+                        .into_iter()
+                        .map(Said::Answered);
                     let early = early.chain([Said::Withheld, Said::Fault]);
                     steps.extend(early.map(|said| Step::EndEarly(n, said)));
                 }

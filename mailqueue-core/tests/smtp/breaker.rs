@@ -45,7 +45,7 @@ async fn three_broken_transactions_in_a_row_open_the_breaker() {
 async fn recovery_starts_with_one_message() {
     let sink = SmtpSink::start().await;
     sink.stop().await;
-    let transport = Arc::new(transport(&[&sink.url()]));
+    let transport = Arc::new(transport(&[&quick(&sink.url())]));
     send(&transport, &message()).await;
     sink.set_rule(at(Phase::Dot, Action::Default.held()));
     sink.start_again().await;

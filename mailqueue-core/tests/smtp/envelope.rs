@@ -151,7 +151,8 @@ async fn a_421_after_a_refused_recipient_does_not_hide_the_refusal() {
 async fn some_refusals_of_the_sender_are_about_the_relay() {
     for (reply, expected) in [
         ("530 5.7.0 authentication required", RelayFault::Auth),
-        ("450 4.7.1 too much mail from you", RelayFault::Throttled),
+        ("454 Throttling failure", RelayFault::Throttled),
+        ("450 4.3.2 not now", RelayFault::Throttled),
     ] {
         let sink = sink_with(at(Phase::Mail, Action::reply(reply))).await;
         assert_eq!(fault(&send(&transport(&[&sink.url()]), &message()).await), expected, "{reply}");

@@ -6,6 +6,8 @@ mod connections;
 mod dot;
 mod envelope;
 mod security;
+mod several;
 mod silence;
 mod strangeness;
 mod support;
+mod throttling;

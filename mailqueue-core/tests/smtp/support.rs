@@ -51,6 +51,11 @@ pub(crate) fn transport(urls: &[&str]) -> SmtpTransport {
     transport_with(urls, timeouts())
 }
 
+/// A sink whose relay starts slowly, but not too slowly for a test.
+pub(crate) fn quick(url: &str) -> String {
+    format!("{url}?slow_start=1000")
+}
+
 pub(crate) fn transport_with(urls: &[&str], timeouts: Timeouts) -> SmtpTransport {
     SmtpTransport::open(urls.iter().map(|url| url.parse().unwrap()).collect(), timeouts).unwrap()
 }

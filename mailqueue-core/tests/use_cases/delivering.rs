@@ -80,7 +80,9 @@ impl Transport for PastGate {
         Report { relay: None, dot_sent: true, verdict: MemoryTransport::accept(message) }
     }
 
-    async fn ready(&self) {}
+    async fn ready(&self) -> usize {
+        usize::MAX
+    }
 }
 
 /// A transport that never gets to the gate.
@@ -94,7 +96,9 @@ impl Transport for Stuck {
         std::future::pending().await
     }
 
-    async fn ready(&self) {}
+    async fn ready(&self) -> usize {
+        usize::MAX
+    }
 }
 
 #[tokio::test]

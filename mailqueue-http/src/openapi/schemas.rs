@@ -262,7 +262,7 @@ pub(super) struct Attempt {
     duration_ms: u64,
     worker: String,
     relay: Option<String>,
-    /// `sent`, `partial`, `deferred`, `refused`, `ambiguous`, `relay_fault` or `lease_lost`.
+    /// `sent`, `partial`, `deferred`, `throttled`, `refused`, `ambiguous`, `relay_fault` or `lease_lost`.
     outcome: String,
     /// Which fault, when the relay was at fault.
     fault: Option<String>,

@@ -84,6 +84,7 @@ macro_rules! message_store_conformance {
                 retries_after_a_lost_reply
                 holds_after_a_lost_reply
                 gives_the_attempt_back_after_a_relay_fault
+                gives_the_attempt_back_when_throttled
                 gives_the_attempt_back_when_withheld
                 gives_up_by_age
                 answers_in_order

@@ -10,7 +10,7 @@ use super::rig::{
 use crate::contracts::store::{Claimed, MessageStore, Settled};
 use crate::domain::attempt::AttemptOutcome;
 use crate::domain::recipient::RecipientStatus;
-use crate::domain::report::{RelayFault, Reply, Report, Verdict};
+use crate::domain::report::{Outcome, RelayFault, Reply, Report, Verdict};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::status::Status;
 use crate::domain::transition::{DeliveryPolicy, Due};
@@ -128,6 +128,21 @@ pub async fn gives_the_attempt_back_after_a_relay_fault(store: Arc<dyn MessageSt
         let record = settle(&rig, &claimed, unsent(fault), eager()).await;
         assert_eq!((record.delivery.status, record.delivery.attempt), (Status::Queued, 0));
         assert_eq!(record.delivery.attempts.len(), 1, "faults in a row make one line");
+        assert_eq!(record.delivery.attempts[0].times, times);
+    }
+}
+
+/// A throttle is the message's, but asks for nothing but patience: the attempt does not count.
+pub async fn gives_the_attempt_back_when_throttled(store: Arc<dyn MessageStore>) {
+    let rig = Rig::new(store);
+    let id = rig.submit(&draft("too many")).await;
+    for times in 1..=3 {
+        let claimed = rig.claim(id, LONG).await;
+        assert_eq!(claimed.delivery.attempt, 1);
+        let throttled = Outcome::Deferred(Reply::new(Some(450), "4.7.1 too much mail from you"));
+        let record = settle(&rig, &claimed, report([(ANA, throttled)]), eager()).await;
+        assert_eq!((record.delivery.status, record.delivery.attempt), (Status::Queued, 0));
+        assert_eq!(record.delivery.attempts.len(), 1, "throttles in a row make one line");
         assert_eq!(record.delivery.attempts[0].times, times);
     }
 }

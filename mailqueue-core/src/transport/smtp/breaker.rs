@@ -1,4 +1,4 @@
-//! Whether a relay may be tried, and by how many at once.
+//! Whether a relay is used, and by how many messages at once.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -6,11 +6,10 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::allowance::Allowance;
+
 /// How many transactions in a row may break before the relay is left alone.
 const BROKEN_LIMIT: u32 = 3;
-
-/// How long a bound on the connections that was learnt from a refusal holds before one more is tried.
-const CEILING_STEP: Duration = Duration::from_secs(20);
 
 /// How a use of the relay went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +22,8 @@ pub(super) enum Health {
     Faulty,
     /// It refused a connection, which may be one too many.
     Full,
+    /// It asked for patience with everybody in the middle of a message.
+    Pressed,
 }
 
 /// Why a relay cannot be used now.
@@ -30,7 +31,7 @@ pub(super) enum Health {
 pub(super) enum NotNow {
     /// It is left alone for this long.
     Resting(Duration),
-    /// Others use it, and none of them was done in time.
+    /// Others use it, or one of them finds out whether it can be used.
     Busy,
 }
 
@@ -47,8 +48,9 @@ enum Phase {
 /// A circuit breaker with a bounded number of slots and a slow start.
 ///
 /// It opens at a fault, and after three broken transactions in a row. While it is open nobody gets in; then one, whose
-/// success opens the way for one at a time, and each further success for one more, up to the cap. A relay that refuses
-/// a connection while it is used on others does not open it, but is given no more than those for a while.
+/// success opens the way for one at a time, and further successes for one more each, no faster than the slope allows. A
+/// relay that refuses a connection while it is used on others does not open it, but is given no more than those for a
+/// while; one that asks for patience in the middle of a message is given half as many.
 #[derive(Debug)]
 pub(super) struct Breaker {
     state: Mutex<State>,
@@ -58,7 +60,6 @@ pub(super) struct Breaker {
     ready: Notify,
     backoff_first: Duration,
     backoff_cap: Duration,
-    cap: usize,
 }
 
 #[derive(Debug)]
@@ -67,58 +68,64 @@ struct State {
     /// Counts the rests. What was begun before the last one says nothing new about the relay.
     rests: u64,
     in_use: usize,
-    allowed: usize,
-    /// As many as the relay was seen to bear, and when that was.
-    ceiling: usize,
-    ceiling_since: Instant,
+    allowance: Allowance,
     broken: u32,
     backoff: Duration,
 }
 
 impl Breaker {
-    pub(super) fn new(cap: usize, backoff_first: Duration, backoff_cap: Duration) -> Self {
+    /// `slope` is how many more may use the relay after a second of success.
+    pub(super) fn new(cap: usize, slope: u32, backoff_first: Duration, backoff_cap: Duration) -> Self {
         let state = State {
             phase: Phase::Working,
             rests: 0,
             in_use: 0,
-            allowed: cap,
-            ceiling: cap,
-            ceiling_since: Instant::now(),
+            allowance: Allowance::new(cap, slope),
             broken: 0,
             backoff: backoff_first,
         };
-        Self {
-            state: Mutex::new(state),
-            slot: Notify::new(),
-            ready: Notify::new(),
-            backoff_first,
-            backoff_cap,
-            cap,
-        }
+        let (slot, ready) = (Notify::new(), Notify::new());
+        Self { state: Mutex::new(state), slot, ready, backoff_first, backoff_cap }
     }
 
     /// A slot, as soon as there is one; an error when the relay is left alone, or when it took until `by`.
     pub(super) async fn enter(self: &Arc<Self>, by: Instant) -> Result<Permit, NotNow> {
         loop {
             let freed = self.slot.notified();
-            if let Some(entered) = self.try_enter() {
-                return entered;
+            match self.try_enter() {
+                Err(NotNow::Busy) => timeout_at(by, freed).await.map_err(|_| NotNow::Busy)?,
+                entered => return entered,
             }
-            timeout_at(by, freed).await.map_err(|_| NotNow::Busy)?;
         }
     }
 
-    fn try_enter(self: &Arc<Self>) -> Option<Result<Permit, NotNow>> {
+    /// A slot. Waits for one only at a relay that is used as much as it may ever be: while it is being tried, or given
+    /// less than that, others are better.
+    pub(super) async fn enter_unless_troubled(self: &Arc<Self>, by: Instant) -> Result<Permit, NotNow> {
+        loop {
+            let freed = self.slot.notified();
+            match self.try_enter() {
+                Err(NotNow::Busy) if self.state().is_untroubled() => {
+                    timeout_at(by, freed).await.map_err(|_| NotNow::Busy)?;
+                }
+                entered => return entered,
+            }
+        }
+    }
+
+    /// A slot, if there is one.
+    pub(super) fn try_enter(self: &Arc<Self>) -> Result<Permit, NotNow> {
         let (mut state, now) = (self.state(), Instant::now());
         match state.phase {
-            Phase::Working if state.in_use < state.allowed => {}
-            Phase::Resting { until } if now < until => return Some(Err(NotNow::Resting(until - now))),
+            Phase::Working if state.in_use < state.allowance.now() => {}
+            Phase::Resting { until } if now < until => return Err(NotNow::Resting(until - now)),
             Phase::Resting { .. } => state.phase = Phase::Probing,
-            Phase::Working | Phase::Probing => return None,
+            Phase::Working | Phase::Probing => return Err(NotNow::Busy),
         }
         state.in_use += 1;
         let probing = state.phase == Phase::Probing;
-        Some(Ok(Permit { breaker: Arc::clone(self), rests: state.rests, probing, told: false }))
+        let (rests, cuts) = (state.rests, state.allowance.cuts());
+        Ok(Permit { breaker: Arc::clone(self), rests, cuts, probing, suspended: false, told: false })
     }
 
     /// Returns when there is a slot, without taking it.
@@ -128,8 +135,7 @@ impl Breaker {
             let until = {
                 let (state, now) = (self.state(), Instant::now());
                 match state.phase {
-                    Phase::Working if state.in_use < state.allowed => return,
-                    Phase::Resting { until } if until <= now => return,
+                    _ if state.room(now) > 0 => return,
                     Phase::Resting { until } => Some(until),
                     Phase::Working | Phase::Probing => None,
                 }
@@ -144,16 +150,26 @@ impl Breaker {
         }
     }
 
+    /// How many may be begun now: any number, while nothing is known against it.
+    pub(super) fn room(&self) -> usize {
+        let state = self.state();
+        match state.room(Instant::now()) {
+            1.. if state.is_untroubled() => usize::MAX,
+            room => room,
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes who may find a slot now. A rest wakes all, since there is nothing left to wait for.
+    /// Wakes who may find a slot now, and everybody when there is trouble: some may go elsewhere then.
     fn wake(&self, state: &State) {
-        match state.phase {
-            Phase::Working => (state.in_use..state.allowed).take(2).for_each(|_| self.slot.notify_one()),
-            Phase::Resting { .. } => self.slot.notify_waiters(),
-            Phase::Probing => {}
+        if !state.is_untroubled() {
+            self.slot.notify_waiters();
+        }
+        if state.phase == Phase::Working {
+            (state.in_use..state.allowance.now()).take(2).for_each(|_| self.slot.notify_one());
         }
         self.ready.notify_waiters();
     }
@@ -165,28 +181,30 @@ impl Breaker {
         state.rests += 1;
         state.broken = 0;
     }
+
+    fn well(&self, state: &mut State, probing: bool) {
+        state.broken = 0;
+        if probing {
+            state.phase = Phase::Working;
+            state.allowance.start_slowly();
+            state.backoff = self.backoff_first;
+        } else {
+            state.allowance.grow();
+        }
+    }
 }
 
 impl State {
-    fn well(&mut self, probing: bool, breaker: &Breaker) {
-        self.broken = 0;
-        if probing {
-            self.phase = Phase::Working;
-            self.allowed = 1;
-            self.backoff = breaker.backoff_first;
-            return;
+    fn room(&self, now: Instant) -> usize {
+        match self.phase {
+            Phase::Working => self.allowance.now().saturating_sub(self.in_use),
+            Phase::Resting { until } => usize::from(until <= now),
+            Phase::Probing => 0,
         }
-        if self.ceiling < breaker.cap && self.ceiling_since.elapsed() >= CEILING_STEP {
-            self.ceiling += 1;
-            self.ceiling_since = Instant::now();
-        }
-        self.allowed = self.ceiling.min(self.allowed + 1);
     }
 
-    fn full(&mut self) {
-        self.ceiling = self.in_use;
-        self.ceiling_since = Instant::now();
-        self.allowed = self.allowed.min(self.ceiling);
+    fn is_untroubled(&self) -> bool {
+        self.phase == Phase::Working && self.allowance.is_whole()
     }
 }
 
@@ -195,7 +213,9 @@ impl State {
 pub(super) struct Permit {
     breaker: Arc<Breaker>,
     rests: u64,
+    cuts: u64,
     probing: bool,
+    suspended: bool,
     told: bool,
 }
 
@@ -205,25 +225,54 @@ impl Permit {
         self.probing
     }
 
+    /// Gives the slot back, but goes on to find out whether the relay can be used: it takes long to open a connection.
+    /// If it is used on others, those are as many as it is given for now; if not, nobody tries until this one knows.
+    pub(super) fn suspend(&mut self) {
+        let mut state = self.breaker.state();
+        state.in_use -= 1;
+        self.suspended = true;
+        if state.rests == self.rests && state.phase == Phase::Working {
+            let others = state.in_use;
+            if others > 0 {
+                state.allowance.bound(others);
+            } else {
+                state.phase = Phase::Probing;
+            }
+        }
+        self.breaker.wake(&state);
+    }
+
     /// Gives the slot back and says how it went. Returns how long the relay is left alone from now on: zero, if it may
     /// be tried again at once.
     pub(super) fn finish(mut self, health: Health) -> Duration {
         self.told = true;
         let mut state = self.breaker.state();
-        state.in_use -= 1;
+        state.in_use -= usize::from(!self.suspended);
         if state.rests == self.rests {
-            match health {
-                Health::Well => state.well(self.probing, &self.breaker),
-                Health::Broken if !self.probing && state.broken + 1 < BROKEN_LIMIT => state.broken += 1,
-                // It bears the others, as far as is known; if not, the last of them will open the breaker.
-                Health::Full if state.in_use > 0 => state.full(),
-                Health::Broken | Health::Faulty | Health::Full => self.breaker.rest(&mut state),
-            }
+            self.tell(&mut state, health);
         }
         self.breaker.wake(&state);
         match state.phase {
             Phase::Resting { until } => until.saturating_duration_since(Instant::now()),
             Phase::Working | Phase::Probing => Duration::ZERO,
+        }
+    }
+
+    fn tell(&self, state: &mut State, health: Health) {
+        let probing = self.probing || self.suspended;
+        // It is used on other connections, whatever came of this one.
+        if self.suspended && state.phase == Phase::Working {
+            return;
+        }
+        match health {
+            Health::Well => self.breaker.well(state, probing),
+            Health::Broken if !probing && state.broken + 1 < BROKEN_LIMIT => state.broken += 1,
+            // It bears the others, as far as is known; if not, the last of them will open the breaker.
+            Health::Full if state.in_use > 0 => state.allowance.bound(state.in_use),
+            // Said to what was begun before the last cut, it is no news.
+            Health::Pressed if !probing && self.cuts != state.allowance.cuts() => {}
+            Health::Pressed if !probing && state.allowance.cut(state.in_use + 1) => {}
+            Health::Broken | Health::Faulty | Health::Full | Health::Pressed => self.breaker.rest(state),
         }
     }
 }
@@ -235,8 +284,9 @@ impl Drop for Permit {
             return;
         }
         let mut state = self.breaker.state();
-        state.in_use -= 1;
-        if self.probing && state.phase == Phase::Probing {
+        state.in_use -= usize::from(!self.suspended);
+        let tried = (self.probing || self.suspended) && self.rests == state.rests;
+        if tried && state.phase == Phase::Probing {
             state.phase = Phase::Resting { until: Instant::now() };
         }
         self.breaker.wake(&state);
@@ -248,7 +298,7 @@ mod tests {
     use super::*;
 
     fn breaker(cap: usize) -> Arc<Breaker> {
-        Arc::new(Breaker::new(cap, Duration::from_secs(1), Duration::from_secs(60)))
+        Arc::new(Breaker::new(cap, 2, Duration::from_secs(1), Duration::from_secs(60)))
     }
 
     async fn enter(breaker: &Arc<Breaker>) -> Result<Permit, NotNow> {
@@ -291,6 +341,9 @@ mod tests {
         assert_eq!(enter(&breaker).await.unwrap_err(), NotNow::Busy);
         probe.finish(Health::Well);
         for allowed in [1, 2, 3, 3] {
+            // As the slope has it: one more after each half second.
+            assert_eq!(breaker.state().allowance.now(), allowed);
+            tokio::time::advance(Duration::from_millis(500)).await;
             let mut permits = Vec::new();
             for _ in 0..allowed {
                 permits.push(enter(&breaker).await.unwrap());
@@ -348,10 +401,10 @@ mod tests {
         for permit in permits {
             permit.finish(Health::Well);
         }
-        assert_eq!(breaker.state().allowed, 3);
-        tokio::time::advance(CEILING_STEP).await;
+        assert_eq!(breaker.state().allowance.now(), 3);
+        tokio::time::advance(super::super::allowance::BOUND_STEP).await;
         enter(&breaker).await.unwrap().finish(Health::Well);
-        assert_eq!(breaker.state().allowed, 4);
+        assert_eq!(breaker.state().allowance.now(), 4);
     }
 
     #[tokio::test(start_paused = true)]
@@ -367,5 +420,77 @@ mod tests {
             assert_eq!(enter(&breaker).await.unwrap_err(), NotNow::Busy);
         }
         assert!(last.finish(Health::Full) > Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pressure_halves_what_it_is_given_once_for_all_that_were_under_way() {
+        let breaker = breaker(32);
+        let mut permits = Vec::new();
+        for _ in 0..32 {
+            permits.push(enter(&breaker).await.unwrap());
+        }
+        for permit in permits {
+            assert_eq!(permit.finish(Health::Pressed), Duration::ZERO);
+        }
+        assert_eq!(breaker.state().allowance.now(), 16);
+        for expected in [17, 18, 19] {
+            tokio::time::advance(Duration::from_millis(500)).await;
+            enter(&breaker).await.unwrap().finish(Health::Well);
+            enter(&breaker).await.unwrap().finish(Health::Well);
+            assert_eq!(breaker.state().allowance.now(), expected);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pressure_on_one_at_a_time_opens_it() {
+        let breaker = breaker(32);
+        assert_eq!(enter(&breaker).await.unwrap().finish(Health::Pressed), Duration::ZERO);
+        assert!(enter(&breaker).await.unwrap().finish(Health::Pressed) > Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_tries_while_all_that_do_take_long() {
+        let breaker = breaker(8);
+        let (mut first, mut second) = (enter(&breaker).await.unwrap(), enter(&breaker).await.unwrap());
+        first.suspend();
+        assert!(breaker.try_enter().is_err(), "the second one may have opened the only connection it bears");
+        second.suspend();
+        assert_eq!(breaker.room(), 0);
+        assert_eq!(breaker.try_enter().unwrap_err(), NotNow::Busy);
+        second.finish(Health::Well);
+        assert_eq!((breaker.room(), breaker.state().in_use), (1, 0));
+        first.finish(Health::Faulty);
+        assert_eq!(breaker.room(), 1, "it works on the other connection");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_took_long_and_failed_opens_it() {
+        let breaker = breaker(8);
+        let mut only = enter(&breaker).await.unwrap();
+        only.suspend();
+        assert!(only.finish(Health::Faulty) > Duration::ZERO);
+        rested(&breaker).await;
+        let mut probe = enter(&breaker).await.unwrap();
+        probe.suspend();
+        assert_eq!(breaker.room(), 0);
+        drop(probe);
+        assert_eq!(breaker.room(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_could_go_elsewhere_waits_only_at_a_relay_without_trouble() {
+        let breaker = breaker(1);
+        let elsewhere = |breaker: &Arc<Breaker>| {
+            let breaker = Arc::clone(breaker);
+            tokio::spawn(async move {
+                breaker.enter_unless_troubled(Instant::now() + Duration::from_secs(900)).await
+            })
+        };
+        let mut first = enter(&breaker).await.unwrap();
+        let waiting = elsewhere(&breaker);
+        tokio::task::yield_now().await;
+        first.suspend();
+        assert_eq!(waiting.await.unwrap().unwrap_err(), NotNow::Busy);
+        assert_eq!(elsewhere(&breaker).await.unwrap().unwrap_err(), NotNow::Busy);
     }
 }

@@ -8,9 +8,9 @@ use tokio::time::Instant;
 
 use super::reply::Answer;
 use super::session::Fault;
-use super::transaction::{Stop, Transaction};
+use super::transaction::{Patience, Stop, Transaction};
 use super::wire::{Look, WireError};
-use crate::domain::report::{Outcome, RelayFault};
+use crate::domain::report::{Outcome, RelayFault, Reply};
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
     /// Names sender and recipients and asks to send the message. `true`: the server waits for it, for the recipients
@@ -62,16 +62,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
             self.flush().await?;
         }
         let answer = self.answer(self.timeouts.mail).await?;
+        let pressing = answer.is_transient() && Reply::from(answer.clone()).is_pressure();
         match answer.code {
+            _ if pressing => return Err(Stop::Pressed(Fault::refused(RelayFault::Throttled, answer))),
             _ if answer.is_yes() => {
                 self.session.unfinished = true;
                 return Ok(());
             }
             530 | 535 | 538 => return Err(Stop::Fault(Fault::refused(RelayFault::Auth, answer))),
-            _ if answer.is_throttling() => {
-                return Err(Stop::Fault(Fault::refused(RelayFault::Throttled, answer)));
-            }
-            _ => self.settle_refusal(answer)?,
+            _ => self.settle_refusal(answer, Patience::Sender)?,
         }
         if self.pipelining {
             // The rest of the group is refused in turn. If it is not, this server is not to be trusted with a dot.
@@ -93,6 +92,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
             return Ok(());
         }
         self.session.refusals += 1;
+        if Reply::from(answer.clone()).is_pressure() {
+            self.patience = Some(Patience::Everybody);
+        }
         self.outcomes[place] = Some(refusal(answer)?);
         Ok(())
     }
@@ -107,7 +109,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
         if answer.code == 354 {
             return Ok(true);
         }
-        self.settle_refusal(answer)?;
+        self.settle_refusal(answer, Patience::Message)?;
         Ok(false)
     }
 
@@ -161,9 +163,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
         }
     }
 
-    /// The answer to MAIL or DATA, as the outcome of every recipient that has none.
-    fn settle_refusal(&mut self, answer: Answer) -> Result<(), Stop> {
+    /// The answer to MAIL or DATA, as the outcome of every recipient that has none; `whom` it asks for patience with, if
+    /// it asks for that and not with everybody.
+    fn settle_refusal(&mut self, answer: Answer, whom: impl FnOnce(Reply) -> Patience) -> Result<(), Stop> {
         self.session.refusals += 1;
+        self.note_patience(&answer, whom);
         let outcome = refusal(answer)?;
         self.settle(&outcome);
         Ok(())

@@ -72,11 +72,12 @@ impl Pool {
     }
 
     /// Keeps a connection on which nothing is outstanding, or takes leave if it has done its work.
-    pub(super) fn put(self: &Arc<Self>, session: Session<Stream>) {
+    pub(super) fn put(self: &Arc<Self>, mut session: Session<Stream>) {
         if session.messages >= MESSAGES_LIMIT || session.refusals >= REFUSALS_LIMIT {
             retire(session);
             return;
         }
+        session.kept = true;
         let mut kept = self.kept();
         kept.sessions.push(Idle { session, until: Instant::now() + self.idle });
         if !kept.tended {

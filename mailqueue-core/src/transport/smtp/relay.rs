@@ -1,24 +1,31 @@
 //! One relay: its connections, its breaker and its pace.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::breaker::{Breaker, Health, NotNow, Permit};
 use super::pace::Pace;
 use super::pool::Pool;
 use super::relay_url::RelayUrl;
+use super::senders::{Limited, Senders};
 use super::session::{Fault, Session};
 use super::stream::Stream;
 use super::timeouts::Timeouts;
 use super::tls::{Tls, TlsError};
-use super::transaction::{Answered, Ending, Transaction};
+use super::transaction::{Answered, Ending, Patience, Transaction};
 use crate::contracts::transport::{Gate, Outgoing};
-use crate::domain::report::{RelayFault, Report, Verdict};
+use crate::domain::id::MessageId;
+use crate::domain::report::{RelayFault, Reply, Report, Verdict};
 
 /// The shortest pause that is asked for after a fault.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest. Nothing is claimed for a relay that rests, so that a message that waits is not in the way; and another
+/// process may find the relay working.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// A relay and what is known of it.
 #[derive(Debug)]
@@ -30,13 +37,37 @@ pub(super) struct Relay {
     pool: Arc<Pool>,
     breaker: Arc<Breaker>,
     pace: Option<Pace>,
+    senders: Senders,
 }
+
+/// A connection that is being opened.
+type Opening = Pin<Box<dyn Future<Output = Result<Session<Stream>, Fault>> + Send>>;
 
 /// Why this relay took no message.
 #[derive(Debug)]
-pub(super) struct Unavailable {
-    pub(super) fault: Fault,
-    pub(super) retry_after: Duration,
+pub(super) enum Declined {
+    /// It can take none now, as far as is known.
+    Unavailable { fault: Fault, retry_after: Duration },
+    /// No slot is free, or somebody finds out whether it can be used.
+    Busy,
+    /// It cannot take this message, as its offer says.
+    Unfit(Reply),
+}
+
+impl Declined {
+    fn unavailable(fault: RelayFault, text: &str, retry_after: Duration) -> Self {
+        let retry_after = retry_after.clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+        Self::Unavailable { fault: Fault::new(fault, text), retry_after }
+    }
+}
+
+/// How much a message depends on a relay.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Need {
+    /// Whether there is no other relay.
+    pub(super) is_only: bool,
+    /// Until when it may wait for a slot.
+    pub(super) slot_by: Instant,
 }
 
 impl Relay {
@@ -44,11 +75,12 @@ impl Relay {
     pub(super) fn new(url: RelayUrl, timeouts: Timeouts) -> Result<Self, TlsError> {
         let (name, tls) = (url.to_string(), Tls::new(&url)?);
         let timeouts = url.deadlines.over(timeouts);
-        let breaker = Breaker::new(url.connections, timeouts.backoff_first, timeouts.backoff_cap);
+        let (first, cap) = (timeouts.backoff_first, timeouts.backoff_cap);
         Ok(Self {
             pool: Arc::new(Pool::new(name.clone(), timeouts.idle)),
-            breaker: Arc::new(breaker),
+            breaker: Arc::new(Breaker::new(url.connections, url.slow_start, first, cap)),
             pace: url.rate.map(Pace::new),
+            senders: Senders::new(url.connections, url.slow_start, timeouts),
             name,
             tls,
             timeouts,
@@ -65,14 +97,25 @@ impl Relay {
         self.breaker.ready().await;
     }
 
+    /// How many messages may be begun here now.
+    pub(super) fn room(&self) -> usize {
+        self.breaker.room()
+    }
+
     /// Takes leave on idle connections.
     pub(super) async fn close(&self) {
         self.pool.close().await;
     }
 
     /// Puts a message to this relay. After an error certainly nothing was sent, and the gate was not asked.
-    pub(super) async fn send(&self, message: &Outgoing, gate: &dyn Gate) -> Result<Report, Unavailable> {
-        let permit = self.enter().await?;
+    pub(super) async fn send(
+        self: &Arc<Self>,
+        message: &Outgoing,
+        gate: &dyn Gate,
+        need: Need,
+    ) -> Result<Report, Declined> {
+        let sender = self.senders.enter(&message.sender).map_err(limited)?;
+        let mut permit = self.enter(need).await?;
         if let Some(pace) = &self.pace {
             pace.turn().await;
         }
@@ -81,45 +124,119 @@ impl Relay {
         loop {
             let mut session = match kept.take() {
                 Some(session) => session,
-                None => match self.open().await {
-                    Ok(session) => session,
-                    Err(fault) => return Err(self.faulty(permit, message, fault, true, started)),
-                },
+                None => {
+                    let (session, returned) = self.session(permit, message, need).await?;
+                    permit = returned;
+                    session
+                }
             };
             let transaction = Transaction::new(&mut session, message, &self.timeouts, self.url.pipelining);
             match transaction.run(gate).await {
                 // Not counted: the server had closed it before. The next connection is a new one and cannot be stale.
                 Ending::Stale => {}
-                Ending::Fault(fault) => return Err(self.faulty(permit, message, fault, false, started)),
+                Ending::Unfit(reply) => {
+                    self.pool.put(session);
+                    permit.finish(Health::Well);
+                    return Err(Declined::Unfit(reply));
+                }
+                Ending::Fault(fault) => {
+                    return Err(self.faulty(permit, message.id, fault, Health::Faulty, started));
+                }
+                Ending::Pressed(fault) => {
+                    return Err(self.faulty(permit, message.id, fault, Health::Pressed, started));
+                }
                 Ending::Withheld => {
                     permit.finish(Health::Well);
                     return Ok(self.report(false, Verdict::Withheld));
                 }
-                Ending::Answered(answered) => return Ok(self.answered(permit, session, answered)),
+                Ending::Answered(answered) => {
+                    self.tell_senders(&message.sender, sender, &answered);
+                    return Ok(self.answered(permit, session, answered));
+                }
             }
         }
     }
 
-    async fn enter(&self) -> Result<Permit, Unavailable> {
-        let entered = self.breaker.enter(Instant::now() + self.timeouts.slot).await;
+    fn tell_senders(&self, sender: &str, permit: Option<Permit>, answered: &Answered) {
+        match &answered.patience {
+            Some(Patience::Sender(reply)) => {
+                self.senders.throttled(sender, permit, Health::Faulty, reply.clone());
+            }
+            Some(Patience::Message(reply)) => {
+                self.senders.throttled(sender, permit, Health::Broken, reply.clone());
+            }
+            None if answered.well => self.senders.well(sender, permit),
+            // Says nothing about the sender.
+            None | Some(Patience::Everybody) => {}
+        }
+    }
+
+    async fn enter(&self, need: Need) -> Result<Permit, Declined> {
+        let entered = match need.is_only {
+            true => self.breaker.enter(need.slot_by).await,
+            false => self.breaker.enter_unless_troubled(need.slot_by).await,
+        };
         entered.map_err(|not_now| match not_now {
-            NotNow::Resting(retry_after) => Unavailable {
-                fault: Fault::new(RelayFault::BreakerOpen, "left alone because of earlier faults"),
-                retry_after: retry_after.max(SHORTEST_PAUSE),
-            },
-            NotNow::Busy => Unavailable {
-                fault: Fault::new(RelayFault::Throttled, "all connections to the relay are in use"),
-                retry_after: SHORTEST_PAUSE,
-            },
+            NotNow::Resting(rest) => {
+                Declined::unavailable(RelayFault::BreakerOpen, "left alone because of earlier faults", rest)
+            }
+            NotNow::Busy => Declined::Busy,
         })
     }
 
-    async fn open(&self) -> Result<Session<Stream>, Fault> {
-        let session = Session::open(&self.url, self.tls.as_ref(), &self.timeouts).await;
-        if session.is_ok() {
-            tracing::debug!(relay = %self.name, "connected");
+    /// A new connection. One that takes long is left to later messages, if this one can go to another relay.
+    async fn session(
+        self: &Arc<Self>,
+        mut permit: Permit,
+        message: &Outgoing,
+        need: Need,
+    ) -> Result<(Session<Stream>, Permit), Declined> {
+        let (started, relay) = (Instant::now(), Arc::clone(self));
+        let mut opening: Opening =
+            Box::pin(async move { Session::open(&relay.url, relay.tls.as_ref(), &relay.timeouts).await });
+        let opened = if need.is_only {
+            opening.await
+        } else {
+            match timeout(self.timeouts.patience, &mut opening).await {
+                Ok(opened) => opened,
+                Err(_) => {
+                    permit.suspend();
+                    tokio::spawn(Arc::clone(self).go_on_opening(permit, message.id, opening, started));
+                    let text = "it takes long to open a connection";
+                    return Err(Declined::unavailable(RelayFault::Protocol, text, SHORTEST_PAUSE));
+                }
+            }
+        };
+        match opened {
+            Ok(session) => {
+                tracing::debug!(relay = %self.name, "connected");
+                Ok((session, permit))
+            }
+            Err(fault) => {
+                let health = health_of_opening(&fault);
+                Err(self.faulty(permit, message.id, fault, health, started))
+            }
         }
-        session
+    }
+
+    async fn go_on_opening(
+        self: Arc<Self>,
+        permit: Permit,
+        message_id: MessageId,
+        opening: Opening,
+        started: Instant,
+    ) {
+        match opening.await {
+            Ok(session) => {
+                tracing::debug!(relay = %self.name, duration_ms = millis(started.elapsed()), "connected late");
+                self.pool.put(session);
+                permit.finish(Health::Well);
+            }
+            Err(fault) => {
+                let health = health_of_opening(&fault);
+                self.faulty(permit, message_id, fault, health, started);
+            }
+        }
     }
 
     fn answered(&self, permit: Permit, session: Session<Stream>, answered: Answered) -> Report {
@@ -127,29 +244,34 @@ impl Relay {
             // Before the slot is given back, so that whoever takes it finds the connection.
             self.pool.put(session);
         }
-        if answered.well && permit.is_probe() {
+        if answered.well && answered.patience != Some(Patience::Everybody) && permit.is_probe() {
             tracing::info!(relay = %self.name, "the relay works again");
         }
-        let rest = permit.finish(if answered.well { Health::Well } else { Health::Broken });
-        if !answered.well && !rest.is_zero() {
+        let pressed = answered.patience == Some(Patience::Everybody);
+        let rest = permit.finish(match answered.well {
+            true if pressed => Health::Pressed,
+            true => Health::Well,
+            false => Health::Broken,
+        });
+        if pressed {
+            tracing::warn!(relay = %self.name, rest_ms = millis(rest), "asks for patience, given less");
+        } else if !answered.well && !rest.is_zero() {
             tracing::warn!(relay = %self.name, rest_ms = millis(rest), "transactions break, left alone");
         }
         self.report(answered.dot_sent, Verdict::Answered(answered.outcomes))
     }
 
-    /// `opening` says whether it happened before the connection was ready for a message.
     fn faulty(
         &self,
         permit: Permit,
-        message: &Outgoing,
+        message_id: MessageId,
         fault: Fault,
-        opening: bool,
+        health: Health,
         started: Instant,
-    ) -> Unavailable {
-        let full = opening && fault.fault == RelayFault::Throttled;
-        let rest = permit.finish(if full { Health::Full } else { Health::Faulty });
+    ) -> Declined {
+        let rest = permit.finish(health);
         tracing::warn!(
-            message_id = %message.id,
+            %message_id,
             relay = %self.name,
             fault = fault.fault.as_str(),
             code = fault.reply.code,
@@ -157,7 +279,7 @@ impl Relay {
             rest_ms = millis(rest),
             "the relay takes no message"
         );
-        Unavailable { fault, retry_after: rest.max(SHORTEST_PAUSE) }
+        Declined::Unavailable { fault, retry_after: rest.clamp(SHORTEST_PAUSE, LONGEST_PAUSE) }
     }
 
     fn report(&self, dot_sent: bool, verdict: Verdict) -> Report {
@@ -165,11 +287,20 @@ impl Relay {
     }
 }
 
-impl From<Unavailable> for Verdict {
-    fn from(unavailable: Unavailable) -> Self {
-        let Unavailable { fault: Fault { fault, reply }, retry_after } = unavailable;
-        Self::Fault { fault, reply, retry_after }
+/// A relay refuses a connection that is one too many by 421, or without a word, or does not listen.
+fn health_of_opening(fault: &Fault) -> Health {
+    match fault.fault {
+        RelayFault::Throttled | RelayFault::Connect | RelayFault::Greeting | RelayFault::Protocol => {
+            Health::Full
+        }
+        _ => Health::Faulty,
     }
+}
+
+/// Spread over as long again, so that they do not come back together.
+fn limited(Limited { reply, rest }: Limited) -> Declined {
+    let retry_after = rest.max(SHORTEST_PAUSE).mul_f64(1.0 + fastrand::f64());
+    Declined::Unavailable { fault: Fault { fault: RelayFault::SenderLimited, reply }, retry_after }
 }
 
 fn millis(duration: Duration) -> u64 {

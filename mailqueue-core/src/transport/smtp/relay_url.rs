@@ -49,6 +49,7 @@ impl fmt::Debug for Login {
 /// | `tls=required\|opportunistic\|none` | `none` on loopback, else `required` | STARTTLS on `smtp://`; `smtps://` is always TLS |
 /// | `ca=FILE` | none | PEM certificates trusted beside the system's; makes `required` the default |
 /// | `connections=N` | 32 | how many connections are open at once, 1 to 1000 |
+/// | `slow_start=N` | 2 | how many more connections are used each second after the relay had trouble, 1 to 1000 |
 /// | `rate=N` | unlimited | how many messages are begun a second, 1 to 100000 |
 /// | `pipelining=on\|off` | `on` | `off`: one command at a time although PIPELINING is offered |
 /// | `greeting_timeout=TIME` | 5m | how long its greeting may take, as `500ms`, `30s`, `5m` or `1h` |
@@ -68,6 +69,7 @@ pub struct RelayUrl {
     pub(super) login: Option<Login>,
     pub(super) ca: Option<PathBuf>,
     pub(super) connections: usize,
+    pub(super) slow_start: u32,
     pub(super) rate: Option<u32>,
     pub(super) pipelining: bool,
     pub(super) hello: Option<String>,
@@ -101,8 +103,8 @@ pub enum RelayUrlError {
     Login,
     /// A parameter that does not exist.
     #[error(
-        "has an unknown parameter; there are tls, ca, connections, rate, pipelining, hello, insecure_auth, and \
-         connect_, tls_, greeting_, command_, mail_, rcpt_, data_, block_ and dot_timeout"
+        "has an unknown parameter; there are tls, ca, connections, slow_start, rate, pipelining, hello, \
+         insecure_auth, and connect_, tls_, greeting_, command_, mail_, rcpt_, data_, block_ and dot_timeout"
     )]
     UnknownParameter,
     /// A parameter twice.
@@ -174,6 +176,7 @@ impl FromStr for RelayUrl {
             login,
             ca: parameters.ca,
             connections: parameters.connections.unwrap_or(32),
+            slow_start: parameters.slow_start.unwrap_or(2),
             rate: parameters.rate,
             pipelining: parameters.pipelining,
             hello: parameters.hello,
@@ -229,6 +232,7 @@ struct Parameters {
     tls: Option<TlsMode>,
     ca: Option<PathBuf>,
     connections: Option<usize>,
+    slow_start: Option<u32>,
     rate: Option<u32>,
     pipelining: bool,
     hello: Option<String>,
@@ -238,8 +242,9 @@ struct Parameters {
 
 impl Parameters {
     fn read(url: &Url) -> Result<Self, RelayUrlError> {
-        const NAMES: [&str; 7] = ["tls", "ca", "connections", "rate", "pipelining", "hello", "insecure_auth"];
-        let mut values: [Option<String>; 7] = Default::default();
+        const NAMES: [&str; 8] =
+            ["tls", "ca", "connections", "slow_start", "rate", "pipelining", "hello", "insecure_auth"];
+        let mut values: [Option<String>; NAMES.len()] = Default::default();
         let mut deadlines = Deadlines::default();
         for (key, value) in uri::parameters(url.query()).map_err(|_| RelayUrlError::Syntax)? {
             if deadlines.take(&key, &value)? {
@@ -250,7 +255,7 @@ impl Parameters {
                 return Err(RelayUrlError::Repeated(NAMES[place]));
             }
         }
-        let [tls, ca, connections, rate, pipelining, hello, insecure_auth] = values;
+        let [tls, ca, connections, slow_start, rate, pipelining, hello, insecure_auth] = values;
         Ok(Self {
             tls: read("tls", tls, "required, opportunistic or none", |value| match value {
                 "required" => Some(TlsMode::Required),
@@ -260,6 +265,9 @@ impl Parameters {
             })?,
             ca: read("ca", ca, "a file", |value| (!value.is_empty()).then(|| value.into()))?,
             connections: read("connections", connections, "a number from 1 to 1000", |value| {
+                value.parse().ok().filter(|n| (1..=1000).contains(n))
+            })?,
+            slow_start: read("slow_start", slow_start, "a number from 1 to 1000", |value| {
                 value.parse().ok().filter(|n| (1..=1000).contains(n))
             })?,
             rate: read("rate", rate, "a number from 1 to 100000", |value| {
@@ -344,12 +352,12 @@ mod tests {
     #[test]
     fn parameters_and_credentials_are_decoded() {
         let url = parse(
-            "smtp://an%40a:p%2F%23s+s%25@h.example:25?connections=4&rate=7&pipelining=off&hello=[::1]&ca=/a%20b+c",
+            "smtp://an%40a:p%2F%23s+s%25@h.example:25?connections=4&slow_start=9&rate=7&pipelining=off&hello=[::1]&ca=/a%20b+c",
         );
         let url = url.unwrap();
         let login = url.login.unwrap();
         assert_eq!((login.user.as_str(), login.password.expose_secret()), ("an@a", "p/#s+s%"));
-        assert_eq!((url.connections, url.rate, url.pipelining), (4, Some(7), false));
+        assert_eq!((url.connections, url.slow_start, url.rate, url.pipelining), (4, 9, Some(7), false));
         assert_eq!((url.hello.as_deref(), url.ca), (Some("[::1]"), Some("/a b+c".into())));
     }
 
@@ -382,6 +390,7 @@ mod tests {
                 "smtp://h?mail_timeout=sekret",
                 value("mail_timeout", "a time such as 500ms, 30s, 5m or 1h, at most 24h"),
             ),
+            ("smtp://h?slow_start=0", value("slow_start", "a number from 1 to 1000")),
             ("smtp://h?rate=-1", value("rate", "a number from 1 to 100000")),
             ("smtp://h?hello=a%0d%0ab", value("hello", "a host name or an address in brackets")),
         ] {

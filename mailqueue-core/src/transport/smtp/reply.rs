@@ -47,7 +47,7 @@ impl Answer {
     }
 
     /// Whether the server asks for patience with an enhanced code (RFC 3463): policy and security, transient.
-    pub(super) fn is_throttling(&self) -> bool {
+    pub(super) fn asks_for_patience(&self) -> bool {
         self.is_transient() && self.text.starts_with("4.7.")
     }
 

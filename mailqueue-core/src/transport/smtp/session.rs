@@ -23,6 +23,8 @@ pub(super) struct Session<S> {
     pub(super) offered: Capabilities,
     /// How many messages were put to the server.
     pub(super) messages: u32,
+    /// Whether it has been idle, so that the server may have closed it.
+    pub(super) kept: bool,
     /// How many refusals it gave. Servers lose patience with a connection that sees too many.
     pub(super) refusals: u32,
     /// Whether a transaction was left open, so that RSET has to come before the next one.
@@ -45,7 +47,7 @@ impl Fault {
 
     /// A refusal that means `fault`, unless it asks for patience. To TLS and to a login 4.7.x is an ordinary no.
     pub(super) fn refused(fault: RelayFault, answer: Answer) -> Self {
-        let throttled = answer.code == 421 || (fault == RelayFault::Greeting && answer.is_throttling());
+        let throttled = answer.code == 421 || (fault == RelayFault::Greeting && answer.asks_for_patience());
         let fault = if throttled { RelayFault::Throttled } else { fault };
         Self { fault, reply: answer.into() }
     }
@@ -76,6 +78,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             wire,
             offered: Capabilities::default(),
             messages: 0,
+            kept: false,
             refusals: 0,
             unfinished: false,
             output: Vec::new(),

@@ -12,6 +12,9 @@ pub struct Timeouts {
     pub resolve: Duration,
     /// For a connection to one of the relay's addresses.
     pub connect: Duration,
+    /// How long a message waits for all that opens a connection when there is another relay it can go to. The connection
+    /// is then opened for later messages.
+    pub patience: Duration,
     /// For a TLS handshake.
     pub tls: Duration,
     /// For the greeting.
@@ -47,6 +50,7 @@ impl Default for Timeouts {
         Self {
             resolve: Duration::from_secs(10),
             connect: Duration::from_secs(10),
+            patience: Duration::from_secs(2),
             tls: Duration::from_secs(30),
             greeting: Duration::from_mins(5),
             command: Duration::from_mins(5),

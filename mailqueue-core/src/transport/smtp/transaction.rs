@@ -7,6 +7,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::data::{DotStuffer, ending, has_bare_line_end};
+use super::reply::Answer;
 use super::session::{Fault, Session};
 use super::timeouts::Timeouts;
 use super::wire::{Handed, WireError};
@@ -22,8 +23,12 @@ const PIECE: usize = 64 * 1024;
 pub(super) enum Ending {
     /// The kept connection had been closed by the server before it saw this message.
     Stale,
+    /// The relay was not asked: its offer tells that it cannot take this message.
+    Unfit(Reply),
     /// The relay takes no message. Nothing was sent.
     Fault(Fault),
+    /// The relay asks everybody for patience before it knows a recipient. Nothing was sent.
+    Pressed(Fault),
     /// The gate stayed shut. Nothing was sent.
     Withheld,
     /// Every recipient has its outcome.
@@ -40,13 +45,28 @@ pub(super) struct Answered {
     pub(super) reusable: bool,
     /// Whether the relay behaved, even if it refused.
     pub(super) well: bool,
+    /// With whom it asked for patience, and how.
+    pub(super) patience: Option<Patience>,
+}
+
+/// With whom a server asks for patience.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// With everybody.
+    Everybody,
+    /// With the sender, by name: in answer to MAIL.
+    Sender(Reply),
+    /// With the message: in answer to DATA or the dot.
+    Message(Reply),
 }
 
 /// Why a transaction ends before its end.
 #[derive(Debug)]
 pub(super) enum Stop {
     Stale,
+    Unfit(Reply),
     Fault(Fault),
+    Pressed(Fault),
     Withheld,
     /// Before the dot the connection broke, or something strange came; recipients without an outcome are deferred.
     Broken(WireError),
@@ -81,6 +101,7 @@ pub(super) struct Transaction<'a, S> {
     /// Whether the next reply is the first one to this message on a connection that was used before.
     pub(super) first_on_reused: bool,
     pub(super) reusable: bool,
+    pub(super) patience: Option<Patience>,
     pub(super) seven_bit: bool,
     pub(super) smtputf8: bool,
 }
@@ -99,8 +120,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Transaction<'a, S> {
             pipelining: pipelining && session.offered.pipelining,
             envelope_by: Instant::now() + timeouts.envelope,
             outcomes: vec![None; message.recipients.len()],
-            first_on_reused: session.messages > 0,
+            first_on_reused: session.kept,
             reusable: true,
+            patience: None,
             seven_bit: message.raw.is_ascii(),
             smtputf8: message.smtputf8 || !addresses_are_ascii,
             session,
@@ -114,7 +136,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Transaction<'a, S> {
         let done = match self.converse(gate).await {
             Ok(done) => done,
             Err(Stop::Stale) => return Ending::Stale,
+            Err(Stop::Unfit(reply)) => return Ending::Unfit(reply),
             Err(Stop::Fault(fault)) => return Ending::Fault(fault),
+            Err(Stop::Pressed(fault)) => return Ending::Pressed(fault),
             Err(Stop::Withheld) => return Ending::Withheld,
             Err(Stop::Settled) => Done::unsent(false),
             Err(Stop::Broken(error)) => {
@@ -129,11 +153,15 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Transaction<'a, S> {
             dot_sent: done.dot_sent,
             reusable: done.reusable && self.session.wire.is_drained(),
             well: done.well,
+            patience: self.patience,
         })
     }
 
     async fn converse(&mut self, gate: &dyn Gate) -> Result<Done, Stop> {
-        if let Some(reason) = self.unfit() {
+        if let Some(reason) = self.missing() {
+            return Err(Stop::Unfit(Reply::new(None, reason)));
+        }
+        if let Some(reason) = self.malformed() {
             self.settle(&Outcome::Refused(Reply::new(None, reason)));
         }
         if self.is_settled() {
@@ -147,19 +175,25 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Transaction<'a, S> {
     }
 
     /// Why this server cannot take this message, whoever it is for. Nothing is said to it then.
-    fn unfit(&self) -> Option<String> {
-        let (offered, raw) = (&self.session.offered, &self.message.raw);
-        let length = raw.len() as u64;
+    fn missing(&self) -> Option<String> {
+        let offered = &self.session.offered;
+        let length = self.message.raw.len() as u64;
         if self.smtputf8 && !offered.smtputf8 {
             Some("5.6.7 the relay does not offer SMTPUTF8, which an address needs".to_owned())
         } else if !self.seven_bit && !offered.eight_bit {
             Some("5.6.3 the relay does not offer 8BITMIME, which the message needs".to_owned())
-        } else if let Some(limit) = offered.size_limit.filter(|limit| length > *limit) {
+        } else {
+            let limit = offered.size_limit.filter(|limit| length > *limit)?;
             Some(format!("5.3.4 the message has {length} octets, the relay takes {limit}"))
-        } else if has_bare_line_end(raw) {
-            Some("5.6.0 the message has a CR or LF that is no line end".to_owned())
+        }
+    }
+
+    /// Why no server may be given this message.
+    fn malformed(&self) -> Option<&'static str> {
+        if has_bare_line_end(&self.message.raw) {
+            Some("5.6.0 the message has a CR or LF that is no line end")
         } else if self.message.sender.contains(|c: char| c.is_control()) {
-            Some("5.1.7 the sender's address has a control character".to_owned())
+            Some("5.1.7 the sender's address has a control character")
         } else {
             None
         }
@@ -218,6 +252,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Transaction<'a, S> {
         };
         let well = answer.code != 421;
         if answer.is_transient() {
+            self.note_patience(&answer, Patience::Message);
             self.settle(&Outcome::Deferred(answer.into()));
         } else if answer.is_permanent() {
             self.settle(&Outcome::Refused(answer.into()));
@@ -247,12 +282,24 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Transaction<'a, S> {
             (Outcome::Refused(answer.into()), true, true)
         } else if answer.is_transient() {
             self.session.refusals += 1;
+            self.note_patience(&answer, Patience::Message);
             (Outcome::Deferred(answer.into()), code != 421, code != 421)
         } else {
             (Outcome::Ambiguous(answer.into()), false, false)
         };
         self.settle(&outcome);
         Done { dot_sent: true, reusable, well }
+    }
+
+    /// Notes whether an answer asks for patience with everybody, or else with whom it would.
+    pub(super) fn note_patience(&mut self, answer: &Answer, whom: impl FnOnce(Reply) -> Patience) {
+        let reply = Reply::from(answer.clone());
+        // 421 is the connection's end, and judged by that.
+        if reply.is_pressure() && answer.code != 421 {
+            self.patience = Some(Patience::Everybody);
+        } else if reply.is_throttling() && answer.code != 421 && self.patience.is_none() {
+            self.patience = Some(whom(reply));
+        }
     }
 
     /// Gives `outcome` to every recipient that has none.

@@ -1,0 +1,78 @@
+//! How many messages a relay is given at once.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How long a bound that was learnt from a refused connection holds before one more is tried.
+pub(super) const BOUND_STEP: Duration = Duration::from_secs(20);
+
+/// A number of slots that grows with success, one by one and no faster than its slope, and shrinks with trouble.
+#[derive(Debug)]
+pub(super) struct Allowance {
+    cap: usize,
+    now: usize,
+    grown: Instant,
+    step: Duration,
+    /// As many as the relay was seen to bear, and when that was.
+    bound: usize,
+    bound_since: Instant,
+    cuts: u64,
+}
+
+impl Allowance {
+    /// All of `cap`; after trouble `slope` more a second.
+    pub(super) fn new(cap: usize, slope: u32) -> Self {
+        let (grown, step) = (Instant::now(), Duration::from_secs(1) / slope.max(1));
+        Self { cap, now: cap, grown, step, bound: cap, bound_since: grown, cuts: 0 }
+    }
+
+    pub(super) fn now(&self) -> usize {
+        self.now
+    }
+
+    /// Whether there is nothing left to grow.
+    pub(super) fn is_whole(&self) -> bool {
+        self.now == self.cap
+    }
+
+    /// How often it was cut.
+    pub(super) fn cuts(&self) -> u64 {
+        self.cuts
+    }
+
+    /// One, from which it grows.
+    pub(super) fn start_slowly(&mut self) {
+        (self.now, self.grown) = (1, Instant::now());
+    }
+
+    /// After a success. Time without any is not saved up.
+    pub(super) fn grow(&mut self) {
+        if self.bound < self.cap && self.bound_since.elapsed() >= BOUND_STEP {
+            self.bound += 1;
+            self.bound_since = Instant::now();
+        }
+        if self.now < self.bound && self.grown.elapsed() >= self.step {
+            self.now += 1;
+            self.grown = Instant::now();
+        }
+    }
+
+    /// No more than so many for a while.
+    pub(super) fn bound(&mut self, bound: usize) {
+        self.bound = bound.max(1);
+        self.bound_since = Instant::now();
+        self.now = self.now.min(self.bound);
+    }
+
+    /// Half of the slots in use; `false` if that is none.
+    pub(super) fn cut(&mut self, in_use: usize) -> bool {
+        if self.now == 1 {
+            return false;
+        }
+        self.cuts += 1;
+        self.now = (self.now.min(in_use) / 2).max(1);
+        self.grown = Instant::now();
+        true
+    }
+}
