@@ -8,6 +8,10 @@ const CATEGORY: CodePointMapDataBorrowed<'static, GeneralCategory> =
     CodePointMapData::<GeneralCategory>::new();
 const SCRIPT: CodePointMapDataBorrowed<'static, Script> = CodePointMapData::<Script>::new();
 
+/// The longest domain that is looked at, in octets: 253 letters of any script, decomposed. What is longer cannot be one, and
+/// to find that out by mapping it would take long.
+const LONGEST_WRITTEN: usize = 4096;
+
 /// A fully qualified domain name in ASCII and lower case, labels with other letters as A-labels (RFC 5890).
 ///
 /// Upper case is folded and letters are composed (NFC). Nothing else is mapped, unlike browsers do (UTS 46): mail
@@ -19,6 +23,9 @@ const SCRIPT: CodePointMapDataBorrowed<'static, Script> = CodePointMapData::<Scr
 /// A sentence that says what would be right.
 pub(super) fn ascii(domain: &str) -> Result<String, String> {
     let fault = || "must name a full domain such as example.com after the @".to_owned();
+    if domain.len() > LONGEST_WRITTEN {
+        return Err(fault());
+    }
     // Checks what a label may begin with, joiners (RFC 5892), bidi (RFC 5893), hyphens and lengths.
     let ascii = idna::domain_to_ascii_strict(domain).map_err(|_| fault())?;
     let last = ascii.rsplit('.').next().unwrap_or_default();

@@ -32,10 +32,20 @@ pub(super) fn base64(octets: &[u8]) -> Body {
 
 /// Text whose lines end in LF.
 fn unix_lines(text: &str) -> Cow<'_, str> {
-    if memchr::memchr(b'\r', text.as_bytes()).is_none() {
+    if !text.contains('\r') {
         return text.into();
     }
-    text.replace("\r\n", "\n").replace('\r', "\n").into()
+    let mut lines = String::with_capacity(text.len());
+    let mut start = 0;
+    for end in memchr::memchr_iter(b'\r', text.as_bytes()) {
+        lines.push_str(&text[start..end]);
+        start = end + 1;
+        if text.as_bytes().get(start) != Some(&b'\n') {
+            lines.push('\n');
+        }
+    }
+    lines.push_str(&text[start..]);
+    lines.into()
 }
 
 /// The octets of text whose lines end in LF, with CRLF in its place.

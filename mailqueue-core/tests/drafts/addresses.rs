@@ -104,6 +104,9 @@ fn addresses_are_not_too_long() {
     assert_eq!(fits.len(), 254);
     assert!(fits.parse::<Address>().is_ok());
     assert!(format!("a{fits}").parse::<Address>().is_err());
+    let endless = format!("a@{}.example", "й".repeat(5 << 20));
+    assert!(endless.parse::<Address>().is_err());
+    assert!(format!("{}{endless}>", "<".repeat(100)).parse::<Mailbox>().is_err());
 }
 
 #[test]
