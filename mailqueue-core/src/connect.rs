@@ -41,7 +41,7 @@ impl ConnectError {
     /// Whether trying again a little later may help: a database that is still starting.
     #[must_use]
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Store(StoreError::Unavailable(_)))
+        matches!(self, Self::Store(StoreError::Unavailable(_) | StoreError::Overloaded(_)))
     }
 }
 

@@ -293,6 +293,10 @@ impl From<SubmitError> for Problem {
             SubmitError::Full => Self::full(),
             SubmitError::ForeignSender(faults) => Self::foreign_sender(faults),
             SubmitError::KeyReused => Self::key_reused(),
+            SubmitError::Store(StoreError::Refused(_)) => {
+                tracing::error!("a message was not accepted: the message store refused it");
+                Self::field("", "is refused by the message store, and would be again")
+            }
             SubmitError::Store(error) => error.into(),
             SubmitError::Render(_) => Self::field("", "cannot be written as an e-mail"),
         }

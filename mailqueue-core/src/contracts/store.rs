@@ -279,6 +279,14 @@ impl Settlement {
         let event = if is_held { Event::Reported(report, seen) } else { Event::ReportedLate(report, seen) };
         decide(current, &event, &self.policy)
     }
+
+    /// The same result without the texts of others: for a store that refuses one of them, or what they say.
+    #[must_use]
+    pub fn reduced(&self) -> Self {
+        let mut reduced = self.clone();
+        reduced.report = self.report.without_texts();
+        reduced
+    }
 }
 
 /// What became of a result.

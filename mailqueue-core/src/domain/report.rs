@@ -142,3 +142,32 @@ pub struct Report {
     /// How it ended.
     pub verdict: Verdict,
 }
+
+impl Report {
+    /// The same with codes alone where servers' texts stood, and without the relay's name.
+    #[must_use]
+    pub fn without_texts(&self) -> Self {
+        let bare = |reply: &Reply| Reply::new(reply.code, "");
+        let verdict = match &self.verdict {
+            Verdict::Answered(outcomes) => Verdict::Answered(
+                outcomes
+                    .iter()
+                    .map(|(address, outcome)| {
+                        let outcome = match outcome {
+                            Outcome::Accepted(reply) => Outcome::Accepted(bare(reply)),
+                            Outcome::Deferred(reply) => Outcome::Deferred(bare(reply)),
+                            Outcome::Refused(reply) => Outcome::Refused(bare(reply)),
+                            Outcome::Ambiguous(reply) => Outcome::Ambiguous(bare(reply)),
+                        };
+                        (address.clone(), outcome)
+                    })
+                    .collect(),
+            ),
+            Verdict::Fault { fault, reply, retry_after } => {
+                Verdict::Fault { fault: *fault, reply: bare(reply), retry_after: *retry_after }
+            }
+            Verdict::Withheld => Verdict::Withheld,
+        };
+        Self { relay: None, dot_sent: self.dot_sent, verdict }
+    }
+}

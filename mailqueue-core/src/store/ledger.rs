@@ -43,15 +43,15 @@ pub(super) fn check<DB: Backend>(
     }
 }
 
-/// Runs those of `migrations` that are not in `applied`, in order, each in a transaction with its line in the ledger.
-/// The caller holds the lock that keeps other processes from doing the same.
+/// Runs those of `migrations` that are not in `applied`, in order, each with its line in the ledger. The caller has begun
+/// the transaction, and holds the lock that keeps other processes from doing the same.
 pub(super) fn run_pending<C>(
     connection: &mut C,
     mut migrations: Vec<Box<dyn Migration<C::Backend>>>,
     applied: &[String],
 ) -> Result<usize, MigrationError>
 where
-    C: Connection + diesel::migration::MigrationConnection + 'static,
+    C: Connection + 'static,
     C::Backend: Backend,
 {
     migrations.sort_by_key(|migration| migration.name().version().to_string());
@@ -63,10 +63,8 @@ where
         }
         // The version is the name of a folder in this repository: digits and dashes.
         let note = format!("INSERT INTO mailqueue_migrations (version) VALUES ('{version}')");
-        connection.transaction::<_, MigrationError, _>(|connection| {
-            migration.run(connection)?;
-            Ok(connection.batch_execute(&note)?)
-        })?;
+        migration.run(connection)?;
+        connection.batch_execute(&note)?;
         run += 1;
     }
     Ok(run)

@@ -3,6 +3,7 @@
 //! | what | |
 //! | --- | --- |
 //! | [`Postgres`], [`Redis`] | real servers on ports of their own: stopped, frozen and started again at will |
+//! | [`PgBouncer`] | Debian's, in transaction mode, in front of a [`Postgres`] |
 //! | [`SmtpSink`] | an SMTP server that follows a script and records what it accepted before it says so |
 //! | [`PostfixSink`] | Postfix's `smtp-sink`, for benches |
 //! | [`Certificate`] | an authority and a server certificate for 127.0.0.1, new in every test |
@@ -18,6 +19,7 @@
 
 mod certificate;
 mod directory;
+mod pgbouncer;
 mod port;
 mod postfix;
 mod postgres;
@@ -29,6 +31,7 @@ mod smtp;
 mod tool;
 
 pub use certificate::Certificate;
+pub use pgbouncer::PgBouncer;
 pub use postfix::PostfixSink;
 pub use postgres::Postgres;
 pub use proxy::{CutAt, Direction, Proxy};

@@ -36,6 +36,7 @@ fn advice(name: &str) -> String {
     let package = match name {
         "initdb" | "postgres" | "pg_ctl" | "pgbench" => "postgresql",
         "psql" | "pg_dump" => "postgresql-client",
+        "pgbouncer" => "pgbouncer",
         "redis-server" => "redis-server",
         "redis-cli" | "redis-benchmark" => "redis-tools",
         "smtp-sink" | "smtp-source" => "postfix",

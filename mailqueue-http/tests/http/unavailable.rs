@@ -15,7 +15,14 @@ use time::OffsetDateTime;
 
 use crate::house::{BROWSER, House, plain};
 
-struct Down;
+/// Answers no request; to submissions it says this.
+struct Down(StoreError);
+
+impl Default for Down {
+    fn default() -> Self {
+        Self(StoreError::Unavailable("connection refused".into()))
+    }
+}
 
 fn down<T>() -> Result<T, StoreError> {
     Err(StoreError::Unavailable("connection refused".into()))
@@ -24,7 +31,7 @@ fn down<T>() -> Result<T, StoreError> {
 #[async_trait]
 impl MessageStore for Down {
     async fn insert(&self, submissions: Vec<Arc<Submission>>) -> Vec<Result<Inserted, StoreError>> {
-        submissions.iter().map(|_| down()).collect()
+        submissions.iter().map(|_| Err(self.0.clone())).collect()
     }
     async fn get(&self, _: Option<&str>, _: MessageId) -> Result<Option<Record>, StoreError> {
         down()
@@ -68,7 +75,7 @@ impl MessageStore for Down {
 
 #[tokio::test]
 async fn everything_that_needs_it_is_a_503_with_retry_after() {
-    let house = House::on(Arc::new(Down), "127.0.0.1:0", plain()).await;
+    let house = House::on(Arc::new(Down::default()), "127.0.0.1:0", plain()).await;
     let replies = [
         house.submit(r#"{"to":"a@example.org","subject":"s","text":"t"}"#).await,
         house.fill_in("assunto=a&mensagem=b", &[]).await,
@@ -88,4 +95,14 @@ async fn everything_that_needs_it_is_a_503_with_retry_after() {
     let page = house.fill_in("assunto=a&mensagem=b", &[BROWSER]).await;
     assert_eq!(page.status, 503);
     assert!(page.header("retry-after").is_some() && page.text().contains("<h1>"));
+}
+
+#[tokio::test]
+async fn what_it_refuses_for_good_is_a_422_and_not_to_be_tried_again() {
+    let store = Down(StoreError::Refused("a check says no".into()));
+    let house = House::on(Arc::new(store), "127.0.0.1:0", plain()).await;
+    let reply = house.submit(r#"{"to":"a@example.org","subject":"s","text":"t"}"#).await;
+    let problem = reply.assert_problem(422, "validation_error");
+    assert!(reply.header("retry-after").is_none());
+    assert!(!problem.to_string().contains("a check"), "a reason is for the log alone");
 }

@@ -4,13 +4,13 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::super::unreadable;
-use super::connection::let_go_after;
 use super::row::{StateColumns, StateRow, state_columns};
+use super::session::Session;
 use super::statement::statement;
 use super::{Failure, microseconds};
 use crate::contracts::store::{Claimed, Claims, Lease, LeaseTerms, Renewal, StoreError, TooLarge};
@@ -89,7 +89,7 @@ statement! {
 
 /// Leases those of `ids` that are queued and due and not too large.
 pub(super) async fn claim(
-    connection: &mut AsyncPgConnection,
+    connection: &mut Session,
     ids: Vec<MessageId>,
     terms: LeaseTerms,
 ) -> Result<Claims, Failure> {
@@ -115,12 +115,12 @@ pub(super) async fn claim(
         let left: Vec<MessageId> = ids.into_iter().filter(|id| !leased.contains(id)).collect();
         too_large = name_too_large(connection, &left, largest).await?;
     }
-    let_go_after(octets, connection);
+    connection.let_go_after(octets);
     Ok(Claims { leased, too_large })
 }
 
 async fn name_too_large(
-    connection: &mut AsyncPgConnection,
+    connection: &mut Session,
     ids: &[MessageId],
     largest: i64,
 ) -> Result<Vec<TooLarge>, Failure> {
@@ -165,7 +165,7 @@ fn claimed(row: ClaimedRow, token: Uuid) -> Result<Claimed, StoreError> {
 
 /// Extends leases; the answer is whether each is still held.
 pub(super) async fn renew(
-    connection: &mut AsyncPgConnection,
+    connection: &mut Session,
     renewals: Vec<Renewal>,
     duration: Duration,
 ) -> Result<Vec<bool>, Failure> {

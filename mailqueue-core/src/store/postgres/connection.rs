@@ -1,17 +1,14 @@
 //! Connections to Postgres, without libpq.
 
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use diesel::connection::TransactionManagerStatus;
-use diesel::{ConnectionError, ConnectionResult};
-use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, PoolError};
-use diesel_async::{AnsiTransactionManager, AsyncPgConnection, SimpleAsyncConnection, TransactionManager};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::Config;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::error::{self, DriverError};
+use super::session::{Generation, Manner, Session};
 use crate::contracts::store::StoreError;
 use crate::uri::Uri;
 
@@ -40,27 +37,26 @@ impl Default for PostgresOptions {
 /// How long connecting may take, login included.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// Errors are told apart by their untranslated words. Only a privileged role may ask for them; hosted databases, which give
-/// none, mostly speak English anyway.
-const IN_ENGLISH: &str = "DO $$ BEGIN PERFORM set_config('lc_messages', 'C', false);
-    EXCEPTION WHEN insufficient_privilege THEN NULL; END $$";
-
-pub(super) type Pool = bb8::Pool<AsyncDieselConnectionManager<AsyncPgConnection>>;
-
 /// What connecting needs to know, from the URL and the options.
 #[derive(Clone)]
 pub(super) struct Target {
     config: Config,
+    /// For poolers, which know none.
+    without_options: Config,
     tls: Option<MakeRustlsConnect>,
+    manner: Manner,
+    limit: Duration,
+    newest: Generation,
 }
 
 impl Target {
     /// Reads a `postgres://` URL. `sslmode=require` and above mean TLS with the certificate checked; `sslrootcert`
-    /// names a further authority.
+    /// names a further authority. `prepare=false` is for a pooler that is not recognised as one.
     pub(super) fn parse(url: &SecretString, options: &PostgresOptions) -> Result<Self, StoreError> {
         let faulty = |what: &str| StoreError::Refused(format!("the database URL {what}"));
         let mut url = Uri::parse(url.expose_secret()).map_err(|error| faulty(&error.to_string()))?;
         let (tls_mode, authority) = (url.take("sslmode"), url.take("sslrootcert"));
+        let prepare = url.take("prepare");
         // The reason names the parameter, and a parameter can be a password.
         let mut config =
             Config::from_str(&url.to_string()).map_err(|_| faulty("has a part Postgres does not know"))?;
@@ -76,70 +72,88 @@ impl Target {
             Some(_) => return Err(faulty("has an unknown sslmode")),
         };
         set_defaults(&mut config, options);
-        Ok(Self { config, tls })
+        let without_options = config.clone();
+        ask_for_settings(&mut config, options);
+        let (limit, newest) = (options.statement, Generation::default());
+        let mut target = Self { config, without_options, tls, manner: Manner::Direct, limit, newest };
+        match prepare.as_deref() {
+            None | Some("true") => {}
+            Some("false") => target.pool_transactions(),
+            Some(_) => return Err(faulty("has a prepare that is neither true nor false")),
+        }
+        Ok(target)
+    }
+
+    /// Opens a connection and finds out whether it leads to a server or to a pooler; further ones are opened likewise.
+    pub(super) async fn connect_first(&mut self) -> Result<Session, StoreError> {
+        let mut session = match self.try_connect().await {
+            Err(Some(error)) if error.is_of_start() && self.manner.is_direct() => {
+                self.pool_transactions();
+                self.connect().await?
+            }
+            result => result.map_err(unreachable)?,
+        };
+        if self.manner.is_direct() && !is_direct(&mut session).await? {
+            self.pool_transactions();
+            session.set_manner(self.manner.clone());
+        }
+        Ok(session)
     }
 
     /// Opens one connection.
-    pub(super) async fn connect(&self) -> ConnectionResult<AsyncPgConnection> {
-        // The driver's own limit ends with the TCP handshake, and a server that is frozen still makes that.
-        let in_time = tokio::time::timeout(HANDSHAKE, self.handshake()).await;
-        in_time
-            .unwrap_or_else(|_| Err(ConnectionError::BadConnection("it did not answer in time".to_owned())))
+    pub(super) async fn connect(&self) -> Result<Session, StoreError> {
+        self.try_connect().await.map_err(unreachable)
     }
 
-    async fn handshake(&self) -> ConnectionResult<AsyncPgConnection> {
-        let bad = |error: tokio_postgres::Error| ConnectionError::BadConnection(reason(&error));
-        let mut connected = match &self.tls {
+    /// `None` is for no answer in time.
+    async fn try_connect(&self) -> Result<Session, Option<DriverError>> {
+        // The driver's own limit ends with the TCP handshake, and a server that is frozen still makes that.
+        match tokio::time::timeout(HANDSHAKE, self.handshake()).await {
+            Ok(opened) => opened.map_err(|error| Some(error.into())),
+            Err(_) => Err(None),
+        }
+    }
+
+    async fn handshake(&self) -> Result<Session, tokio_postgres::Error> {
+        let manner = self.manner.clone();
+        Ok(match &self.tls {
             None => {
-                let (client, connection) = self.config.connect(tokio_postgres::NoTls).await.map_err(bad)?;
-                AsyncPgConnection::try_from_client_and_connection(client, connection).await?
+                let (client, connection) = self.config.connect(tokio_postgres::NoTls).await?;
+                Session::new(client, connection, manner, &self.newest)
             }
             Some(tls) => {
-                let (client, connection) = self.config.connect(tls.clone()).await.map_err(bad)?;
-                AsyncPgConnection::try_from_client_and_connection(client, connection).await?
+                let (client, connection) = self.config.connect(tls.clone()).await?;
+                Session::new(client, connection, manner, &self.newest)
             }
-        };
-        connected.batch_execute(IN_ENGLISH).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
-        Ok(connected)
+        })
     }
 
-    /// A pool of such connections. It starts empty and mends itself after any outage.
-    pub(super) async fn pool(self, options: &PostgresOptions) -> Result<Pool, StoreError> {
-        let mut manager = ManagerConfig::default();
-        manager.custom_setup = Box::new(move |_| {
-            let target = self.clone();
-            Box::pin(async move { target.connect().await })
-        });
-        let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config("", manager);
-        bb8::Pool::builder()
-            .max_size(options.connections)
-            .connection_timeout(options.patience)
-            .error_sink(Box::new(LogSometimes::default()))
-            .build(manager)
-            .await
-            .map_err(|error| StoreError::Unavailable(error.to_string()))
+    /// From now on settings are asked for in each transaction.
+    fn pool_transactions(&mut self) {
+        self.config.clone_from(&self.without_options);
+        let milliseconds = self.limit.as_millis();
+        self.manner = Manner::Pooled(
+            format!(
+                "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = {milliseconds};
+                 SET LOCAL idle_in_transaction_session_timeout = {milliseconds}; SET LOCAL lock_timeout = 0"
+            )
+            .into(),
+        );
     }
 }
 
-/// How many octets may go over a connection in one statement without its being closed afterwards.
-const KEPT: usize = 4 << 20;
-
-/// Has the pool close a connection over which so much has just gone, once it is given back. The driver keeps three buffers
-/// as large as the largest that they have held: with as many connections as there are, more than all the mail under way.
-pub(super) fn let_go_after(octets: usize, connection: &mut AsyncPgConnection) {
-    if octets > KEPT {
-        *AnsiTransactionManager::transaction_manager_status_mut(connection) =
-            TransactionManagerStatus::InError;
-    }
+fn unreachable(error: Option<DriverError>) -> StoreError {
+    error.map_or_else(
+        || StoreError::Unavailable("it did not answer in time".to_owned()),
+        |error| error.outcome_of_login(),
+    )
 }
 
-/// The server's or the socket's own words; the driver's message alone says only "db error".
-fn reason(error: &tokio_postgres::Error) -> String {
-    use std::error::Error;
-    match error.as_db_error() {
-        Some(server) => server.message().to_owned(),
-        None => error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}")),
-    }
+/// Whether what was asked for at the start has reached the server: a pooler may drop it in silence.
+async fn is_direct(session: &mut Session) -> Result<bool, StoreError> {
+    let answer = session.simply("SELECT current_setting('mailqueue.direct', true)").await;
+    let answer = answer.map_err(error::outcome)?;
+    Ok(answer.first().and_then(|row| row.first()).is_some_and(|value| value.as_deref() == Some("on")))
 }
 
 /// What the URL does not say: no silence of the network or of a lost client goes unnoticed for long.
@@ -154,34 +168,21 @@ fn set_defaults(config: &mut Config, options: &PostgresOptions) {
     config.keepalives_interval(Duration::from_secs(5));
     config.keepalives_retries(3);
     config.tcp_user_timeout(options.statement);
-    if config.get_options().is_none() {
-        let milliseconds = options.statement.as_millis();
-        config.options(format!(
-            "-c statement_timeout={milliseconds} -c idle_in_transaction_session_timeout={milliseconds}"
-        ));
-    }
+}
+
+/// What we depend on, whatever the database or the role has for a default. What the URL says comes last and wins.
+fn ask_for_settings(config: &mut Config, options: &PostgresOptions) {
+    let milliseconds = options.statement.as_millis();
+    let ours = format!(
+        "-c mailqueue.direct=on -c TimeZone=UTC -c default_transaction_isolation=read\\ committed -c lock_timeout=0 \
+         -c statement_timeout={milliseconds} -c idle_in_transaction_session_timeout={milliseconds}"
+    );
+    let theirs = config.get_options().unwrap_or_default();
+    config.options(format!("{ours} {theirs}"));
 }
 
 fn tls_connector(authority: Option<&str>) -> Result<MakeRustlsConnect, StoreError> {
     let config = crate::tls::client_config(authority.map(std::path::Path::new))
         .map_err(|error| StoreError::Refused(format!("the database URL asks for TLS, but {error}")))?;
     Ok(MakeRustlsConnect::new(config))
-}
-
-/// Logs why connections fail, at most once a second however many callers wait.
-#[derive(Debug, Default)]
-struct LogSometimes(Arc<Mutex<Option<Instant>>>);
-
-impl bb8::ErrorSink<PoolError> for LogSometimes {
-    fn sink(&self, error: PoolError) {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_none_or(|last| last.elapsed() >= Duration::from_secs(1)) {
-            *last = Some(Instant::now());
-            tracing::warn!(%error, "cannot connect to Postgres");
-        }
-    }
-
-    fn boxed_clone(&self) -> Box<dyn bb8::ErrorSink<PoolError>> {
-        Box::new(Self(Arc::clone(&self.0)))
-    }
 }

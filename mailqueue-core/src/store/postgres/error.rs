@@ -1,20 +1,183 @@
 //! What a database error means for the caller.
+//!
+//! diesel's errors do not hand the SQLSTATE on, so the driver's own travels boxed in the variant that takes any error, and
+//! is taken out again here. Errors go by it, never by words, which servers translate.
 
 use diesel::result::{DatabaseErrorKind, DeserializeFieldError, Error};
+use tokio_postgres::error::{DbError, SqlState};
 
 use super::super::unreadable;
 use crate::contracts::store::StoreError;
 
-/// The outcome behind a driver's error. Its text never holds a value of a row: details and hints are left out, and of
-/// messages those that may quote one.
+/// An error of the server or of the socket.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", self.outcome())]
+pub(super) struct DriverError(tokio_postgres::Error);
+
+impl From<tokio_postgres::Error> for DriverError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self(error)
+    }
+}
+
+impl DriverError {
+    /// The one inside an error of diesel's.
+    pub(super) fn of(error: &Error) -> Option<&Self> {
+        match error {
+            Error::QueryBuilderError(error) => error.downcast_ref(),
+            _ => None,
+        }
+    }
+
+    fn meaning(&self) -> Meaning {
+        self.0.as_db_error().map_or(Meaning::Connection, meaning)
+    }
+
+    /// Whether the connection it came by is of no use any more.
+    pub(super) fn is_of_connection(&self) -> bool {
+        self.meaning() == Meaning::Connection
+    }
+
+    /// Whether it comes of a parameter at the start that is not known: a pooler's answer to `options`.
+    pub(super) fn is_of_start(&self) -> bool {
+        self.0.code() == Some(&SqlState::PROTOCOL_VIOLATION)
+    }
+
+    /// The outcome it stands for.
+    pub(super) fn outcome(&self) -> StoreError {
+        let Some(error) = self.0.as_db_error() else { return StoreError::Unavailable(self.words()) };
+        let words = || said(error).unwrap_or_else(|| self.unsaid());
+        match meaning(error) {
+            Meaning::Item => StoreError::Refused(words()),
+            Meaning::NoSpace => StoreError::NoSpace(words()),
+            Meaning::Overloaded => StoreError::Overloaded(words()),
+            Meaning::Again | Meaning::Connection | Meaning::Server => StoreError::Unavailable(words()),
+        }
+    }
+
+    /// The outcome it stands for where nothing was asked but to connect.
+    pub(super) fn outcome_of_login(&self) -> StoreError {
+        match self.outcome() {
+            StoreError::Overloaded(words) => StoreError::Overloaded(words),
+            other => StoreError::Unavailable(match other {
+                StoreError::Refused(words) | StoreError::NoSpace(words) | StoreError::Unavailable(words) => {
+                    words
+                }
+                StoreError::Overloaded(words) | StoreError::Unreadable(words) => words,
+            }),
+        }
+    }
+
+    /// The socket's own words; the driver's message alone says only that there was an error.
+    fn words(&self) -> String {
+        use std::error::Error;
+        self.0.source().map_or_else(|| self.0.to_string(), |source| format!("{}: {source}", self.0))
+    }
+
+    fn unsaid(&self) -> String {
+        let code = self.0.code().map_or("unknown", |code| code.code());
+        format!("an error that may quote what was to be kept (SQLSTATE {code}); Postgres' own log has it")
+    }
+}
+
+/// What an error is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    /// What was asked, to the end of all days: a value, a constraint, a rule of the host's. Its neighbours may pass.
+    Item,
+    /// It was undone to let others go on; the same may succeed at once.
+    Again,
+    /// There is no space on a disk.
+    NoSpace,
+    /// More is asked of the server than it can do.
+    Overloaded,
+    /// This connection: it is broken, its server is going, or takes no writes.
+    Connection,
+    /// The server as it is set up: a missing table, a missing right.
+    Server,
+}
+
+fn meaning(error: &DbError) -> Meaning {
+    let code = error.code().code();
+    match code {
+        // Serialization failure, deadlock.
+        "40001" | "40P01" => return Meaning::Again,
+        // Read-only; database dropped, idle session ended, shutting down, crashed, not up yet.
+        "25006" | "57P01" | "57P02" | "57P03" | "57P04" | "57P05" => return Meaning::Connection,
+        // A name that another client of a pooler's connection has given, or that ours has lost.
+        "26000" | "42P05" => return Meaning::Connection,
+        "53100" => return Meaning::NoSpace,
+        // Cancelled, most likely by the time limit; a lock that was not to be had.
+        "57014" | "55P03" => return Meaning::Overloaded,
+        // A value of another type than the column's.
+        "42804" => return Meaning::Item,
+        _ => {}
+    }
+    // Whatever SQLSTATE a trigger or a policy chooses, it speaks of the row.
+    match error.routine() {
+        Some("exec_stmt_raise" | "ExecWithCheckOptions") => return Meaning::Item,
+        // "cached plan must not change result type": prepared before the table was changed.
+        Some("RevalidateCachedQuery") => return Meaning::Connection,
+        _ => {}
+    }
+    match code.get(..2).unwrap_or_default() {
+        "08" | "25" | "58" | "F0" | "XX" => Meaning::Connection,
+        "53" => Meaning::Overloaded,
+        // Feature, authorization, transaction, catalog, schema, rights, object state, intervention.
+        "0A" | "0B" | "0L" | "0P" | "28" | "2D" | "34" | "3B" | "3D" | "3F" | "40" | "42" | "55" | "57" => {
+            Meaning::Server
+        }
+        // 22 data, 23 constraints, 44 check options, 54 limits, P0 PL/pgSQL, and what hosts make up.
+        _ => Meaning::Item,
+    }
+}
+
+/// The server's own words, if they cannot quote a value: it says them outside any function of the host's, of
+/// something else than data. Details and hints are always left out. Constraint violations name constraints.
+fn said(error: &DbError) -> Option<String> {
+    let is_constraint = error.code().code().starts_with("23") && error.table().is_some();
+    let is_of_server = meaning(error) != Meaning::Item || is_constraint;
+    let is_free = error.where_().is_none() && error.routine() != Some("exec_stmt_raise");
+    (is_of_server && is_free).then(|| error.message().to_owned())
+}
+
+/// Whether doing the same again may succeed at once: the database undid it to let others go on.
+pub(super) fn may_pass_again(error: &Error) -> bool {
+    DriverError::of(error).is_some_and(|error| error.meaning() == Meaning::Again)
+}
+
+/// Whether the disk is full.
+pub(super) fn is_lack_of_space(error: &Error) -> bool {
+    DriverError::of(error).is_some_and(|error| error.meaning() == Meaning::NoSpace)
+}
+
+/// The outcome behind an error of diesel's. Its text never holds a value of a row.
 pub(super) fn outcome(error: Error) -> StoreError {
     match error {
-        Error::DatabaseError(kind, info) => by_kind(kind, info.message()),
+        Error::DatabaseError(kind, info) => by_kind(&kind, info.message()),
         Error::DeserializationError(error) => unreadable(&*error),
         Error::SerializationError(_) => {
             StoreError::Refused("a value cannot be written to a column".to_owned())
         }
-        other => StoreError::Unavailable(other.to_string()),
+        other => match DriverError::of(&other) {
+            Some(error) => error.outcome(),
+            None => StoreError::Unavailable(other.to_string()),
+        },
+    }
+}
+
+/// An error on a host's own connection, which is diesel's and knows no SQLSTATE.
+fn by_kind(kind: &DatabaseErrorKind, message: &str) -> StoreError {
+    match kind {
+        DatabaseErrorKind::UniqueViolation
+        | DatabaseErrorKind::ForeignKeyViolation
+        | DatabaseErrorKind::NotNullViolation
+        | DatabaseErrorKind::CheckViolation => StoreError::Refused("a constraint is violated".to_owned()),
+        // The driver's own words.
+        DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection => {
+            StoreError::Unavailable(message.to_owned())
+        }
+        _ => StoreError::Unavailable("an error that may quote what was to be kept".to_owned()),
     }
 }
 
@@ -25,125 +188,5 @@ fn unreadable(error: &(dyn std::error::Error + Send + Sync + 'static)) -> StoreE
     match field.and_then(|field| field.error.downcast_ref()) {
         Some(json) => unreadable::json(column, json),
         None => StoreError::Unreadable(format!("{column} is not what this version expects")),
-    }
-}
-
-fn by_kind(kind: DatabaseErrorKind, message: &str) -> StoreError {
-    match kind {
-        // These name constraints and columns; the values stand in the details.
-        DatabaseErrorKind::UniqueViolation
-        | DatabaseErrorKind::ForeignKeyViolation
-        | DatabaseErrorKind::NotNullViolation
-        | DatabaseErrorKind::CheckViolation => StoreError::Refused(message.to_owned()),
-        // The driver's own words.
-        DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection => {
-            StoreError::Unavailable(message.to_owned())
-        }
-        _ if is_data_fault(message) => StoreError::Refused("a value the database cannot hold".to_owned()),
-        _ if is_out_of_space(message) => StoreError::NoSpace(safe(message)),
-        _ if is_out_of_room(message) => StoreError::Overloaded(safe(message)),
-        _ => StoreError::Unavailable(safe(message)),
-    }
-}
-
-/// A message that is known to speak of the server and not of a value; else a pointer to where it can be read. Among the
-/// others are those that triggers and policies of the host's make up.
-fn safe(message: &str) -> String {
-    const BEGINNINGS: [&str; 17] = [
-        "cached plan must not change",
-        "canceling statement due to",
-        "cannot execute ",
-        "connection ",
-        "could not ",
-        "current transaction is aborted",
-        "deadlock detected",
-        "invalid page in block",
-        "missing chunk number",
-        "out of memory",
-        "out of shared memory",
-        "permission denied for",
-        "remaining connection slots",
-        "sorry, too many clients",
-        "terminating connection",
-        "the database system is",
-        "too many connections",
-    ];
-    let is_known = BEGINNINGS.iter().any(|beginning| message.starts_with(beginning));
-    if is_known || message.ends_with(" does not exist") {
-        return message.to_owned();
-    }
-    "an error that may quote what was to be kept; Postgres' own log has it".to_owned()
-}
-
-/// diesel does not pass the SQLSTATE on, so these go by the (untranslated) message: class 22, a value of this one row.
-fn is_data_fault(message: &str) -> bool {
-    [
-        "invalid byte sequence",
-        "invalid input syntax",
-        "unsupported Unicode escape",
-        "out of range",
-        "too large",
-        "index row size",
-    ]
-    .iter()
-    .any(|fault| message.contains(fault))
-}
-
-/// 53100 disk full.
-fn is_out_of_space(message: &str) -> bool {
-    message.contains("No space left") || message.starts_with("could not extend")
-}
-
-/// 53200 out of memory, 53300 too many connections, 57014 statement timeout.
-fn is_out_of_room(message: &str) -> bool {
-    ["out of memory", "too many clients", "statement timeout", "remaining connection slots"]
-        .iter()
-        .any(|fault| message.contains(fault))
-}
-
-/// Whether the disk is full.
-pub(super) fn is_lack_of_space(error: &Error) -> bool {
-    matches!(error, Error::DatabaseError(_, info) if is_out_of_space(info.message()))
-}
-
-/// Whether doing the same again may succeed at once: the database undid it to end a deadlock.
-pub(super) fn is_deadlock(error: &Error) -> bool {
-    match error {
-        Error::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => true,
-        Error::DatabaseError(_, info) => info.message().contains("deadlock detected"),
-        _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn text_of(message: &str) -> String {
-        outcome(Error::DatabaseError(DatabaseErrorKind::Unknown, Box::new(message.to_owned()))).to_string()
-    }
-
-    #[test]
-    fn what_may_quote_a_value_is_not_repeated() {
-        for message in [
-            "invalid input syntax for type uuid: \"ana@example.org\"",
-            "malformed array literal: \"ana@example.org\"",
-            "date/time field value out of range: \"ana@example.org\"",
-            "mail to ana@example.org is against the house rules",
-        ] {
-            assert!(!text_of(message).contains("ana"), "{}", text_of(message));
-        }
-    }
-
-    #[test]
-    fn what_speaks_of_the_server_is_repeated() {
-        for message in [
-            "the database system is shutting down",
-            "could not extend file \"base/5/16384\": No space left on device",
-            "permission denied for table emails",
-            "relation \"emails\" does not exist",
-        ] {
-            assert!(text_of(message).ends_with(message), "{}", text_of(message));
-        }
     }
 }

@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use diesel::pg::Pg;
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, AsyncConnectionCore, RunQueryDsl};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::json::Json;
 use super::octets::Octets;
+use super::session::Session;
 use super::statement::statement;
 use super::{Failure, microseconds};
 use crate::contracts::store::{Idempotency, Inserted, NewMessage, Submission};
@@ -96,7 +98,7 @@ type KeyRow = (String, String, Vec<u8>, Vec<Uuid>);
 
 /// Keeps all of the submissions that are new, in one transaction.
 pub(super) async fn insert(
-    connection: &mut AsyncPgConnection,
+    connection: &mut Session,
     submissions: Vec<Arc<Submission>>,
 ) -> Result<Vec<Inserted>, Failure> {
     if submissions.iter().all(|submission| submission.idempotency.is_none()) {
@@ -107,8 +109,8 @@ pub(super) async fn insert(
 }
 
 /// Keeps the submissions in the transaction that the connection is in.
-pub(super) async fn insert_within(
-    connection: &mut AsyncPgConnection,
+pub(super) async fn insert_within<C: AsyncConnectionCore<Backend = Pg>>(
+    connection: &mut C,
     submissions: Vec<Arc<Submission>>,
 ) -> Result<Vec<Inserted>, Failure> {
     let keys = reserve_keys(connection, &submissions).await?;
@@ -121,7 +123,7 @@ pub(super) async fn insert_within(
 
 /// The ids that were kept under a key, if it was the same.
 pub(super) async fn recall(
-    connection: &mut AsyncPgConnection,
+    connection: &mut Session,
     Idempotency { tenant, key, fingerprint, .. }: Idempotency,
 ) -> Result<Option<Vec<MessageId>>, Failure> {
     let recall = RecallKey { tenant, key, fingerprint: fingerprint.to_vec() };
@@ -156,8 +158,8 @@ impl Keys {
 }
 
 /// Takes what keys are free.
-async fn reserve_keys(
-    connection: &mut AsyncPgConnection,
+async fn reserve_keys<C: AsyncConnectionCore<Backend = Pg>>(
+    connection: &mut C,
     submissions: &[Arc<Submission>],
 ) -> Result<Keys, Failure> {
     // Sorted, so that two batches never wait for each other's keys crosswise; the first of equal keys is tried.
@@ -194,8 +196,8 @@ fn latest_schedule(submission: &Submission) -> Option<OffsetDateTime> {
     submission.messages.iter().filter_map(|new| new.message.scheduled_at).max()
 }
 
-async fn insert_messages(
-    connection: &mut AsyncPgConnection,
+async fn insert_messages<C: AsyncConnectionCore<Backend = Pg>>(
+    connection: &mut C,
     messages: impl Iterator<Item = &NewMessage>,
 ) -> Result<(), Failure> {
     let batch = batch(messages);

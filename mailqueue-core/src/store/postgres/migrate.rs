@@ -1,48 +1,73 @@
 //! Bringing the tables up to date.
 
+use diesel::connection::SimpleConnection;
 use diesel::migration::MigrationSource;
 use diesel::pg::Pg;
-use diesel::prelude::*;
+use diesel_async::SimpleAsyncConnection;
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
-use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
-use super::super::ledger::{self, MigrationError, mailqueue_migrations};
+use super::super::ledger::{self, MigrationError};
+use super::error;
+use super::session::Session;
 use crate::contracts::store::StoreError;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 
-/// Names our advisory lock: "mailq" in ASCII. diesel_migrations takes none, and of several processes that
-/// start together all but one would fail.
-const LOCK: i64 = 0x6d_61_69_6c_71;
+/// Begins a transaction and waits in it for other processes that migrate; several that started together would otherwise
+/// fail all but one. The lock, "mailq" in ASCII, and the longer limit end with the transaction: a pooler would keep what
+/// belongs to a session.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = '10min';
+    SET LOCAL idle_in_transaction_session_timeout = '10min'; SELECT pg_advisory_xact_lock(469785734257)";
 
-/// Runs what is missing, one process at a time, and refuses a database that a newer version has migrated.
-/// With `run` false it only checks that nothing is missing.
-pub(super) async fn migrate(mut connection: AsyncPgConnection, run: bool) -> Result<(), StoreError> {
-    let unavailable = |error: diesel::result::Error| StoreError::Unavailable(error.to_string());
-    // Waiting for another process's migration is not a statement that hangs.
-    connection.batch_execute("SET statement_timeout = '10min'").await.map_err(unavailable)?;
-    connection.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})")).await.map_err(unavailable)?;
-    let blocking = tokio::task::spawn_blocking(move || {
-        let mut connection = AsyncConnectionWrapper::<AsyncPgConnection>::from(connection);
-        locked(&mut connection, run)
-            .map_err(|error| StoreError::Refused(format!("migrating failed: {error}")))
-    });
-    // The connection, and with it the lock, is gone when this returns.
-    blocking.await.map_err(|error| StoreError::Unavailable(error.to_string()))?
+/// Runs what is missing, one process at a time, and refuses a database that a newer version has migrated. Where
+/// nothing is missing, or `run` is false, it only looks into the ledger.
+pub(super) async fn migrate(mut session: Session, run: bool) -> Result<(), StoreError> {
+    if is_complete(&applied(&mut session).await?, run).map_err(refused)? {
+        return Ok(());
+    }
+    session.batch_execute(BEGIN).await.map_err(error::outcome)?;
+    session.batch_execute(ledger::CREATE).await.map_err(refuse)?;
+    let applied = applied(&mut session).await?;
+    let blocking = tokio::task::spawn_blocking(move || run_pending(session, &applied));
+    // A session that has not committed is gone when this returns, and the transaction with it.
+    let migrated = blocking.await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    migrated.map_err(refused)
 }
 
-fn locked(
-    connection: &mut AsyncConnectionWrapper<AsyncPgConnection>,
-    run: bool,
-) -> Result<(), MigrationError> {
+/// Whether all our migrations have run; an error where they must have or where more than those have.
+fn is_complete(applied: &[String], run: bool) -> Result<bool, MigrationError> {
     let migrations = MigrationSource::<Pg>::migrations(&MIGRATIONS)?;
-    diesel::connection::SimpleConnection::batch_execute(connection, ledger::CREATE)?;
-    let applied: Vec<String> =
-        mailqueue_migrations::table.select(mailqueue_migrations::version).load(connection)?;
-    ledger::check(&migrations, &applied, run)?;
-    if run {
-        ledger::run_pending(connection, migrations, &applied)?;
+    ledger::check(&migrations, applied, run)?;
+    Ok(applied.len() == migrations.len())
+}
+
+fn run_pending(session: Session, applied: &[String]) -> Result<(), MigrationError> {
+    let migrations = MigrationSource::<Pg>::migrations(&MIGRATIONS)?;
+    ledger::check(&migrations, applied, true)?;
+    let mut connection = AsyncConnectionWrapper::<Session>::from(session);
+    ledger::run_pending(&mut connection, migrations, applied)?;
+    Ok(SimpleConnection::batch_execute(&mut connection, "COMMIT")?)
+}
+
+fn refused(error: MigrationError) -> StoreError {
+    StoreError::Refused(format!("migrating failed: {error}"))
+}
+
+/// The versions in the ledger; none where there is no ledger.
+async fn applied(session: &mut Session) -> Result<Vec<String>, StoreError> {
+    let exists = "SELECT 1 WHERE to_regclass('mailqueue_migrations') IS NOT NULL";
+    if session.simply(exists).await.map_err(error::outcome)?.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(())
+    let rows = session.simply("SELECT version FROM mailqueue_migrations").await.map_err(refuse)?;
+    Ok(rows.into_iter().flatten().flatten().collect())
+}
+
+/// A missing right or a server that takes no writes keeps the tables from being brought up to date.
+fn refuse(error: diesel::result::Error) -> StoreError {
+    match error::outcome(error) {
+        StoreError::Refused(words) => StoreError::Refused(format!("migrating failed: {words}")),
+        other => other,
+    }
 }

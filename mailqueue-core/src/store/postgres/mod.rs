@@ -2,19 +2,24 @@
 
 mod claim;
 mod connection;
+mod divide;
 mod error;
 mod insert;
 mod json;
 mod migrate;
 mod octets;
+mod pool;
 mod probe;
 mod read;
 mod reserve;
 mod row;
+mod server;
+mod session;
 mod settle;
 mod state;
 mod statement;
 mod sweep;
+mod value;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,13 +40,16 @@ use crate::domain::id::MessageId;
 use crate::domain::lane::Lane;
 use crate::domain::transition::DeliveryPolicy;
 use crate::record::{Filter, Page, Record};
-use connection::{Pool, Target, let_go_after};
+use connection::Target;
+use divide::divided;
+use pool::Pool;
 use probe::{Admission, Space};
+use session::Session;
 
 pub use connection::PostgresOptions;
 
-/// How often a statement is tried again that the database undid to end a deadlock.
-const DEADLOCK_TRIES: usize = 5;
+/// How often a statement is tried again that the database undid to let others go on.
+const TRIES: usize = 5;
 
 /// A [`MessageStore`] on Postgres, by diesel and without libpq.
 #[derive(Clone)]
@@ -80,8 +88,8 @@ impl Failure {
         matches!(self, Self::Database(error) if error::is_lack_of_space(error))
     }
 
-    fn is_deadlock(&self) -> bool {
-        matches!(self, Self::Database(error) if error::is_deadlock(error))
+    fn may_pass_again(&self) -> bool {
+        matches!(self, Self::Database(error) if error::may_pass_again(error))
     }
 }
 
@@ -115,20 +123,22 @@ impl PostgresStore {
     /// several processes that start together one does it and the others wait.
     ///
     /// Understood besides what the driver knows: `sslmode=require|verify-ca|verify-full` (TLS, the certificate is
-    /// always checked) and `sslrootcert=FILE`.
+    /// always checked) and `sslrootcert=FILE`. Behind PgBouncer in transaction mode, which is recognised, statements have
+    /// no names and settings are asked for in each transaction; `prepare=false` asks for this behind any other pooler.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unavailable`] when it cannot be reached, [`StoreError::Refused`] when the URL is faulty or the
-    /// tables are a newer version's. No error repeats the URL.
+    /// [`StoreError::Unavailable`] when it cannot be reached, [`StoreError::Refused`] when the URL is faulty, the
+    /// tables are a newer version's, or the database's encoding is not UTF8. No error repeats the URL.
     pub async fn open(url: &SecretString, options: &PostgresOptions) -> Result<Self, StoreError> {
-        let target = Target::parse(url, options)?;
-        let first = target.connect().await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let mut target = Target::parse(url, options)?;
+        let mut first = target.connect_first().await?;
+        server::check(&mut first).await?;
         migrate::migrate(first, options.migrate).await?;
         let limit = options.patience + options.statement + Duration::from_secs(1);
         let (prober, space) = (Uuid::from_u128(fastrand::u128(..)), Arc::default());
-        let store =
-            Self { pool: target.pool(options).await?, limit, prober, space, reserve: options.reserve };
+        let pool = Pool::new(target, options).await?;
+        let store = Self { pool, limit, prober, space, reserve: options.reserve };
         if let Err(error) = store.keep_reserve().await {
             tracing::warn!(%error, "no space is kept for results");
         }
@@ -159,12 +169,12 @@ impl PostgresStore {
         inserted.pop().ok_or_else(|| StoreError::Unreadable("an insert without a result".to_owned()))
     }
 
-    /// Runs `work` on a connection, again if a deadlock was ended with it. It runs in a task of its own: a caller that
-    /// stops waiting leaves no connection behind in the middle of an exchange.
+    /// Runs `work` on a connection, again if the database undid it to let others go on. It runs in a task of its own: a
+    /// caller that stops waiting leaves no connection behind in the middle of an exchange.
     async fn run<T, W>(&self, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        W: for<'c> Fn(&'c mut AsyncPgConnection) -> BoxFuture<'c, Result<T, Failure>> + Send + Sync + 'static,
+        W: for<'c> Fn(&'c mut Session) -> BoxFuture<'c, Result<T, Failure>> + Send + Sync + 'static,
     {
         self.run_for(Purpose::Results, work).await
     }
@@ -172,7 +182,7 @@ impl PostgresStore {
     async fn run_for<T, W>(&self, purpose: Purpose, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        W: for<'c> Fn(&'c mut AsyncPgConnection) -> BoxFuture<'c, Result<T, Failure>> + Send + Sync + 'static,
+        W: for<'c> Fn(&'c mut Session) -> BoxFuture<'c, Result<T, Failure>> + Send + Sync + 'static,
     {
         match tokio::time::timeout(self.limit, self.run_on(purpose, work)).await {
             Ok(result) => result,
@@ -184,16 +194,15 @@ impl PostgresStore {
     async fn run_on<T, W>(&self, purpose: Purpose, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        W: for<'c> Fn(&'c mut AsyncPgConnection) -> BoxFuture<'c, Result<T, Failure>> + Send + Sync + 'static,
+        W: for<'c> Fn(&'c mut Session) -> BoxFuture<'c, Result<T, Failure>> + Send + Sync + 'static,
     {
         let (pool, space, prober) = (self.pool.clone(), Arc::clone(&self.space), self.prober);
         let running = tokio::spawn(async move {
-            let mut connection =
-                pool.get().await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+            let mut connection = pool.get().await?;
             let (mut tries, mut has_reserve) = (1, purpose == Purpose::Results);
             loop {
                 match work(&mut connection).await {
-                    Err(failure) if failure.is_deadlock() && tries < DEADLOCK_TRIES => tries += 1,
+                    Err(failure) if failure.may_pass_again() && tries < TRIES => tries += 1,
                     Err(failure) if failure.is_lack_of_space() && has_reserve => {
                         has_reserve = false;
                         reserve::release(&mut connection).await?;
@@ -212,18 +221,11 @@ impl PostgresStore {
 
     /// Inserts together, and apart what cannot be inserted together.
     async fn insert_all(&self, submissions: Vec<Arc<Submission>>) -> Vec<Result<Inserted, StoreError>> {
-        match self.insert_together(submissions.clone()).await {
-            Ok(inserted) => inserted.into_iter().map(Ok).collect(),
-            // One of them is at fault: each on its own, so that the others do not suffer.
-            Err(StoreError::Refused(_)) if submissions.len() > 1 => {
-                let mut results = Vec::with_capacity(submissions.len());
-                for submission in submissions {
-                    results.push(self.insert_one(submission).await);
-                }
-                results
-            }
-            Err(error) => vec![Err(error); submissions.len()],
-        }
+        divided(submissions, |part| {
+            let store = self.clone();
+            Box::pin(async move { store.insert_together(part).await })
+        })
+        .await
     }
 
     /// Whether new messages may be inserted. After a shortage they may when the reserve is kept again; a role that may not
@@ -257,22 +259,30 @@ impl PostgresStore {
         }
     }
 
-    async fn insert_one(&self, submission: Arc<Submission>) -> Result<Inserted, StoreError> {
-        let mut inserted = self.insert_together(vec![submission]).await?;
-        inserted.pop().ok_or_else(|| StoreError::Unreadable("an insert without a result".to_owned()))
-    }
-
     async fn insert_together(&self, submissions: Vec<Arc<Submission>>) -> Result<Vec<Inserted>, StoreError> {
         self.run_for(Purpose::NewMail, move |connection| {
             let submissions = submissions.clone();
             Box::pin(async move {
                 let octets = submissions.iter().map(|submission| submission.size()).sum();
                 let inserted = insert::insert(connection, submissions).await?;
-                let_go_after(octets, connection);
+                connection.let_go_after(octets);
                 Ok(inserted)
             })
         })
         .await
+    }
+
+    /// Writes down without its texts what cannot be written down with them.
+    async fn settle_reduced(
+        &self,
+        settlement: &Settlement,
+        refusal: StoreError,
+    ) -> Result<Settled, StoreError> {
+        let settled = self.settle_together(vec![Arc::new(settlement.reduced())]).await?;
+        let message_id = settlement.lease.id;
+        metrics::counter!("mailqueue_results_reduced_total").increment(1);
+        tracing::error!(%message_id, error = %refusal, "a result was written down without the relay's words");
+        settled.first().copied().ok_or(refusal)
     }
 
     async fn settle_together(&self, settlements: Vec<Arc<Settlement>>) -> Result<Vec<Settled>, StoreError> {
@@ -321,19 +331,17 @@ impl MessageStore for PostgresStore {
     }
 
     async fn settle(&self, settlements: Vec<Arc<Settlement>>) -> Vec<Result<Settled, StoreError>> {
-        match self.settle_together(settlements.clone()).await {
-            Ok(settled) => settled.into_iter().map(Ok).collect(),
-            Err(StoreError::Refused(_) | StoreError::Unreadable(_)) if settlements.len() > 1 => {
-                let mut results = Vec::with_capacity(settlements.len());
-                for settlement in settlements {
-                    let settled = self.settle_together(vec![settlement]).await;
-                    results
-                        .push(settled.map(|settled| settled.first().copied().unwrap_or(Settled::Superseded)));
-                }
-                results
+        let settled = divided(settlements.clone(), |part| {
+            let store = self.clone();
+            Box::pin(async move { store.settle_together(part).await })
+        });
+        let mut results = settled.await;
+        for (result, settlement) in results.iter_mut().zip(&settlements) {
+            if let Err(refusal @ StoreError::Refused(_)) = result {
+                *result = self.settle_reduced(settlement, refusal.clone()).await;
             }
-            Err(error) => vec![Err(error); settlements.len()],
         }
+        results
     }
 
     async fn due(

@@ -4,11 +4,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use diesel::sql_types::{Bool, Timestamptz, Uuid as SqlUuid};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Failure;
+use super::session::Session;
 use super::statement::statement;
 use crate::contracts::store::Probe;
 
@@ -27,7 +28,7 @@ statement! {
 }
 
 /// Writes something, and tells the time.
-pub(super) async fn probe(connection: &mut AsyncPgConnection, prober: Uuid) -> Result<Probe, Failure> {
+pub(super) async fn probe(connection: &mut Session, prober: Uuid) -> Result<Probe, Failure> {
     let (now, has_space): (OffsetDateTime, bool) = WriteProbe { prober }.get_result(connection).await?;
     Ok(Probe { now, has_space })
 }
@@ -42,7 +43,7 @@ statement! {
 
 /// Notes whether there was space for a message.
 pub(super) async fn note_refusal(
-    connection: &mut AsyncPgConnection,
+    connection: &mut Session,
     prober: Uuid,
     refused: bool,
 ) -> Result<(), Failure> {
@@ -56,7 +57,7 @@ statement! {
 }
 
 /// Forgets processes that have ended.
-pub(super) async fn prune(connection: &mut AsyncPgConnection) -> Result<(), Failure> {
+pub(super) async fn prune(connection: &mut Session) -> Result<(), Failure> {
     PruneProbes {}.execute(connection).await?;
     Ok(())
 }

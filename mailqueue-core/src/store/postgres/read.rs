@@ -1,11 +1,12 @@
 //! Reading messages back, and doing what a person asks for.
 
 use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid};
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, RunQueryDsl};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::row::{Bodies, RecordColumns, RecordRow, StateColumns, StateRow, record_columns, state_columns};
+use super::session::Session;
 use super::statement::statement;
 use super::{Failure, state};
 use crate::contracts::queue::Entry;
@@ -27,7 +28,7 @@ statement! {
 
 /// One message with everything that is known of it.
 pub(super) async fn get(
-    connection: &mut AsyncPgConnection,
+    connection: &mut Session,
     tenant: Option<String>,
     id: MessageId,
 ) -> Result<Option<Record>, Failure> {
@@ -69,7 +70,7 @@ list!(ListOlder, "<", "DESC");
 list!(ListNewer, ">", "ASC");
 
 /// A page of messages, newest first.
-pub(super) async fn list(connection: &mut AsyncPgConnection, filter: Filter) -> Result<Page, Failure> {
+pub(super) async fn list(connection: &mut Session, filter: Filter) -> Result<Page, Failure> {
     let (cursor, newer) = match filter.cursor {
         Cursor::Newest => (None, false),
         Cursor::After(id) => (Some(id.as_uuid()), false),
@@ -110,7 +111,7 @@ statement! {
 
 /// Does what a person asks for, if the state allows it.
 pub(super) async fn amend(
-    connection: &mut AsyncPgConnection,
+    connection: &mut Session,
     tenant: Option<String>,
     id: MessageId,
     amendment: Amendment,

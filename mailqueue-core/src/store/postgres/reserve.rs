@@ -1,9 +1,10 @@
 //! Space that is kept for results: given up when the disk is full, taken again when there is room.
 
 use diesel::sql_types::{BigInt, Bool};
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection};
 
 use super::Failure;
+use super::session::Session;
 use super::statement::statement;
 
 /// How many rows a page of 8 KiB holds.
@@ -25,7 +26,7 @@ statement! {
 /// # Errors
 ///
 /// Among others that there is no space for it; what was taken before that was found out is part of the reserve.
-pub(super) async fn keep(connection: &mut AsyncPgConnection, octets: u64) -> Result<(), Failure> {
+pub(super) async fn keep(connection: &mut Session, octets: u64) -> Result<(), Failure> {
     if size(connection).await? >= octets {
         return Ok(());
     }
@@ -40,7 +41,7 @@ pub(super) async fn keep(connection: &mut AsyncPgConnection, octets: u64) -> Res
 }
 
 /// Gives the reserve up. `false` when there was none.
-pub(super) async fn release(connection: &mut AsyncPgConnection) -> Result<bool, Failure> {
+pub(super) async fn release(connection: &mut Session) -> Result<bool, Failure> {
     if size(connection).await? == 0 {
         return Ok(false);
     }
@@ -49,7 +50,7 @@ pub(super) async fn release(connection: &mut AsyncPgConnection) -> Result<bool, 
     Ok(true)
 }
 
-async fn size(connection: &mut AsyncPgConnection) -> Result<u64, Failure> {
+async fn size(connection: &mut Session) -> Result<u64, Failure> {
     let size: i64 = ReadSize {}.get_result(connection).await?;
     Ok(size.unsigned_abs())
 }

@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use diesel::sql_types::{Nullable, Uuid as SqlUuid};
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::row::{StateColumns, StateRow, state_columns};
+use super::session::Session;
 use super::statement::statement;
 use super::{Failure, state};
 use crate::contracts::store::{Settled, Settlement};
@@ -22,7 +23,7 @@ statement! {
 
 /// Writes what the leases still allow in one statement, and looks at the rest row by row.
 pub(super) async fn settle(
-    connection: &mut AsyncPgConnection,
+    connection: &mut Session,
     settlements: Vec<Arc<Settlement>>,
 ) -> Result<Vec<Settled>, Failure> {
     let mut results = vec![Settled::Superseded; settlements.len()];
@@ -51,10 +52,7 @@ pub(super) async fn settle(
 }
 
 /// Decides on the row as it is now: the lease is gone, or a late success of an earlier one has changed the delivery.
-async fn settle_locked(
-    connection: &mut AsyncPgConnection,
-    settlement: Arc<Settlement>,
-) -> Result<Settled, Failure> {
+async fn settle_locked(connection: &mut Session, settlement: Arc<Settlement>) -> Result<Settled, Failure> {
     connection
         .transaction(async move |connection| {
             let id = settlement.lease.id;

@@ -1,11 +1,12 @@
 //! Writing what became of deliveries.
 
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::json::Json;
+use super::session::Session;
 use super::statement::statement;
 use crate::contracts::store::Settlement;
 use crate::domain::attempt::Attempt;
@@ -89,7 +90,7 @@ impl NewState {
 
 /// Writes states and returns the rows that were written, with the times they are due.
 pub(super) async fn write(
-    connection: &mut AsyncPgConnection,
+    connection: &mut Session,
     mut states: Vec<NewState>,
 ) -> diesel::QueryResult<Vec<(MessageId, OffsetDateTime)>> {
     states.sort_unstable_by_key(|state| state.id);

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid};
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, RunQueryDsl};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::super::unreadable;
 use super::row::{StateColumns, StateRow, state_columns};
+use super::session::Session;
 use super::statement::statement;
 use super::{Failure, microseconds, probe, state};
 use crate::contracts::queue::Entry;
@@ -31,7 +32,7 @@ statement! {
 
 /// What is queued and due in a lane.
 pub(super) async fn due(
-    connection: &mut AsyncPgConnection,
+    connection: &mut Session,
     lane: Lane,
     before: Option<OffsetDateTime>,
     limit: usize,
@@ -65,7 +66,7 @@ type ExpiredRow = (Uuid, OffsetDateTime, i64, i64, String, StateRow);
 
 /// Ends leases that ran out.
 pub(super) async fn reclaim(
-    connection: &mut AsyncPgConnection,
+    connection: &mut Session,
     before: OffsetDateTime,
     limit: usize,
     policy: DeliveryPolicy,
@@ -137,10 +138,7 @@ statement! {
 }
 
 /// How much is waiting.
-pub(super) async fn statistics(
-    connection: &mut AsyncPgConnection,
-    count: u64,
-) -> Result<Statistics, Failure> {
+pub(super) async fn statistics(connection: &mut Session, count: u64) -> Result<Statistics, Failure> {
     let count = i64::try_from(count).unwrap_or(i64::MAX);
     let row: (OffsetDateTime, i64, i64, i64, Option<OffsetDateTime>) =
         ReadStatistics { count }.get_result(connection).await?;
@@ -188,7 +186,7 @@ statement! {
 
 /// Forgets what is older than `retention` says.
 pub(super) async fn prune(
-    connection: &mut AsyncPgConnection,
+    connection: &mut Session,
     retention: Retention,
     limit: usize,
 ) -> Result<Pruned, Failure> {

@@ -17,7 +17,7 @@ use super::valve::{Flow, Valve};
 
 /// What a proxy's connections share.
 pub(super) struct Shared {
-    target: SocketAddr,
+    target: Mutex<SocketAddr>,
     pub(super) valve: watch::Sender<Valve>,
     pub(super) cuts: watch::Sender<usize>,
     pub(super) accepted: watch::Sender<usize>,
@@ -29,13 +29,22 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(target: SocketAddr) -> Self {
         Self {
-            target,
+            target: Mutex::new(target),
             valve: watch::Sender::new(Valve::default()),
             cuts: watch::Sender::new(0),
             accepted: watch::Sender::new(0),
             triggers: Mutex::default(),
             cut: Mutex::default(),
         }
+    }
+
+    /// Where connections lead from now on.
+    pub(super) fn lead_to(&self, target: SocketAddr) {
+        *self.target.lock().unwrap_or_else(PoisonError::into_inner) = target;
+    }
+
+    fn target(&self) -> SocketAddr {
+        *self.target.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn arm(&self, trigger: Trigger) {
@@ -116,7 +125,7 @@ async fn reach(shared: &Shared, from_client: &mut OwnedReadHalf) -> Option<TcpSt
         () = lose(shared, from_client) => true,
     };
     if !lost {
-        return TcpStream::connect(shared.target).await.ok();
+        return TcpStream::connect(shared.target()).await.ok();
     }
     tokio::select! {
         _ = valve.wait_for(Valve::is_open) => {}

@@ -99,6 +99,11 @@ impl Proxy {
         self.listen().await;
     }
 
+    /// Leads new connections elsewhere, as when an address moves to another machine. Open ones stay where they lead.
+    pub fn lead_to(&self, target: SocketAddr) {
+        self.shared.lead_to(target);
+    }
+
     /// Closes the port, so that new connections are refused when this returns. Open ones live on; see
     /// [`Proxy::cut`].
     pub async fn refuse(&self) {

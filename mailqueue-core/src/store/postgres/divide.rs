@@ -1,0 +1,32 @@
+//! Doing many things together, and apart what one of them spoils.
+
+use futures_util::future::BoxFuture;
+
+use crate::contracts::store::StoreError;
+
+/// Does `work` for all `items` at once. Where that is refused for what is in them, it is done for each half, so that one
+/// item that spoils a batch costs two statements for each doubling of the batch, and fails alone. Any other error is
+/// everybody's who is not done yet.
+pub(super) async fn divided<I: Clone, T>(
+    items: Vec<I>,
+    work: impl Fn(Vec<I>) -> BoxFuture<'static, Result<Vec<T>, StoreError>> + Sync,
+) -> Vec<Result<T, StoreError>> {
+    let mut results = Vec::with_capacity(items.len());
+    let mut parts = vec![items];
+    while let Some(mut part) = parts.pop() {
+        match work(part.clone()).await {
+            Ok(done) => results.extend(done.into_iter().map(Ok)),
+            Err(StoreError::Refused(_) | StoreError::Unreadable(_)) if part.len() > 1 => {
+                let rest = part.split_off(part.len() / 2);
+                parts.extend([rest, part]);
+            }
+            Err(error @ (StoreError::Refused(_) | StoreError::Unreadable(_))) => results.push(Err(error)),
+            Err(error) => {
+                let left = part.len() + parts.iter().map(Vec::len).sum::<usize>();
+                results.extend((0..left).map(|_| Err(error.clone())));
+                break;
+            }
+        }
+    }
+    results
+}

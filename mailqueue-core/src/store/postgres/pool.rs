@@ -1,0 +1,106 @@
+//! A pool of connections.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::connection::{PostgresOptions, Target};
+use super::error;
+use super::session::Session;
+use crate::contracts::store::StoreError;
+
+/// Connections, opened when they are asked for. It starts empty and mends itself after any outage; a connection whose
+/// server is going or takes no writes is closed, and so are all that were opened before that was known.
+#[derive(Clone)]
+pub(super) struct Pool {
+    connections: bb8::Pool<Manager>,
+    last_fault: LastFault,
+}
+
+impl Pool {
+    pub(super) async fn new(target: Target, options: &PostgresOptions) -> Result<Self, StoreError> {
+        let last_fault = LastFault::default();
+        let connections = bb8::Pool::builder()
+            .max_size(options.connections)
+            .connection_timeout(options.patience)
+            .error_sink(Box::new(last_fault.clone()))
+            .build(Manager { target })
+            .await?;
+        Ok(Self { connections, last_fault })
+    }
+
+    /// A connection, or why there is none.
+    pub(super) async fn get(&self) -> Result<impl std::ops::DerefMut<Target = Session> + '_, StoreError> {
+        self.connections.get().await.map_err(|error| match error {
+            bb8::RunError::User(error) => error,
+            bb8::RunError::TimedOut => self
+                .last_fault
+                .told()
+                .unwrap_or_else(|| StoreError::Unavailable("no connection came up in time".to_owned())),
+        })
+    }
+}
+
+/// Opens and judges connections.
+struct Manager {
+    target: Target,
+}
+
+impl bb8::ManageConnection for Manager {
+    type Connection = Session;
+    type Error = StoreError;
+
+    async fn connect(&self) -> Result<Session, StoreError> {
+        self.target.connect().await
+    }
+
+    async fn is_valid(&self, session: &mut Session) -> Result<(), StoreError> {
+        if session.is_useless() {
+            return Err(StoreError::Unavailable("the connection has ended".to_owned()));
+        }
+        session.check().await.map_err(error::outcome)
+    }
+
+    fn has_broken(&self, session: &mut Session) -> bool {
+        session.is_useless()
+    }
+}
+
+/// For how long a fault explains why there is no connection.
+const FRESH: Duration = Duration::from_secs(10);
+
+/// Why the last connection failed. It is logged at most once a second however many callers wait.
+#[derive(Debug, Clone, Default)]
+struct LastFault(Arc<Mutex<Fault>>);
+
+#[derive(Debug, Default)]
+struct Fault {
+    told: Option<(Instant, StoreError)>,
+    logged: Option<Instant>,
+}
+
+impl LastFault {
+    fn lock(&self) -> MutexGuard<'_, Fault> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn told(&self) -> Option<StoreError> {
+        let fault = self.lock();
+        fault.told.as_ref().filter(|(at, _)| at.elapsed() < FRESH).map(|(_, error)| error.clone())
+    }
+}
+
+impl bb8::ErrorSink<StoreError> for LastFault {
+    fn sink(&self, error: StoreError) {
+        let mut fault = self.lock();
+        let now = Instant::now();
+        if fault.logged.is_none_or(|last| now.duration_since(last) >= Duration::from_secs(1)) {
+            fault.logged = Some(now);
+            tracing::warn!(%error, "cannot connect to Postgres");
+        }
+        fault.told = Some((now, error));
+    }
+
+    fn boxed_clone(&self) -> Box<dyn bb8::ErrorSink<StoreError>> {
+        Box::new(self.clone())
+    }
+}
