@@ -317,6 +317,17 @@ fn a_throttle_beside_something_that_counts_counts() {
 }
 
 #[test]
+fn recipients_left_over_for_their_number_go_at_once_while_others_are_taken() {
+    let left_over = || Outcome::Deferred(Reply::new(Some(452), "4.5.3 too many recipients"));
+    let next = reported(&sending(2), answered([accepted(), left_over()]));
+    assert_eq!((next.due, next.delivery.attempt), (Due::In(Duration::ZERO), 0));
+    let beside = reported(&sending(3), answered([accepted(), left_over(), deferred()]));
+    assert_eq!((beside.due, beside.delivery.attempt), (Due::In(Duration::from_secs(15)), 1));
+    let none = reported(&sending(1), answered([left_over()]));
+    assert_eq!((none.due, none.delivery.attempt), (Due::In(Duration::from_secs(15)), 1));
+}
+
+#[test]
 fn a_limit_of_the_sender_is_no_attempt_but_time_runs() {
     let limited = fault(RelayFault::SenderLimited);
     let next = reported(&sending(1), limited.clone()).delivery;

@@ -42,6 +42,16 @@ impl Reply {
         self.is_pressure() || self.is_transient() && self.text.starts_with("4.7.")
     }
 
+    /// Whether the server takes no further recipients in one go (RFC 5321 section 4.5.3.1.10), and so would in another.
+    #[must_use]
+    pub fn is_one_too_many(&self) -> bool {
+        match self.code {
+            Some(452) => self.has_status("4.5.3") || !self.text.starts_with("4."),
+            Some(552) => self.has_status("5.5.3"),
+            _ => false,
+        }
+    }
+
     fn is_transient(&self) -> bool {
         self.code.is_some_and(|code| code / 100 == 4)
     }

@@ -225,6 +225,10 @@ fn answered(
             apply(recipient, outcome, policy.on_unknown);
         }
     }
+    if is_only_left_over(&next, outcomes) {
+        next.attempt = next.attempt.saturating_sub(1);
+        return retry_in(next, Duration::ZERO, seen, policy);
+    }
     if next.settled_status().is_final() || !is_only_throttled(&next, outcomes) {
         return retry_or_close(next, seen, policy);
     }
@@ -234,6 +238,16 @@ fn answered(
     let pause =
         policy.retry.wait(in_a_row.map_or(1, |last| last.times), 0.5 + seen.roll.clamp(0.0, 1.0) / 2.0);
     retry_in(next, pause, seen, policy)
+}
+
+/// Whether the server took some recipients, and only their number keeps it from taking those that still wait.
+fn is_only_left_over(next: &Delivery, outcomes: &[(Address, Outcome)]) -> bool {
+    let is_left_over =
+        |outcome: &Outcome| matches!(outcome, Outcome::Deferred(reply) if reply.is_one_too_many());
+    let waits = |address: &Address| next.pending().any(|recipient| recipient.address == *address);
+    outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Accepted(_)))
+        && outcomes.iter().any(|(address, outcome)| is_left_over(outcome) && waits(address))
+        && outcomes.iter().all(|(address, outcome)| is_left_over(outcome) || !waits(address))
 }
 
 /// Whether servers ask for patience with every recipient that still waits.

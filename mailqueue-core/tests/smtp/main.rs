@@ -5,6 +5,7 @@ mod breaker;
 mod connections;
 mod dot;
 mod envelope;
+mod fallbacks;
 mod security;
 mod several;
 mod silence;

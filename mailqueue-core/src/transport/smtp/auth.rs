@@ -1,35 +1,79 @@
 //! Logging in (RFC 4954).
 
+use std::sync::atomic::Ordering;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::ExposeSecret;
 
-use super::relay_url::Login;
+use super::quirks::Quirks;
+use super::relay_url::{Login, Mechanism};
 use super::reply::Answer;
 use super::session::{Fault, Session};
 use super::stream::Stream;
 use super::timeouts::Timeouts;
 use crate::domain::report::RelayFault;
 
-/// Logs in with PLAIN (RFC 4616), or with LOGIN where that is all there is. That the connection may carry a
-/// password has been checked.
+/// Logs in with the mechanism that is set; else with PLAIN (RFC 4616), or with LOGIN where PLAIN is not offered or turns
+/// out not to be had. That the connection may carry a password has been checked.
 pub(super) async fn log_in(
     session: &mut Session<Stream>,
     login: &Login,
+    wanted: Option<Mechanism>,
+    quirks: &Quirks,
     timeouts: &Timeouts,
 ) -> Result<(), Fault> {
-    let answer = if session.offered.auth_plain {
-        let response = STANDARD.encode(format!("\0{}\0{}", login.user, login.password.expose_secret()));
-        session.ask(&format!("AUTH PLAIN {response}\r\n"), timeouts).await?
-    } else if session.offered.auth_login {
-        expect_challenge(session.ask("AUTH LOGIN\r\n", timeouts).await?)?;
-        let user = STANDARD.encode(&login.user);
-        expect_challenge(session.ask(&format!("{user}\r\n"), timeouts).await?)?;
-        let password = STANDARD.encode(login.password.expose_secret());
-        session.ask(&format!("{password}\r\n"), timeouts).await?
-    } else {
-        return Err(Fault::new(RelayFault::Auth, "the relay offers neither AUTH PLAIN nor AUTH LOGIN"));
-    };
+    let by_plain = session.offered.auth_plain && wanted != Some(Mechanism::Login);
+    let by_login = session.offered.auth_login && wanted != Some(Mechanism::Plain);
+    if by_plain && !(by_login && quirks.no_plain.load(Ordering::Relaxed)) {
+        let answer = plain(session, login, by_login, timeouts).await?;
+        // A mechanism that is too weak, or not there although it is offered; 334 as if no response had come with it.
+        if !(by_login && matches!(answer.code, 334 | 504 | 534)) {
+            return judge(answer);
+        }
+        quirks.no_plain.store(true, Ordering::Relaxed);
+    }
+    if by_login {
+        return judge(by_challenges(session, login, timeouts).await?);
+    }
+    if by_plain {
+        return Err(Fault::new(RelayFault::Auth, "the relay refuses AUTH PLAIN"));
+    }
+    Err(Fault::new(RelayFault::Auth, "the relay offers none of the AUTH mechanisms that are to be used"))
+}
+
+/// With the response in the first line; again in a second one, if that is asked for and there is no other mechanism.
+async fn plain(
+    session: &mut Session<Stream>,
+    login: &Login,
+    has_other: bool,
+    timeouts: &Timeouts,
+) -> Result<Answer, Fault> {
+    let response = STANDARD.encode(format!("\0{}\0{}", login.user, login.password.expose_secret()));
+    let answer = session.ask(&format!("AUTH PLAIN {response}\r\n"), timeouts).await?;
+    match answer.code {
+        334 if has_other => {
+            session.ask("*\r\n", timeouts).await?;
+            Ok(answer)
+        }
+        334 => Ok(session.ask(&format!("{response}\r\n"), timeouts).await?),
+        _ => Ok(answer),
+    }
+}
+
+async fn by_challenges(
+    session: &mut Session<Stream>,
+    login: &Login,
+    timeouts: &Timeouts,
+) -> Result<Answer, Fault> {
+    expect_challenge(session.ask("AUTH LOGIN\r\n", timeouts).await?)?;
+    let user = STANDARD.encode(&login.user);
+    expect_challenge(session.ask(&format!("{user}\r\n"), timeouts).await?)?;
+    let password = STANDARD.encode(login.password.expose_secret());
+    Ok(session.ask(&format!("{password}\r\n"), timeouts).await?)
+}
+
+fn judge(answer: Answer) -> Result<(), Fault> {
     match answer.code {
         235 => Ok(()),
         _ => Err(Fault::refused(RelayFault::Auth, answer)),

@@ -95,7 +95,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
         if Reply::from(answer.clone()).is_pressure() {
             self.patience = Some(Patience::Everybody);
         }
-        self.outcomes[place] = Some(refusal(answer)?);
+        let has_taken = self.outcomes[..place].iter().any(Option::is_none);
+        let reply = Reply::from(answer.clone());
+        self.outcomes[place] = Some(match has_taken && reply.is_one_too_many() {
+            true => Outcome::Deferred(reply),
+            false => refusal(answer)?,
+        });
         Ok(())
     }
 
@@ -145,6 +150,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
     /// The reply to the next command of the envelope, unless it means that there is no point in going on.
     async fn answer(&mut self, patience: Duration) -> Result<Answer, Stop> {
         let first_on_reused = mem::take(&mut self.first_on_reused);
+        let in_group = self.pipelining && mem::replace(&mut self.heard, true);
+        let patience = if in_group { patience.min(self.timeouts.group) } else { patience };
         match self.session.wire.reply(self.deadline(patience)).await {
             Ok(answer) if answer.code == 421 && first_on_reused => Err(Stop::Stale),
             Ok(answer) if answer.code == 421 && self.has_refused() => {
@@ -159,6 +166,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
             Ok(answer) => Ok(answer),
             // The server had closed it before it saw a command of this message.
             Err(error) if first_on_reused && error.is_gone() => Err(Stop::Stale),
+            // Before the dot in any case: the reply to DATA is one of these.
+            Err(WireError::TimedOut) if in_group => Err(Stop::Silent),
             Err(error) => Err(Stop::Broken(error)),
         }
     }

@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | `relay_url`, `timeouts`, `deadlines` | what is set |
 //! | `tally` | why no relay took a message |
-//! | `relay` | one relay: `pool` of idle connections, `breaker` with its `allowance`, `pace`, limited `senders` |
+//! | `relay` | one relay: `pool` of idle connections, `breaker` with its `allowance`, `pace`, limited `senders`, `quirks` |
 //! | `session` | a connection from DNS to AUTH, over `stream`, with `tls`, `capabilities`, `auth` |
 //! | `transaction` | one message: `envelope`, then `data` |
 //! | `wire`, `reply` | octets with deadlines, replies within bounds |
@@ -22,6 +22,7 @@ mod deadlines;
 mod envelope;
 mod pace;
 mod pool;
+mod quirks;
 mod relay;
 mod relay_url;
 mod reply;

@@ -1,7 +1,9 @@
 //! One relay: its connections, its breaker and its pace.
 
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
@@ -9,6 +11,7 @@ use tokio::time::{Instant, timeout};
 use super::breaker::{Breaker, Health, NotNow, Permit};
 use super::pace::Pace;
 use super::pool::Pool;
+use super::quirks::Quirks;
 use super::relay_url::RelayUrl;
 use super::senders::{Limited, Senders};
 use super::session::{Fault, Session};
@@ -38,6 +41,7 @@ pub(super) struct Relay {
     breaker: Arc<Breaker>,
     pace: Option<Pace>,
     senders: Senders,
+    quirks: Quirks,
 }
 
 /// A connection that is being opened.
@@ -80,6 +84,7 @@ impl Relay {
             pool: Arc::new(Pool::new(name.clone(), timeouts.idle)),
             breaker: Arc::new(Breaker::new(url.connections, url.slow_start, first, cap)),
             pace: url.rate.map(Pace::new),
+            quirks: Quirks::default(),
             senders: Senders::new(url.connections, url.slow_start, timeouts),
             name,
             tls,
@@ -121,6 +126,7 @@ impl Relay {
         }
         let started = Instant::now();
         let mut kept = self.pool.take().await;
+        let (mut pipelining, mut fell_silent) = (self.pipelines(), false);
         loop {
             let mut session = match kept.take() {
                 Some(session) => session,
@@ -130,10 +136,12 @@ impl Relay {
                     session
                 }
             };
-            let transaction = Transaction::new(&mut session, message, &self.timeouts, self.url.pipelining);
+            let transaction = Transaction::new(&mut session, message, &self.timeouts, pipelining);
             match transaction.run(gate).await {
                 // Not counted: the server had closed it before. The next connection is a new one and cannot be stale.
                 Ending::Stale => {}
+                // Once more, one command at a time.
+                Ending::Silent => (pipelining, fell_silent) = (false, true),
                 Ending::Unfit(reply) => {
                     self.pool.put(session);
                     permit.finish(Health::Well);
@@ -149,10 +157,37 @@ impl Relay {
                     permit.finish(Health::Well);
                     return Ok(self.report(false, Verdict::Withheld));
                 }
-                Ending::Answered(answered) => {
+                Ending::Answered(mut answered) => {
+                    if fell_silent && answered.well {
+                        tracing::warn!(relay = %self.name, "pipelined commands get lost, not used any more");
+                        self.quirks.no_pipelining.store(true, Ordering::Relaxed);
+                    }
+                    self.send_left_over(&mut session, message, gate, &mut answered).await;
                     self.tell_senders(&message.sender, sender, &answered);
                     return Ok(self.answered(permit, session, answered));
                 }
+            }
+        }
+    }
+
+    fn pipelines(&self) -> bool {
+        self.url.pipelining && !self.quirks.no_pipelining.load(Ordering::Relaxed)
+    }
+
+    /// Goes on with recipients that were too many for one transaction, as long as each transaction takes some. Those
+    /// that are left in the end keep the answer they had.
+    async fn send_left_over(
+        &self,
+        session: &mut Session<Stream>,
+        message: &Outgoing,
+        gate: &dyn Gate,
+        answered: &mut Answered,
+    ) {
+        while answered.reusable && answered.well && !answered.left_over.is_empty() {
+            let rest = Outgoing { recipients: mem::take(&mut answered.left_over), ..message.clone() };
+            match Transaction::new(session, &rest, &self.timeouts, self.pipelines()).run(gate).await {
+                Ending::Answered(next) => answered.add(next),
+                _ => answered.reusable = false,
             }
         }
     }
@@ -192,8 +227,9 @@ impl Relay {
         need: Need,
     ) -> Result<(Session<Stream>, Permit), Declined> {
         let (started, relay) = (Instant::now(), Arc::clone(self));
-        let mut opening: Opening =
-            Box::pin(async move { Session::open(&relay.url, relay.tls.as_ref(), &relay.timeouts).await });
+        let mut opening: Opening = Box::pin(async move {
+            Session::open(&relay.url, relay.tls.as_ref(), &relay.quirks, &relay.timeouts).await
+        });
         let opened = if need.is_only {
             opening.await
         } else {

@@ -25,6 +25,15 @@ pub(super) enum TlsMode {
     Implicit,
 }
 
+/// How to log in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mechanism {
+    /// RFC 4616.
+    Plain,
+    /// User and password, each asked for.
+    Login,
+}
+
 /// What to log in with.
 #[derive(Clone)]
 pub(super) struct Login {
@@ -49,6 +58,7 @@ impl fmt::Debug for Login {
 /// | `tls=required\|opportunistic\|none` | `none` on loopback, else `required` | STARTTLS on `smtp://`; `smtps://` is always TLS |
 /// | `ca=FILE` | none | PEM certificates trusted beside the system's; makes `required` the default |
 /// | `connections=N` | 32 | how many connections are open at once, 1 to 1000 |
+/// | `auth=plain\|login` | PLAIN, else LOGIN | the only mechanism to log in with |
 /// | `slow_start=N` | 2 | how many more connections are used each second after the relay had trouble, 1 to 1000 |
 /// | `rate=N` | unlimited | how many messages are begun a second, 1 to 100000 |
 /// | `pipelining=on\|off` | `on` | `off`: one command at a time although PIPELINING is offered |
@@ -67,6 +77,7 @@ pub struct RelayUrl {
     pub(super) port: u16,
     pub(super) tls: TlsMode,
     pub(super) login: Option<Login>,
+    pub(super) auth: Option<Mechanism>,
     pub(super) ca: Option<PathBuf>,
     pub(super) connections: usize,
     pub(super) slow_start: u32,
@@ -103,7 +114,7 @@ pub enum RelayUrlError {
     Login,
     /// A parameter that does not exist.
     #[error(
-        "has an unknown parameter; there are tls, ca, connections, slow_start, rate, pipelining, hello, \
+        "has an unknown parameter; there are tls, auth, ca, connections, slow_start, rate, pipelining, hello, \
          insecure_auth, and connect_, tls_, greeting_, command_, mail_, rcpt_, data_, block_ and dot_timeout"
     )]
     UnknownParameter,
@@ -174,6 +185,7 @@ impl FromStr for RelayUrl {
             port,
             tls,
             login,
+            auth: parameters.auth,
             ca: parameters.ca,
             connections: parameters.connections.unwrap_or(32),
             slow_start: parameters.slow_start.unwrap_or(2),
@@ -230,6 +242,7 @@ fn is_loopback(host: &str) -> bool {
 /// What stands behind the `?`.
 struct Parameters {
     tls: Option<TlsMode>,
+    auth: Option<Mechanism>,
     ca: Option<PathBuf>,
     connections: Option<usize>,
     slow_start: Option<u32>,
@@ -242,8 +255,17 @@ struct Parameters {
 
 impl Parameters {
     fn read(url: &Url) -> Result<Self, RelayUrlError> {
-        const NAMES: [&str; 8] =
-            ["tls", "ca", "connections", "slow_start", "rate", "pipelining", "hello", "insecure_auth"];
+        const NAMES: [&str; 9] = [
+            "tls",
+            "auth",
+            "ca",
+            "connections",
+            "slow_start",
+            "rate",
+            "pipelining",
+            "hello",
+            "insecure_auth",
+        ];
         let mut values: [Option<String>; NAMES.len()] = Default::default();
         let mut deadlines = Deadlines::default();
         for (key, value) in uri::parameters(url.query()).map_err(|_| RelayUrlError::Syntax)? {
@@ -255,12 +277,17 @@ impl Parameters {
                 return Err(RelayUrlError::Repeated(NAMES[place]));
             }
         }
-        let [tls, ca, connections, slow_start, rate, pipelining, hello, insecure_auth] = values;
+        let [tls, auth, ca, connections, slow_start, rate, pipelining, hello, insecure_auth] = values;
         Ok(Self {
             tls: read("tls", tls, "required, opportunistic or none", |value| match value {
                 "required" => Some(TlsMode::Required),
                 "opportunistic" => Some(TlsMode::Opportunistic),
                 "none" => Some(TlsMode::None),
+                _ => None,
+            })?,
+            auth: read("auth", auth, "plain or login", |value| match value {
+                "plain" => Some(Mechanism::Plain),
+                "login" => Some(Mechanism::Login),
                 _ => None,
             })?,
             ca: read("ca", ca, "a file", |value| (!value.is_empty()).then(|| value.into()))?,
@@ -390,6 +417,7 @@ mod tests {
                 "smtp://h?mail_timeout=sekret",
                 value("mail_timeout", "a time such as 500ms, 30s, 5m or 1h, at most 24h"),
             ),
+            ("smtp://h?auth=sekret", value("auth", "plain or login")),
             ("smtp://h?slow_start=0", value("slow_start", "a number from 1 to 1000")),
             ("smtp://h?rate=-1", value("rate", "a number from 1 to 100000")),
             ("smtp://h?hello=a%0d%0ab", value("hello", "a host name or an address in brackets")),

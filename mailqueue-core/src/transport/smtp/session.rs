@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout};
 
 use super::auth;
 use super::capabilities::Capabilities;
+use super::quirks::Quirks;
 use super::relay_url::{RelayUrl, TlsMode};
 use super::reply::Answer;
 use super::stream::Stream;
@@ -116,6 +117,7 @@ impl Session<Stream> {
     pub(super) async fn open(
         relay: &RelayUrl,
         tls: Option<&Tls>,
+        quirks: &Quirks,
         timeouts: &Timeouts,
     ) -> Result<Self, Fault> {
         let mut stream = connect(relay, timeouts).await?;
@@ -138,7 +140,7 @@ impl Session<Stream> {
             if !(session.wire.stream().is_tls() || relay.is_loopback() || relay.insecure_auth) {
                 return Err(Fault::new(RelayFault::Tls, "a password is not sent without TLS"));
             }
-            auth::log_in(&mut session, login, timeouts).await?;
+            auth::log_in(&mut session, login, relay.auth, quirks, timeouts).await?;
         }
         Ok(session)
     }

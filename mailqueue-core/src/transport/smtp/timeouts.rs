@@ -27,6 +27,9 @@ pub struct Timeouts {
     pub rcpt: Duration,
     /// For a reply to DATA.
     pub data: Duration,
+    /// For each further reply to commands sent in one group, once the first came. After that they are sent one by one, in
+    /// case something on the way has swallowed them.
+    pub group: Duration,
     /// For all replies from MAIL to DATA together.
     pub envelope: Duration,
     /// For the relay to take 64 KiB of the message.
@@ -57,6 +60,7 @@ impl Default for Timeouts {
             mail: Duration::from_mins(5),
             rcpt: Duration::from_mins(5),
             data: Duration::from_mins(2),
+            group: Duration::from_secs(30),
             envelope: Duration::from_mins(30),
             block: Duration::from_mins(3),
             body: Duration::from_mins(30),

@@ -25,6 +25,8 @@ pub(super) enum Ending {
     Stale,
     /// The relay was not asked: its offer tells that it cannot take this message.
     Unfit(Reply),
+    /// After its first reply to commands in one group came no other. Nothing was sent.
+    Silent,
     /// The relay takes no message. Nothing was sent.
     Fault(Fault),
     /// The relay asks everybody for patience before it knows a recipient. Nothing was sent.
@@ -47,6 +49,22 @@ pub(super) struct Answered {
     pub(super) well: bool,
     /// With whom it asked for patience, and how.
     pub(super) patience: Option<Patience>,
+    /// Recipients that were too many for one transaction of which others were taken.
+    pub(super) left_over: Vec<Address>,
+}
+
+impl Answered {
+    /// Adds what became of the recipients that were left over.
+    pub(super) fn add(&mut self, next: Self) {
+        for (address, outcome) in next.outcomes {
+            if let Some(known) = self.outcomes.iter_mut().find(|(known, _)| *known == address) {
+                known.1 = outcome;
+            }
+        }
+        self.dot_sent |= next.dot_sent;
+        (self.reusable, self.well) = (next.reusable, next.well);
+        (self.patience, self.left_over) = (next.patience, next.left_over);
+    }
 }
 
 /// With whom a server asks for patience.
@@ -65,6 +83,7 @@ pub(super) enum Patience {
 pub(super) enum Stop {
     Stale,
     Unfit(Reply),
+    Silent,
     Fault(Fault),
     Pressed(Fault),
     Withheld,
@@ -102,6 +121,8 @@ pub(super) struct Transaction<'a, S> {
     pub(super) first_on_reused: bool,
     pub(super) reusable: bool,
     pub(super) patience: Option<Patience>,
+    /// Whether a reply of the envelope was read.
+    pub(super) heard: bool,
     pub(super) seven_bit: bool,
     pub(super) smtputf8: bool,
 }
@@ -123,6 +144,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Transaction<'a, S> {
             first_on_reused: session.kept,
             reusable: true,
             patience: None,
+            heard: false,
             seven_bit: message.raw.is_ascii(),
             smtputf8: message.smtputf8 || !addresses_are_ascii,
             session,
@@ -137,6 +159,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Transaction<'a, S> {
             Ok(done) => done,
             Err(Stop::Stale) => return Ending::Stale,
             Err(Stop::Unfit(reply)) => return Ending::Unfit(reply),
+            Err(Stop::Silent) => return Ending::Silent,
             Err(Stop::Fault(fault)) => return Ending::Fault(fault),
             Err(Stop::Pressed(fault)) => return Ending::Pressed(fault),
             Err(Stop::Withheld) => return Ending::Withheld,
@@ -148,8 +171,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Transaction<'a, S> {
         };
         self.session.messages += 1;
         let outcomes = mem::take(&mut self.outcomes).into_iter().flatten();
+        let outcomes: Vec<_> = self.message.recipients.iter().cloned().zip(outcomes).collect();
         Ending::Answered(Answered {
-            outcomes: self.message.recipients.iter().cloned().zip(outcomes).collect(),
+            left_over: left_over(&outcomes),
+            outcomes,
             dot_sent: done.dot_sent,
             reusable: done.reusable && self.session.wire.is_drained(),
             well: done.well,
@@ -318,6 +343,15 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Transaction<'a, S> {
     pub(super) fn has_refused(&self) -> bool {
         self.outcomes.iter().flatten().any(|outcome| matches!(outcome, Outcome::Refused(_)))
     }
+}
+
+/// Those for whom another transaction may succeed at once, since this one did for others.
+fn left_over(outcomes: &[(Address, Outcome)]) -> Vec<Address> {
+    if !outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Accepted(_))) {
+        return Vec::new();
+    }
+    let is_left = |outcome: &Outcome| matches!(outcome, Outcome::Deferred(reply) if reply.is_one_too_many());
+    outcomes.iter().filter(|(_, outcome)| is_left(outcome)).map(|(address, _)| address.clone()).collect()
 }
 
 #[cfg(test)]
