@@ -394,3 +394,31 @@ fn the_log_says_what_was_asked_and_nothing_of_what_was_written() {
         assert!(!said.contains(secret), "{secret}: {said}");
     }
 }
+
+/// The value of a metric with one label, as the process shows it.
+fn metric(running: &Running, name: &str) -> Option<u64> {
+    let shown = running.get("/metrics");
+    shown.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+}
+
+#[test]
+fn a_cancelled_message_counts_as_finished_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let running = Running::start(directory.path(), &[]);
+    let json = |path: &str, body: &str| {
+        running.send(&format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        ))
+    };
+    let answer = json(
+        "/emails",
+        r#"{"from":"a@example.com","to":"b@example.org","subject":"s","text":"t","scheduled_at":"in 1 hour"}"#,
+    );
+    let id = answer.split("\"id\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("it is taken");
+    for _ in 0..2 {
+        assert!(json(&format!("/emails/{id}/cancel"), "{}").starts_with("HTTP/1.1 200"));
+    }
+    assert_eq!(metric(&running, "mailqueue_finished_total{outcome=\"cancelled\"}"), Some(1));
+}

@@ -304,6 +304,9 @@ impl Outbox {
     async fn amend(&self, id: MessageId, amendment: Amendment) -> Result<Status, AmendError> {
         match self.store.amend(self.tenant.as_deref(), id, amendment).await? {
             Amended::Done { status, entry } => {
+                if status.is_final() {
+                    metrics::counter!("mailqueue_finished_total", "outcome" => status.as_str()).increment(1);
+                }
                 if status == Status::Queued && entry.due_at <= self.clock().now() {
                     self.hints.give(entry);
                 }
