@@ -50,7 +50,7 @@ pub mod transport;
 mod uri;
 mod waiting;
 
-pub use contracts::queue::{Entry, Queue, QueueError};
+pub use contracts::queue::{Entry, Pulled, Queue, QueueError};
 pub use contracts::store::{MessageStore, Retention, StoreError};
 pub use contracts::transport::{Gate, Outgoing, Transport};
 pub use domain::draft::{Draft, Limits};
@@ -59,5 +59,6 @@ pub use domain::lane::Lane;
 pub use domain::retry::RetryPolicy;
 pub use domain::status::Status;
 pub use domain::transition::{DeliveryPolicy, OnUnknown};
+pub use domain::turns::LaneWeights;
 pub use outbox::{AmendError, Capacity, Outbox, Receipt, SubmitError};
 pub use record::{Filter, Page, Record};

@@ -54,7 +54,7 @@ async fn a_full_local_lane_keeps_what_is_due_first() {
     let queue = LocalQueue::with_cap(3);
     let entries: Vec<Entry> = [5, 1, 4, 2, 3].into_iter().map(|second| entry(Lane::Normal, second)).collect();
     assert_eq!(queue.push(&entries).await.unwrap(), 3);
-    let kept = queue.pull(&Lane::ALL, 10, Duration::ZERO).await.unwrap();
+    let kept = queue.pull(&Lane::ALL, 10, Duration::ZERO).await.unwrap().ids;
     assert_eq!(kept, [entries[1].id, entries[3].id, entries[4].id]);
     // What was let go of is unknown to the lane, so it can come back.
     assert_eq!(queue.push(&entries[..1]).await.unwrap(), 1);
@@ -77,7 +77,12 @@ async fn no_wake_up_is_lost_among_pullers_that_come_and_go() {
                 let patience =
                     if number == 0 { 3 * PATIENCE } else { Duration::from_micros(rng.u64(0..3_000)) };
                 let asked = queue.pull(&Lane::ALL[first..], 1 + rng.usize(0..3), 2 * PATIENCE);
-                for id in tokio::time::timeout(patience, asked).await.into_iter().flatten().flatten() {
+                for id in tokio::time::timeout(patience, asked)
+                    .await
+                    .into_iter()
+                    .flatten()
+                    .flat_map(|pulled| pulled.ids)
+                {
                     let _ = pulled.send(id);
                 }
             }
@@ -103,7 +108,7 @@ async fn a_push_wakes_a_puller_of_its_own_lane() {
     let mut waiting = Vec::new();
     for lane in Lane::ALL {
         let queue = queue.clone();
-        waiting.push(tokio::spawn(async move { queue.pull(&[lane], 1, PATIENCE).await.unwrap() }));
+        waiting.push(tokio::spawn(async move { queue.pull(&[lane], 1, PATIENCE).await.unwrap().ids }));
         tokio::task::yield_now().await;
     }
     for (lane, waiting) in Lane::ALL.into_iter().zip(waiting).rev() {
@@ -127,7 +132,7 @@ async fn play(faults: Faults, seed: u64) -> (Vec<MessageId>, Vec<Option<Vec<Mess
             .collect();
         pushed.extend(entries.iter().map(|entry| entry.id));
         let _ = queue.push(&entries).await;
-        pulls.push(queue.pull(&Lane::ALL, 12, Duration::ZERO).await.ok());
+        pulls.push(queue.pull(&Lane::ALL, 12, Duration::ZERO).await.ok().map(|pulled| pulled.ids));
     }
     (pushed, pulls)
 }

@@ -105,7 +105,7 @@ async fn a_killed_redis_costs_no_time_and_comes_back_empty() {
         works_again(queue).await;
     }
     let queue = &queues[0].1;
-    while !queue.pull(&Lane::ALL, 10, Duration::ZERO).await.unwrap().is_empty() {}
+    while !queue.pull(&Lane::ALL, 10, Duration::ZERO).await.unwrap().ids.is_empty() {}
     assert_eq!(queue.head(Lane::Normal).await.unwrap(), None);
     assert_eq!(queue.push(&[entry(3)]).await.unwrap(), 1);
 }
@@ -201,7 +201,7 @@ async fn killed_connections_fail_no_call() {
         blocked(&redis).await;
         let pushed = entry(round);
         queue.push(&[pushed]).await.unwrap();
-        assert_eq!(waiting.await.unwrap().unwrap(), [pushed.id]);
+        assert_eq!(waiting.await.unwrap().unwrap().ids, [pushed.id]);
     }
 }
 
@@ -229,12 +229,12 @@ async fn a_flush_under_waiting_pulls_disturbs_none() {
     }
     let pushed = entry(0);
     queue.push(&[pushed]).await.unwrap();
-    assert_eq!(waiting.await.unwrap().unwrap(), [pushed.id]);
+    assert_eq!(waiting.await.unwrap().unwrap().ids, [pushed.id]);
 
     queue.push(&[entry(1), entry(2)]).await.unwrap();
     redis.flush();
     assert_eq!(queue.head(Lane::Normal).await.unwrap(), None);
-    assert_eq!(queue.pull(&Lane::ALL, 1, Duration::ZERO).await.unwrap(), []);
+    assert_eq!(queue.pull(&Lane::ALL, 1, Duration::ZERO).await.unwrap().ids, []);
     assert_eq!(queue.push(&[entry(3)]).await.unwrap(), 1);
 }
 
@@ -254,7 +254,7 @@ async fn a_full_redis_refuses_pushes_and_serves_pulls() {
         assert!(matches!(&error, QueueError::Refused(why) if why.contains("OOM")), "{error:?}");
     }
     assert_eq!(queue.head(Lane::Normal).await.unwrap(), Some(pushed.due_at));
-    assert_eq!(queue.pull(&Lane::ALL, 1, PATIENCE).await.unwrap(), [pushed.id]);
+    assert_eq!(queue.pull(&Lane::ALL, 1, PATIENCE).await.unwrap().ids, [pushed.id]);
     redis.command(&["CONFIG", "SET", "maxmemory", "0"]);
     assert_eq!(queue.push(&[entry(2)]).await.unwrap(), 1);
 }

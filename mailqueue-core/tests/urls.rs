@@ -104,7 +104,7 @@ async fn a_password_of_redis_is_decoded() {
     server.command(&["ACL", "SETUSER", "us+er", "on", ">p+ w/@?#", "~*", "+@all"]);
     let url = format!("redis://us+er:p+%20w%2F%40%3F%23@{}/3", server.address());
     let queue = connect::queue(Some(&url.into()), "urls").unwrap();
-    assert_eq!(queue.pull(&Lane::ALL, 1, Duration::ZERO).await.unwrap(), []);
+    assert_eq!(queue.pull(&Lane::ALL, 1, Duration::ZERO).await.unwrap().ids, []);
 }
 
 struct Open;

@@ -20,6 +20,7 @@ pub mod metrics;
 mod room;
 pub mod settings;
 pub mod signals;
+mod source;
 mod sweeping;
 mod worker;
 

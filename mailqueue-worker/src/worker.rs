@@ -1,26 +1,18 @@
 //! The loop that pulls, claims and hands over.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mailqueue_core::deliver::{Claim, DeliverOptions, Deliverer, Job};
 use mailqueue_core::health::{Health, HealthOptions};
 use mailqueue_core::sweep::{SweepOptions, Sweeper};
-use mailqueue_core::{
-    DeliveryPolicy, Lane, MessageId, MessageStore, Queue, Retention, StoreError, Transport,
-};
+use mailqueue_core::{DeliveryPolicy, LaneWeights, MessageStore, Queue, Retention, StoreError, Transport};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use crate::room::{ASIDE, Room, Rooms};
+use crate::room::{Room, Rooms};
+use crate::source::Source;
 use crate::sweeping;
-
-/// How long one pull waits for the queue to hold something.
-const PULL_WAIT: Duration = Duration::from_secs(1);
-
-/// Every so manieth pull serves the lanes from the other end, so that none starves.
-const REVERSE_EVERY: u32 = 8;
 
 /// How much memory messages may take when nothing else is said, in octets.
 pub(crate) const MEMORY: u64 = 128 << 20;
@@ -36,6 +28,7 @@ pub struct Worker {
     health: Option<Arc<Health>>,
     concurrency: usize,
     memory: u64,
+    lane_weights: LaneWeights,
 }
 
 /// Says how a [`Worker`] works.
@@ -63,6 +56,13 @@ impl WorkerBuilder {
     #[must_use]
     pub fn memory(mut self, octets: u64) -> Self {
         self.worker.memory = octets;
+        self
+    }
+
+    /// How the lanes share what is sent while all hold mail. Default 8 : 4 : 1.
+    #[must_use]
+    pub fn lane_weights(mut self, weights: LaneWeights) -> Self {
+        self.worker.lane_weights = weights;
         self
     }
 
@@ -130,8 +130,20 @@ impl Worker {
         let deliver = DeliverOptions { worker: default_name(), ..DeliverOptions::default() };
         let sweep = SweepOptions::default();
         let (grace, health, concurrency, memory) = (None, None, 32, MEMORY);
+        let lane_weights = LaneWeights::default();
         WorkerBuilder {
-            worker: Self { store, queue, transport, deliver, sweep, grace, health, concurrency, memory },
+            worker: Self {
+                store,
+                queue,
+                transport,
+                deliver,
+                sweep,
+                grace,
+                health,
+                concurrency,
+                memory,
+                lane_weights,
+            },
         }
     }
 
@@ -172,50 +184,6 @@ impl Worker {
         let taking = Taking { worker: self, deliverer, tasks, drain, rooms: &rooms };
         tokio::join!(taking.pulled(), taking.large());
     }
-
-    /// Ids that are probably due: from the queue, or from the store itself while the queue is out of reach or holds
-    /// nothing although something is due (a Redis that is full takes no entries). `is_behind` remembers the latter.
-    async fn next(&self, turn: u32, most: usize, is_behind: &AtomicBool) -> Vec<MessageId> {
-        let mut lanes = Lane::ALL;
-        if turn.is_multiple_of(REVERSE_EVERY) {
-            lanes.reverse();
-        }
-        let wait = if is_behind.load(Ordering::Relaxed) { Duration::ZERO } else { PULL_WAIT };
-        let pulled = self.queue.pull(&lanes, most, wait).await;
-        if let Ok(ids) = &pulled
-            && !ids.is_empty()
-        {
-            is_behind.store(false, Ordering::Relaxed);
-            return ids.clone();
-        }
-        let due = self.due(&lanes, most).await;
-        is_behind.store(!due.is_empty(), Ordering::Relaxed);
-        if let Err(error) = pulled
-            && due.is_empty()
-        {
-            tracing::debug!(%error, "nothing to pull from, and nothing due");
-            tokio::time::sleep(self.sweep.interval.min(PULL_WAIT)).await;
-        }
-        due
-    }
-
-    /// What the store says is due. Several workers read the same page, so each takes a random part of a larger one.
-    async fn due(&self, lanes: &[Lane], most: usize) -> Vec<MessageId> {
-        for lane in lanes {
-            match self.store.due(*lane, None, most * 4 + ASIDE).await {
-                Ok(mut page) if !page.is_empty() => {
-                    fastrand::shuffle(&mut page);
-                    return page.into_iter().take(most).map(|entry| entry.id).collect();
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    pause_after(&error).await;
-                    return Vec::new();
-                }
-            }
-        }
-        Vec::new()
-    }
 }
 
 /// What it takes to take messages.
@@ -230,12 +198,13 @@ struct Taking<'a> {
 impl Taking<'_> {
     /// Takes what is pulled. What needs more memory than its share is put aside.
     async fn pulled(&self) {
-        let queue_is_behind = AtomicBool::new(false);
-        for turn in 1_u32.. {
+        let Worker { store, queue, lane_weights, sweep, .. } = self.worker;
+        let mut source = Source::new(Arc::clone(store), Arc::clone(queue), *lane_weights, sweep.interval);
+        loop {
             let found = async {
                 let room = self.rooms.some().await?;
                 let most = self.worker.transport.ready().await.min(room.count());
-                let ids = self.worker.next(turn, most, &queue_is_behind).await;
+                let ids = source.next(most).await;
                 Some((room, ids))
             };
             let (room, ids) = tokio::select! {
@@ -245,10 +214,14 @@ impl Taking<'_> {
                     None => return,
                 },
             };
-            if ids.is_empty() {
-                continue;
-            }
-            let ids = self.rooms.not_aside(ids);
+            let ids = match ids {
+                Ok(ids) if ids.is_empty() => continue,
+                Ok(ids) => self.rooms.not_aside(ids),
+                Err(error) => {
+                    pause_after(&error).await;
+                    continue;
+                }
+            };
             if ids.is_empty() {
                 // The store names them again as long as they wait.
                 tokio::time::sleep(Duration::from_millis(20)).await;

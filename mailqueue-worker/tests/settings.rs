@@ -31,6 +31,7 @@ fn every_fault_is_named_at_once() {
         ("MAILQUEUE_ON_UNKNOWN", "shrug"),
         ("MAILQUEUE_CONCURRENCY", "0"),
         ("MAILQUEUE_ADMIN_LISTEN", "everywhere"),
+        ("MAILQUEUE_LANE_WEIGHTS", "8,4,0"),
         ("MAILQUEUE_LESE", "60s"),
     ]);
     for name in [
@@ -42,11 +43,12 @@ fn every_fault_is_named_at_once() {
         "MAILQUEUE_ON_UNKNOWN",
         "MAILQUEUE_CONCURRENCY",
         "MAILQUEUE_ADMIN_LISTEN",
+        "MAILQUEUE_LANE_WEIGHTS",
         "MAILQUEUE_LESE",
     ] {
         assert_eq!(named.iter().filter(|named| *named == name).count(), 1, "{name} in {named:?}");
     }
-    assert_eq!(named.len(), 9, "{named:?}");
+    assert_eq!(named.len(), 10, "{named:?}");
 }
 
 #[test]

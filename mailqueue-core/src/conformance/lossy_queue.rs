@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use time::OffsetDateTime;
 
-use crate::contracts::queue::{Entry, Queue, QueueError};
+use crate::contracts::queue::{Entry, Pulled, Queue, QueueError};
 use crate::domain::id::MessageId;
 use crate::domain::lane::Lane;
 
@@ -56,7 +56,7 @@ impl Faults {
 /// Passes calls on to another queue and drops, repeats, reorders and forgets on the way.
 ///
 /// With the same seed and the same sequence of calls the same things happen. It never makes up an id, and holds to
-/// the order of lanes except for ids that it gives late.
+/// the order of lanes except for ids that it gives late, which it may count to another lane or to none.
 #[derive(Debug)]
 pub struct LossyQueue<Q> {
     inner: Q,
@@ -107,7 +107,7 @@ impl<Q: Queue> LossyQueue<Q> {
             (forgotten, fate)
         });
         if forgotten {
-            while !self.inner.pull(&Lane::ALL, 1_000, Duration::ZERO).await?.is_empty() {}
+            while !self.inner.pull(&Lane::ALL, 1_000, Duration::ZERO).await?.ids.is_empty() {}
         }
         if fate == Fate::FailedBefore { Err(lost()) } else { Ok(fate) }
     }
@@ -155,7 +155,7 @@ impl<Q: Queue> Queue for LossyQueue<Q> {
         if fate == Fate::FailedAfter { Err(lost()) } else { Ok(depth) }
     }
 
-    async fn pull(&self, lanes: &[Lane], most: usize, wait: Duration) -> Result<Vec<MessageId>, QueueError> {
+    async fn pull(&self, lanes: &[Lane], most: usize, wait: Duration) -> Result<Pulled, QueueError> {
         let fate = self.begin().await?;
         let held = self.with_chance(|chance| chance.later.len());
         let wait = if held > 0 { Duration::ZERO } else { wait };
@@ -164,11 +164,11 @@ impl<Q: Queue> Queue for LossyQueue<Q> {
             return Err(lost());
         }
         Ok(self.with_chance(|chance| {
-            let mut given = chance.distort(pulled, &self.faults);
+            let mut given = chance.distort(pulled.ids, &self.faults);
             // No more than asked for; the rest waits for its turn.
             let rest = given.split_off(given.len().min(most.max(1)));
             chance.later.extend(rest);
-            given
+            Pulled { lane: pulled.lane.filter(|_| !given.is_empty()), ids: given }
         }))
     }
 

@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::contracts::queue::{Entry, Queue};
+use crate::contracts::queue::{Entry, Pulled, Queue};
 use crate::domain::id::MessageId;
 use crate::domain::lane::Lane;
 
@@ -27,6 +27,8 @@ macro_rules! queue_conformance {
             entries_come_out_by_due_time
             an_id_is_held_once_and_moves
             lanes_are_served_in_the_order_asked_for
+            a_pull_says_which_lane_it_served
+            pulls_of_lanes_side_by_side_take_what_each_asked_for
             other_lanes_are_left_alone
             a_push_wakes_a_waiting_pull
             each_of_many_waiting_pulls_is_woken
@@ -79,7 +81,7 @@ async fn push(queue: &Arc<dyn Queue>, entries: &[Entry]) -> u64 {
 }
 
 async fn pull(queue: &Arc<dyn Queue>, lanes: &[Lane], most: usize, wait: Duration) -> Vec<MessageId> {
-    queue.pull(lanes, most, wait).await.expect("a healthy queue gives entries")
+    queue.pull(lanes, most, wait).await.expect("a healthy queue gives entries").ids
 }
 
 async fn depth(queue: &Arc<dyn Queue>, lane: Lane) -> u64 {
@@ -127,6 +129,35 @@ pub async fn lanes_are_served_in_the_order_asked_for(queue: Arc<dyn Queue>) {
     push(&queue, &pushed[1..2]).await;
     for expected in [2, 1, 0] {
         assert_eq!(pull(&queue, &Lane::ALL, 10, PATIENCE).await, [pushed[expected].id]);
+    }
+}
+
+/// The lane that is named is that of the entries; without entries there is none.
+pub async fn a_pull_says_which_lane_it_served(queue: Arc<dyn Queue>) {
+    for lane in Lane::ALL {
+        let pushed = entry(lane, 0);
+        push(&queue, &[pushed]).await;
+        let pulled = queue.pull(&Lane::ALL, 10, PATIENCE).await.expect("a healthy queue gives entries");
+        assert_eq!(pulled, Pulled { lane: Some(lane), ids: vec![pushed.id] });
+        let pulled = queue.pull(&Lane::ALL, 10, Duration::ZERO).await.expect("a healthy queue answers");
+        assert_eq!(pulled, Pulled::default());
+    }
+}
+
+/// Pulls of one lane each, side by side, each get their part and leave the rest, as many as there are lanes.
+pub async fn pulls_of_lanes_side_by_side_take_what_each_asked_for(queue: Arc<dyn Queue>) {
+    let pushed: Vec<Entry> =
+        Lane::ALL.into_iter().flat_map(|lane| (0..10).map(move |second| entry(lane, second))).collect();
+    push(&queue, &pushed).await;
+    let shares = [(Lane::Urgent, 7), (Lane::Normal, 4), (Lane::Bulk, 1)];
+    let pulls = shares.map(|(lane, most)| {
+        let queue = queue.clone();
+        async move { pull(&queue, &[lane], most, Duration::ZERO).await }
+    });
+    for (pulled, (lane, most)) in futures_util::future::join_all(pulls).await.into_iter().zip(shares) {
+        let first = pushed.iter().filter(|entry| entry.lane == lane).take(most).map(|entry| entry.id);
+        assert!(pulled.into_iter().eq(first), "{lane} was not served as asked");
+        assert_eq!(depth(&queue, lane).await, 10 - most as u64);
     }
 }
 

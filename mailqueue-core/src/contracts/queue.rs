@@ -19,6 +19,15 @@ pub struct Entry {
     pub id: MessageId,
 }
 
+/// What a pull took.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pulled {
+    /// The lane it is from; `None` when nothing was taken.
+    pub lane: Option<Lane>,
+    /// The messages, in the order in which they are due.
+    pub ids: Vec<MessageId>,
+}
+
 /// A window on the store's due index: per lane a set of ids ordered by the time they are due.
 ///
 /// It may lose, repeat and reorder entries; the store decides who gets what, and the sweep puts back what is missing.
@@ -31,8 +40,8 @@ pub trait Queue: Send + Sync + 'static {
     async fn push(&self, entries: &[Entry]) -> Result<u64, QueueError>;
 
     /// Takes the first entries of the first of `lanes` that holds any, at most `most` (at least 1), and removes
-    /// them. Waits up to `wait` for the first; empty when none came.
-    async fn pull(&self, lanes: &[Lane], most: usize, wait: Duration) -> Result<Vec<MessageId>, QueueError>;
+    /// them. Waits up to `wait` for the first; empty when none came. Pulls side by side do not hold up one another.
+    async fn pull(&self, lanes: &[Lane], most: usize, wait: Duration) -> Result<Pulled, QueueError>;
 
     /// The smallest due time in a lane; `None` when it is empty.
     async fn head(&self, lane: Lane) -> Result<Option<OffsetDateTime>, QueueError>;

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A lane of the queue. While several hold messages that are due, urgent is served before normal and normal
-/// before bulk; a small share of pulls starts from the other end, so that no lane starves.
+/// A lane of the queue. While several hold messages that are due they share what is sent by
+/// [weight](super::turns::LaneWeights), so that none starves.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Lane {

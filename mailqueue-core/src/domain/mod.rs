@@ -27,3 +27,4 @@ pub mod schedule;
 pub mod status;
 mod text;
 pub mod transition;
+pub mod turns;

@@ -13,7 +13,7 @@ use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
 use super::micros;
-use crate::contracts::queue::{Entry, Queue, QueueError};
+use crate::contracts::queue::{Entry, Pulled, Queue, QueueError};
 use crate::domain::id::MessageId;
 use crate::domain::lane::Lane;
 
@@ -59,12 +59,13 @@ impl LocalQueue {
 
     /// Takes what is there, and wakes the next puller of each lane that still holds something: one wake-up is given
     /// per push, and it must not end with a puller that took less than all, or from another lane.
-    fn take(&self, lanes: &[Lane], most: usize) -> Vec<MessageId> {
-        let (mut taken, mut left) = (Vec::new(), Vec::new());
+    fn take(&self, lanes: &[Lane], most: usize) -> Pulled {
+        let (mut taken, mut left) = (Pulled::default(), Vec::new());
         let mut lines = self.lines();
         for lane in lanes {
-            if taken.is_empty() {
-                taken = lines[*lane as usize].pop(most);
+            if taken.ids.is_empty() {
+                taken.ids = lines[*lane as usize].pop(most);
+                taken.lane = Some(*lane).filter(|_| !taken.ids.is_empty());
             }
             if !lines[*lane as usize].order.is_empty() {
                 left.push(*lane);
@@ -138,16 +139,16 @@ impl Queue for LocalQueue {
         Ok(fullest as u64)
     }
 
-    async fn pull(&self, lanes: &[Lane], most: usize, wait: Duration) -> Result<Vec<MessageId>, QueueError> {
+    async fn pull(&self, lanes: &[Lane], most: usize, wait: Duration) -> Result<Pulled, QueueError> {
         if lanes.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Pulled::default());
         }
         let begun = Instant::now();
         loop {
             let places = self.stand_in_line(lanes);
             let taken = self.take(lanes, most.max(1));
             let left = wait.saturating_sub(begun.elapsed());
-            if !taken.is_empty() || left.is_zero() {
+            if !taken.ids.is_empty() || left.is_zero() {
                 // A wake-up that came meanwhile for one of these places goes to the next in line as they drop.
                 return Ok(taken);
             }

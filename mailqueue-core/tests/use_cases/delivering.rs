@@ -352,7 +352,7 @@ async fn claims_nothing_twice() {
 /// Pulls and delivers until it is told to stop.
 async fn work(deliverer: Deliverer, queue: Arc<impl Queue>, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        let ids = queue.pull(&Lane::ALL, 8, Duration::from_millis(5)).await.unwrap_or_default();
+        let ids = queue.pull(&Lane::ALL, 8, Duration::from_millis(5)).await.unwrap_or_default().ids;
         let jobs = deliverer.claim(&ids, u64::MAX).await.expect("the store answers").jobs;
         let one = async |job| deliverer.settle(deliverer.attempt(job, &stop.child_token()).await).await;
         futures_util::future::join_all(jobs.into_iter().map(one)).await;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mailqueue_core::store::sqlite::{SqliteOptions, SqliteStore};
 use mailqueue_core::{
-    Capacity, Entry, Filter, Lane, MessageId, MessageStore, Outbox, Queue, QueueError, Record,
+    Capacity, Entry, Filter, Lane, MessageStore, Outbox, Pulled, Queue, QueueError, Record,
 };
 use mailqueue_http::{App, Options, Server};
 use serde_json::Value;
@@ -28,9 +28,9 @@ impl Queue for Unheard {
     async fn push(&self, entries: &[Entry]) -> Result<u64, QueueError> {
         Ok(entries.len() as u64)
     }
-    async fn pull(&self, _: &[Lane], _: usize, wait: Duration) -> Result<Vec<MessageId>, QueueError> {
+    async fn pull(&self, _: &[Lane], _: usize, wait: Duration) -> Result<Pulled, QueueError> {
         tokio::time::sleep(wait).await;
-        Ok(Vec::new())
+        Ok(Pulled::default())
     }
     async fn head(&self, _: Lane) -> Result<Option<OffsetDateTime>, QueueError> {
         Ok(None)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mailqueue_core::connect::{self, ConnectError};
 use mailqueue_core::health::{Health, HealthOptions};
-use mailqueue_core::{DeliveryPolicy, MessageStore, Queue, Retention, Transport};
+use mailqueue_core::{DeliveryPolicy, LaneWeights, MessageStore, Queue, Retention, Transport};
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +38,8 @@ pub struct Service {
     pub policy: DeliveryPolicy,
     /// How long finished messages are kept.
     pub retention: Retention,
+    /// How lanes share what is sent.
+    pub lane_weights: LaneWeights,
     /// How much memory messages under way may take, in octets.
     pub memory: u64,
     /// How long to drain.
@@ -147,6 +149,7 @@ impl Service {
         let (store, queue) = (Arc::clone(&opened.store), Arc::clone(&opened.queue));
         Worker::builder(store, queue, Arc::clone(&opened.transport))
             .policy(self.policy)
+            .lane_weights(self.lane_weights)
             .lease(self.lease)
             .sweep_interval(self.sweep_interval)
             .health(Arc::clone(&opened.health))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use mailqueue_core::health::HealthOptions;
-use mailqueue_core::{DeliveryPolicy, OnUnknown, Retention, RetryPolicy};
+use mailqueue_core::{DeliveryPolicy, LaneWeights, OnUnknown, Retention, RetryPolicy};
 use secrecy::SecretString;
 
 use super::faults::Faults;
@@ -63,6 +63,9 @@ pub struct SharedArgs {
     /// How long the content of finished messages is kept [default: as long as the messages]
     #[arg(long, env = "MAILQUEUE_CONTENT_RETENTION", value_name = "DURATION")]
     content_retention: Option<String>,
+    /// How lanes share what is sent while all hold mail: urgent,normal,bulk
+    #[arg(long, env = "MAILQUEUE_LANE_WEIGHTS", default_value = "8,4,1", value_name = "N,N,N")]
+    lane_weights: String,
     /// How much memory messages under way may take in this process, such as 256MiB
     #[arg(long, env = "MAILQUEUE_MEMORY", default_value = "128MiB", value_name = "SIZE")]
     memory: String,
@@ -113,6 +116,7 @@ impl SharedArgs {
             grace,
             policy: self.policy(faults),
             retention: self.retention(faults),
+            lane_weights: self.lane_weights(faults),
             memory: faults.size("MAILQUEUE_MEMORY", &self.memory, LEAST_MEMORY),
             shutdown_grace: faults.duration(
                 "MAILQUEUE_SHUTDOWN_GRACE",
@@ -160,6 +164,14 @@ impl SharedArgs {
             faults.duration("MAILQUEUE_CONTENT_RETENTION", text, Duration::ZERO, century)
         });
         Retention { content, record }
+    }
+
+    fn lane_weights(&self, faults: &mut Faults) -> LaneWeights {
+        let parsed = self.lane_weights.parse();
+        parsed.unwrap_or_else(|detail: String| {
+            faults.add("MAILQUEUE_LANE_WEIGHTS", detail);
+            LaneWeights::default()
+        })
     }
 
     fn log_format(&self, faults: &mut Faults) -> LogFormat {

@@ -96,7 +96,7 @@ impl System {
 }
 
 /// The part of the Message-ID that is the message's own id.
-fn message_id(text: &str) -> String {
+pub fn message_id(text: &str) -> String {
     let header =
         text.lines().find_map(|line| line.strip_prefix("Message-ID: <")).expect("every message has one");
     header.split('@').next().unwrap_or_default().to_owned()

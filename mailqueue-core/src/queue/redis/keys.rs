@@ -30,6 +30,11 @@ impl Keys {
     pub(super) fn lane(&self, lane: Lane) -> &str {
         &self.lanes[lane as usize]
     }
+
+    /// The lane whose sorted set has this key.
+    pub(super) fn lane_of(&self, key: &[u8]) -> Option<Lane> {
+        Lane::ALL.into_iter().find(|lane| self.lane(*lane).as_bytes() == key)
+    }
 }
 
 #[cfg(test)]

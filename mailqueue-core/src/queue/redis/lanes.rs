@@ -9,9 +9,8 @@ use super::connections::Connections;
 use super::fault::Fault;
 use super::fill::Fill;
 use super::keys::Keys;
-use super::page::{Member, Page};
-use crate::contracts::queue::Entry;
-use crate::domain::id::MessageId;
+use super::page::{Member, Page, Popped};
+use crate::contracts::queue::{Entry, Pulled};
 use crate::domain::lane::Lane;
 use crate::queue::micros;
 
@@ -105,12 +104,7 @@ impl Lanes {
     }
 
     /// Takes entries of the first of `lanes` that holds any, waiting for them up to `wait`.
-    pub(super) async fn pull(
-        &self,
-        lanes: &[Lane],
-        most: usize,
-        wait: Duration,
-    ) -> Result<Vec<MessageId>, Fault> {
+    pub(super) async fn pull(&self, lanes: &[Lane], most: usize, wait: Duration) -> Result<Pulled, Fault> {
         let begun = tokio::time::Instant::now();
         let mut reader = self.connections.kept_reader();
         let mut second_try = false;
@@ -122,22 +116,29 @@ impl Lanes {
             };
             match self.connections.read(connected, &self.pop(lanes, most, left)).await {
                 Ok(page) => {
-                    let ids = Page::ids(page);
+                    let pulled = self.sort(page);
                     // A page of garbage only is no reason to come back early.
-                    if !ids.is_empty() || begun.elapsed() >= wait {
-                        return Ok(ids);
+                    if !pulled.ids.is_empty() || begun.elapsed() >= wait {
+                        return Ok(pulled);
                     }
                     reader = self.connections.kept_reader();
                 }
                 Err(Fault::WrongType) => {
                     self.clear_strange_keys(lanes).await?;
-                    return Ok(Vec::new());
+                    return Ok(Pulled::default());
                 }
                 // Closed by the server, perhaps long ago: one that is new will tell whether there is more to it.
                 Err(Fault::OutOfReach(_)) if !second_try => second_try = true,
                 Err(fault) => return Err(fault),
             }
         }
+    }
+
+    /// What was popped, and the lane it is from.
+    fn sort(&self, popped: Popped) -> Pulled {
+        let lane = popped.as_ref().and_then(|(key, _)| self.keys.lane_of(key));
+        let ids = Page::ids(popped);
+        Pulled { lane: lane.filter(|_| !ids.is_empty()), ids }
     }
 
     /// The command that takes entries, waiting for them up to `wait`.

@@ -24,8 +24,7 @@ use self::fault::Fault;
 use self::keys::Keys;
 use self::lanes::Lanes;
 pub use self::options::{RedisOpenError, RedisOptions};
-use crate::contracts::queue::{Entry, Queue, QueueError};
-use crate::domain::id::MessageId;
+use crate::contracts::queue::{Entry, Pulled, Queue, QueueError};
 use crate::domain::lane::Lane;
 use crate::uri::Uri;
 
@@ -123,9 +122,9 @@ impl Queue for RedisQueue {
         self.guarded(self.shared.bound, self.shared.lanes.push(entries)).await
     }
 
-    async fn pull(&self, lanes: &[Lane], most: usize, wait: Duration) -> Result<Vec<MessageId>, QueueError> {
+    async fn pull(&self, lanes: &[Lane], most: usize, wait: Duration) -> Result<Pulled, QueueError> {
         if lanes.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Pulled::default());
         }
         let wait = wait.min(LONGEST_WAIT);
         self.guarded(wait + self.shared.bound, self.shared.lanes.pull(lanes, most, wait)).await
