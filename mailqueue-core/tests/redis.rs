@@ -2,7 +2,7 @@
 #![cfg(all(feature = "redis", feature = "conformance"))]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use mailqueue_core::contracts::queue::{Entry, Queue, QueueError};
@@ -30,6 +30,50 @@ async fn open() -> Arc<dyn Queue> {
 }
 
 mailqueue_core::queue_conformance!(open);
+
+/// A user who may do what README.md says, and nothing else.
+mod as_the_readme_says {
+    use super::*;
+
+    /// The line of README.md that makes the user, split into words, with this password.
+    fn acl(password: &str) -> Vec<String> {
+        let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+        let readme = std::fs::read_to_string(readme).expect("README.md is there");
+        let mut lines = readme.lines().filter(|line| line.starts_with("ACL SETUSER mailqueue "));
+        let line = lines.next().expect("README.md gives the line");
+        assert_eq!(lines.next(), None, "README.md gives one line");
+        line.split(' ').map(|word| word.replace("PASSWORD", password)).collect()
+    }
+
+    fn url(database: usize) -> String {
+        static MADE: OnceLock<()> = OnceLock::new();
+        MADE.get_or_init(|| {
+            let words = acl("hunter2");
+            Redis::shared().command(&words.iter().map(String::as_str).collect::<Vec<_>>());
+        });
+        Redis::shared().url_db(database).replace("redis://", "redis://mailqueue:hunter2@")
+    }
+
+    async fn open() -> Arc<dyn Queue> {
+        Arc::new(RedisQueue::open(&url(0).into(), options()).expect("the options are good"))
+    }
+
+    mailqueue_core::queue_conformance!(open);
+
+    #[tokio::test]
+    async fn a_database_can_be_chosen_and_strange_keys_and_garbage_be_removed() {
+        let options = options();
+        let key = key(&options, Lane::Normal);
+        let queue = RedisQueue::open(&url(0).into(), options.clone()).unwrap();
+        Redis::shared().command(&["SET", &key, "strange"]);
+        assert_eq!(queue.push(&[entry(Lane::Normal, 0)]).await.unwrap(), 1);
+        Redis::shared().command(&["ZADD", &key, "1", "garbage"]);
+        assert_eq!(queue.head(Lane::Normal).await.unwrap(), Some(entry(Lane::Normal, 0).due_at));
+        assert_eq!(queue.depth(Lane::Normal).await.unwrap(), 1);
+        let elsewhere = RedisQueue::open(&url(7).into(), options).unwrap();
+        assert_eq!(elsewhere.depth(Lane::Normal).await.unwrap(), 0);
+    }
+}
 
 fn entry(lane: Lane, second: i64) -> Entry {
     let due_at = OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(1_700_000_000 + second);

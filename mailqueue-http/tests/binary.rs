@@ -422,3 +422,14 @@ fn a_cancelled_message_counts_as_finished_once() {
     }
     assert_eq!(metric(&running, "mailqueue_finished_total{outcome=\"cancelled\"}"), Some(1));
 }
+
+#[test]
+fn what_redis_refuses_is_counted_and_mail_is_taken_all_the_same() {
+    let (directory, redis) = (tempfile::tempdir().unwrap(), mailqueue_testing::Redis::start());
+    redis.command(&["REPLICAOF", "127.0.0.1", "1"]);
+    let running = Running::start(directory.path(), &[("REDIS_URL", &redis.url())]);
+    let errors = || metric(&running, "mailqueue_queue_errors_total{operation=\"push\"}");
+    assert_eq!(errors(), Some(0), "it is shown before there is any");
+    assert!(running.fill_in("assunto=Oi&mensagem=x").starts_with("HTTP/1.1 200"));
+    wait_until("counted", || errors() > Some(0));
+}

@@ -1,10 +1,8 @@
 //! Telling the queue what was accepted, behind the submitter's back.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 
 use crate::contracts::queue::{Entry, Queue};
 
@@ -38,14 +36,11 @@ impl Hints {
 
 async fn pass_on(queue: Arc<dyn Queue>, mut received: mpsc::Receiver<Entry>) {
     let mut page = Vec::with_capacity(PAGE);
-    let mut quiet_until = Instant::now();
     while received.recv_many(&mut page, PAGE).await > 0 {
         if let Err(error) = queue.push(&page).await {
             metrics::counter!("mailqueue_pushes_lost_total").increment(page.len() as u64);
-            if Instant::now() >= quiet_until {
-                quiet_until = Instant::now() + Duration::from_secs(1);
-                tracing::warn!(%error, "the queue was not told; the next sweep will");
-            }
+            // The queue itself says when it begins to fail, and the next sweep tells it.
+            tracing::debug!(%error, entries = page.len(), "the queue was not told");
         }
         page.clear();
     }

@@ -57,6 +57,12 @@ fn from_answer(error: RedisError) -> Fault {
         "ERR" if detail.contains("unknown command") => {
             Fault::Refused("it lacks a command: Redis 7.0 or newer, or Valkey, is needed".to_owned())
         }
+        code @ "NOPERM" => {
+            Fault::Refused(format!("{code} {detail}; README.md lists the commands that a user needs"))
+        }
+        code @ ("MOVED" | "ASK") => Fault::Refused(format!(
+            "{code} {detail}: another node of its cluster holds this queue; name a Redis that is no cluster"
+        )),
         "NOAUTH" => Fault::Rejected("it wants a password".to_owned()),
         code @ ("LOADING" | "BUSY" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "UNBLOCKED") => {
             Fault::OutOfReach(format!("{code} {detail}"))
@@ -97,6 +103,15 @@ mod tests {
             answer("-READONLY You can't write against a read only replica."),
             Fault::Refused(_)
         ));
+        for (line, begin) in [
+            ("-MOVED 8541 127.0.0.1:7001", "MOVED 8541 127.0.0.1:7001: another node of its cluster"),
+            (
+                "-NOPERM User mq has no permissions to run the 'bzmpop' command",
+                "NOPERM User mq has no permissions",
+            ),
+        ] {
+            assert!(matches!(answer(line), Fault::Refused(why) if why.starts_with(begin)), "{line}");
+        }
         assert!(matches!(answer("-LOADING Redis is loading the dataset in memory"), Fault::OutOfReach(_)));
         assert!(matches!(answer("-UNBLOCKED force unblock from blocking operation"), Fault::OutOfReach(_)));
     }

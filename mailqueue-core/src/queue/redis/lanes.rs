@@ -10,6 +10,7 @@ use super::fault::Fault;
 use super::fill::Fill;
 use super::keys::Keys;
 use super::page::{Member, Page, Popped};
+use super::refusals::Operation;
 use crate::contracts::queue::{Entry, Pulled};
 use crate::domain::lane::Lane;
 use crate::queue::micros;
@@ -57,21 +58,21 @@ impl Lanes {
         let now = Instant::now();
         let asked: Vec<Lane> = full.into_iter().filter(|lane| self.fill.is_stale(*lane, now)).collect();
         if !asked.is_empty() {
-            self.tell(&asked, &[]).await?;
+            self.tell(Operation::Push, &asked, &[]).await?;
             open.extend(asked.into_iter().filter(|lane| !self.fill.is_full(*lane)));
         }
         if !open.is_empty() {
-            self.tell(&open, entries).await?;
+            self.tell(Operation::Push, &open, entries).await?;
         }
         Ok(touched.into_iter().map(|lane| self.fill.seen(lane)).max().unwrap_or(0))
     }
 
     /// Adds those of `entries` that belong to `lanes`, and notes the depth of these.
-    async fn tell(&self, lanes: &[Lane], entries: &[Entry]) -> Result<(), Fault> {
+    async fn tell(&self, operation: Operation, lanes: &[Lane], entries: &[Entry]) -> Result<(), Fault> {
         let question = self.addition(lanes, entries);
         let depths: Vec<u64> = match self.connections.ask(&question).await {
             Err(Fault::WrongType) => {
-                self.clear_strange_keys(lanes).await?;
+                self.clear_strange_keys(operation, lanes).await?;
                 self.connections.ask(&question).await?
             }
             told => told?,
@@ -124,7 +125,7 @@ impl Lanes {
                     reader = self.connections.kept_reader();
                 }
                 Err(Fault::WrongType) => {
-                    self.clear_strange_keys(lanes).await?;
+                    self.clear_strange_keys(Operation::Pull, lanes).await?;
                     return Ok(Pulled::default());
                 }
                 // Closed by the server, perhaps long ago: one that is new will tell whether there is more to it.
@@ -168,7 +169,7 @@ impl Lanes {
             let first = pipe().cmd("ZRANGE").arg(key).arg(0).arg(width - 1).arg("WITHSCORES").to_owned();
             let (members,): (Vec<Member>,) = match self.connections.ask(&first).await {
                 Err(Fault::WrongType) => {
-                    self.clear_strange_keys(&[lane]).await?;
+                    self.clear_strange_keys(Operation::Head, &[lane]).await?;
                     return Ok(None);
                 }
                 told => told?,
@@ -192,12 +193,14 @@ impl Lanes {
 
     /// How many members a lane has.
     pub(super) async fn depth(&self, lane: Lane) -> Result<u64, Fault> {
-        self.tell(&[lane], &[]).await?;
+        self.tell(Operation::Depth, &[lane], &[]).await?;
         Ok(self.fill.seen(lane))
     }
 
-    /// Deletes those keys of `lanes` that are no sorted sets: somebody else wrote them, or garbage was restored.
-    async fn clear_strange_keys(&self, lanes: &[Lane]) -> Result<(), Fault> {
+    /// Deletes those keys of `lanes` that are no sorted sets: somebody else wrote them, or garbage was restored. Counts
+    /// as an error of the operation that found them.
+    async fn clear_strange_keys(&self, operation: Operation, lanes: &[Lane]) -> Result<(), Fault> {
+        operation.count_error();
         let mut question = pipe();
         for lane in lanes {
             question.cmd("TYPE").arg(self.keys.lane(*lane));

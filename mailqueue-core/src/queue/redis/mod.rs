@@ -8,6 +8,7 @@ mod keys;
 mod lanes;
 mod options;
 mod page;
+mod refusals;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use self::fault::Fault;
 use self::keys::Keys;
 use self::lanes::Lanes;
 pub use self::options::{RedisOpenError, RedisOptions};
+use self::refusals::{Operation, Refusals};
 use crate::contracts::queue::{Entry, Pulled, Queue, QueueError};
 use crate::domain::lane::Lane;
 use crate::uri::Uri;
@@ -50,6 +52,7 @@ pub struct RedisQueue {
 struct Shared {
     lanes: Lanes,
     breaker: Breaker,
+    refusals: Refusals,
     bound: Duration,
 }
 
@@ -66,14 +69,33 @@ impl RedisQueue {
         // Redis's own errors are dropped, for they may quote the URL.
         let to = Uri::parse(url.expose_secret()).map_err(|_| RedisOpenError::Url)?.to_string();
         let to = to.into_connection_info().map_err(|_| RedisOpenError::Url)?;
+        // CLIENT SETINFO is of no use to us, and a user without it would fill Redis's log of denied commands.
+        let settings = to.redis_settings().clone().set_skip_set_lib_name();
+        let to = to.set_redis_settings(settings);
         let connections = Connections::new(to, connections, bound).map_err(|_| RedisOpenError::Url)?;
         let (lanes, breaker) = (Lanes::new(keys, connections, cap), Breaker::new(&name));
-        Ok(Self { shared: Arc::new(Shared { lanes, breaker, bound }) })
+        let refusals = Refusals::new(&name);
+        Ok(Self { shared: Arc::new(Shared { lanes, breaker, refusals, bound }) })
     }
 
-    /// Runs `call` for at most `limit`, unless Redis is known to be out of reach, and tells the breaker how it went.
+    /// Makes a call for at most `limit`, unless Redis is known to be out of reach, and counts it if it fails.
     async fn guarded<T>(
         &self,
+        operation: Operation,
+        limit: Duration,
+        call: impl Future<Output = Result<T, Fault>> + Send,
+    ) -> Result<T, QueueError> {
+        let done = self.attempt(operation, limit, call).await;
+        if done.is_err() {
+            operation.count_error();
+        }
+        done
+    }
+
+    /// Tells the breaker how it went, and the log if that has changed.
+    async fn attempt<T>(
+        &self,
+        operation: Operation,
         limit: Duration,
         call: impl Future<Output = Result<T, Fault>> + Send,
     ) -> Result<T, QueueError> {
@@ -89,6 +111,7 @@ impl RedisQueue {
         let done = tokio::time::timeout(limit, call).await;
         let done = done.unwrap_or_else(|_| Err(Fault::silence(limit)));
         self.shared.judge(&done);
+        self.shared.refusals.note(operation, &done);
         Ok(done?)
     }
 }
@@ -119,7 +142,7 @@ impl Queue for RedisQueue {
         if entries.is_empty() {
             return Ok(0);
         }
-        self.guarded(self.shared.bound, self.shared.lanes.push(entries)).await
+        self.guarded(Operation::Push, self.shared.bound, self.shared.lanes.push(entries)).await
     }
 
     async fn pull(&self, lanes: &[Lane], most: usize, wait: Duration) -> Result<Pulled, QueueError> {
@@ -127,14 +150,15 @@ impl Queue for RedisQueue {
             return Ok(Pulled::default());
         }
         let wait = wait.min(LONGEST_WAIT);
-        self.guarded(wait + self.shared.bound, self.shared.lanes.pull(lanes, most, wait)).await
+        self.guarded(Operation::Pull, wait + self.shared.bound, self.shared.lanes.pull(lanes, most, wait))
+            .await
     }
 
     async fn head(&self, lane: Lane) -> Result<Option<OffsetDateTime>, QueueError> {
-        self.guarded(self.shared.bound, self.shared.lanes.head(lane)).await
+        self.guarded(Operation::Head, self.shared.bound, self.shared.lanes.head(lane)).await
     }
 
     async fn depth(&self, lane: Lane) -> Result<u64, QueueError> {
-        self.guarded(self.shared.bound, self.shared.lanes.depth(lane)).await
+        self.guarded(Operation::Depth, self.shared.bound, self.shared.lanes.depth(lane)).await
     }
 }
