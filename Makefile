@@ -7,8 +7,8 @@ run:
 	cargo run --release -p mailqueue-http
 
 # Installs what the tests need (Postgres, Redis, Postfix's smtp-sink, Chromium: Debian's packages), then runs them all.
-test: install
-	cargo test --workspace --all-features
+test:
+	.ci/test
 
 install:
 	.ci/install
