@@ -1,9 +1,12 @@
 //! What Postgres refuses for one row fails that row alone, by the SQLSTATE and in whatever words.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mailqueue_core::contracts::store::{Claimed, Inserted, LeaseTerms, Settled, Settlement, Submission};
+use mailqueue_core::contracts::store::{
+    Claimed, Inserted, LeaseTerms, Renewal, Settled, Settlement, Submission,
+};
 use mailqueue_core::domain::report::{Outcome, Reply, Report, Verdict};
 use mailqueue_core::domain::transition::Circumstances;
 use mailqueue_core::store::postgres::{PostgresOptions, PostgresStore};
@@ -174,4 +177,53 @@ async fn a_database_without_every_character_is_refused() {
     let opened = PostgresStore::open(&url.into(), &PostgresOptions::default()).await;
     let Some(StoreError::Refused(words)) = opened.err() else { panic!("it was taken") };
     assert!(words.contains("LATIN1") && words.contains("UTF8"), "{words}");
+}
+
+/// A rule of the host's on one message keeps its neighbours from nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_nobody_may_change_keeps_its_neighbours_from_nothing() {
+    let (store, url) = store().await;
+    let submissions = prepared(&store, &["one", "odd", "two", "three"]).await;
+    let ids: Vec<MessageId> = submissions.iter().flat_map(|submission| submission.ids()).collect();
+    for result in store.insert(submissions).await {
+        result.expect("it is kept");
+    }
+    let (odd, mut sound) = (ids[1], ids.clone());
+    sound.retain(|id| *id != odd);
+    let sound: HashSet<MessageId> = sound.into_iter().collect();
+    let object = format!(
+        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF NEW.email_id = '{odd}' THEN RAISE EXCEPTION 'it is under review'; END IF; RETURN NEW; END $$;
+        CREATE TRIGGER keeping BEFORE UPDATE ON deliveries FOR EACH ROW EXECUTE FUNCTION keep()"
+    );
+    Postgres::shared().query(&url, &object);
+    let terms = |duration| LeaseTerms {
+        owner: "worker".to_owned(),
+        token: Uuid::from_u128(7),
+        duration,
+        largest: u64::MAX,
+    };
+    let leased =
+        store.claim(&ids, &terms(Duration::from_secs(600))).await.expect("a claim is answered").leased;
+    assert_eq!(leased.iter().map(|claimed| claimed.lease.id).collect::<HashSet<_>>(), sound);
+
+    let settings = "ALTER TABLE deliveries DISABLE TRIGGER keeping";
+    Postgres::shared().query(&url, settings);
+    let last =
+        store.claim(&[odd], &terms(Duration::from_secs(600))).await.expect("a claim is answered").leased;
+    Postgres::shared().query(&url, "ALTER TABLE deliveries ENABLE TRIGGER keeping");
+    let renewals: Vec<Renewal> = leased
+        .iter()
+        .chain(&last)
+        .map(|claimed| Renewal { lease: claimed.lease, before_dot: false })
+        .collect();
+    let held = store.renew(renewals, Duration::from_millis(1)).await.expect("an answer");
+    assert_eq!(held, [true, true, true, false]);
+
+    let expire = "ALTER TABLE deliveries DISABLE TRIGGER keeping; UPDATE deliveries SET lease_until = now();
+        ALTER TABLE deliveries ENABLE TRIGGER keeping";
+    Postgres::shared().query(&url, expire);
+    let now = store.statistics(1).await.expect("it works").now;
+    let ended = store.reclaim(now, 10, &DeliveryPolicy::default()).await.expect("leases can be ended");
+    assert_eq!(ended.into_iter().map(|reclaimed| reclaimed.id).collect::<HashSet<_>>(), sound);
 }

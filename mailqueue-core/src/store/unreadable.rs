@@ -16,6 +16,19 @@ pub(super) fn json(column: &str, error: &serde_json::Error) -> StoreError {
     StoreError::Unreadable(format!("{column}, octet {at}: {kind:?} error"))
 }
 
+/// Says that the database lets nobody change a row, whichever it is; its neighbours were done without it.
+#[cfg(feature = "postgres")]
+pub(super) fn tell_refused(operation: &'static str, reason: &str) {
+    metrics::counter!("mailqueue_refused_rows_total", "operation" => operation).increment(1);
+    tracing::error!(operation, reason, "the database refuses to change a message; its neighbours go on");
+}
+
+/// Says that the words of others could not be written down with a result, which counts all the same.
+pub(super) fn tell_reduced(message_id: MessageId, refusal: &StoreError) {
+    metrics::counter!("mailqueue_results_reduced_total").increment(1);
+    tracing::error!(%message_id, error = %refusal, "a result was written down without the relay's words");
+}
+
 /// Names a row that was left out of what was done for its neighbours.
 pub(super) fn tell(operation: &'static str, message_id: MessageId, error: &StoreError) {
     metrics::counter!("mailqueue_unreadable_messages_total", "operation" => operation).increment(1);

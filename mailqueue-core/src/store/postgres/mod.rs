@@ -31,6 +31,7 @@ use secrecy::SecretString;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::unreadable;
 use crate::contracts::queue::Entry;
 use crate::contracts::store::{
     Amended, Amendment, Claims, Idempotency, Inserted, LeaseTerms, MessageStore, Probe, Pruned, Reclaimed,
@@ -272,6 +273,45 @@ impl PostgresStore {
         .await
     }
 
+    async fn claim_together(&self, ids: Vec<MessageId>, terms: LeaseTerms) -> Result<Claims, StoreError> {
+        // Not given up: a claim that took effect after its caller had left would be a lease nobody works under.
+        self.run_on(Purpose::Results, move |connection| {
+            Box::pin(claim::claim(connection, ids.clone(), terms.clone()))
+        })
+        .await
+    }
+
+    async fn renew_together(
+        &self,
+        renewals: Vec<Renewal>,
+        duration: Duration,
+    ) -> Result<Vec<bool>, StoreError> {
+        self.run(move |connection| Box::pin(claim::renew(connection, renewals.clone(), duration))).await
+    }
+
+    /// Ends leases one by one, so that a row the database lets nobody change keeps only its own.
+    async fn reclaim_apart(
+        &self,
+        expired_before: OffsetDateTime,
+        limit: usize,
+        policy: DeliveryPolicy,
+    ) -> Result<Vec<Reclaimed>, StoreError> {
+        let expired =
+            self.run(move |connection| Box::pin(sweep::expired(connection, expired_before, limit))).await?;
+        let mut reclaimed = Vec::with_capacity(expired.len());
+        for id in expired {
+            let one = self
+                .run(move |connection| Box::pin(sweep::reclaim_one(connection, id, expired_before, policy)));
+            match one.await {
+                Ok(one) => reclaimed.extend(one),
+                Err(StoreError::Refused(reason)) => unreadable::tell_refused("reclaim", &reason),
+                Err(error) if reclaimed.is_empty() => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(reclaimed)
+    }
+
     /// Writes down without its texts what cannot be written down with them.
     async fn settle_reduced(
         &self,
@@ -279,9 +319,7 @@ impl PostgresStore {
         refusal: StoreError,
     ) -> Result<Settled, StoreError> {
         let settled = self.settle_together(vec![Arc::new(settlement.reduced())]).await?;
-        let message_id = settlement.lease.id;
-        metrics::counter!("mailqueue_results_reduced_total").increment(1);
-        tracing::error!(%message_id, error = %refusal, "a result was written down without the relay's words");
+        unreadable::tell_reduced(settlement.lease.id, &refusal);
         settled.first().copied().ok_or(refusal)
     }
 
@@ -318,16 +356,37 @@ impl MessageStore for PostgresStore {
     }
 
     async fn claim(&self, ids: &[MessageId], terms: &LeaseTerms) -> Result<Claims, StoreError> {
-        let (ids, terms) = (ids.to_vec(), terms.clone());
-        // Not given up: a claim that took effect after its caller had left would be a lease nobody works under.
-        self.run_on(Purpose::Results, move |connection| {
-            Box::pin(claim::claim(connection, ids.clone(), terms.clone()))
-        })
-        .await
+        let claims = divided(ids.to_vec(), |part| {
+            let (store, terms) = (self.clone(), terms.clone());
+            Box::pin(async move { Ok(vec![store.claim_together(part, terms).await?]) })
+        });
+        let mut all = Claims::default();
+        for claims in claims.await {
+            match claims {
+                Ok(Claims { leased, too_large }) => {
+                    all.leased.extend(leased);
+                    all.too_large.extend(too_large);
+                }
+                Err(StoreError::Refused(reason)) => unreadable::tell_refused("claim", &reason),
+                // What was leased before it went away is handed over all the same.
+                Err(error) if all.leased.is_empty() => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(all)
     }
 
     async fn renew(&self, renewals: Vec<Renewal>, duration: Duration) -> Result<Vec<bool>, StoreError> {
-        self.run(move |connection| Box::pin(claim::renew(connection, renewals.clone(), duration))).await
+        let renewed = divided(renewals, |part| {
+            let store = self.clone();
+            Box::pin(async move { store.renew_together(part, duration).await })
+        });
+        // A lease that may not be written is as good as lost.
+        let held = renewed.await.into_iter().map(|held| match held {
+            Err(StoreError::Refused(_)) => Ok(false),
+            held => held,
+        });
+        held.collect()
     }
 
     async fn settle(&self, settlements: Vec<Arc<Settlement>>) -> Vec<Result<Settled, StoreError>> {
@@ -360,7 +419,12 @@ impl MessageStore for PostgresStore {
         policy: &DeliveryPolicy,
     ) -> Result<Vec<Reclaimed>, StoreError> {
         let policy = *policy;
-        self.run(move |connection| Box::pin(sweep::reclaim(connection, expired_before, limit, policy))).await
+        let together =
+            self.run(move |connection| Box::pin(sweep::reclaim(connection, expired_before, limit, policy)));
+        match together.await {
+            Err(StoreError::Refused(_)) => self.reclaim_apart(expired_before, limit, policy).await,
+            reclaimed => reclaimed,
+        }
     }
 
     async fn amend(

@@ -42,18 +42,38 @@ pub(super) async fn due(
     Ok(rows.into_iter().map(|(id, due_at)| Entry { lane, due_at, id: id.into() }).collect())
 }
 
-statement! {
-    /// Leases that ran out, locked; those another sweep is looking at are skipped.
-    LockExpired { before: Timestamptz => OffsetDateTime, limit: BigInt => i64 }
-        -> (SqlUuid, Timestamptz, BigInt, BigInt, Text, StateColumns) = concat!("
-        SELECT d.email_id, COALESCE(d.claimed_at, d.due_at),
+/// Leases that ran out before a time, as an [`ExpiredRow`].
+macro_rules! select_expired {
+    () => {
+        concat!(
+            "SELECT d.email_id, COALESCE(d.claimed_at, d.due_at),
             (extract(epoch FROM d.lease_until - COALESCE(d.claimed_at, d.due_at)) * 1000000)::bigint,
             (extract(epoch FROM now() - d.due_since) * 1000000)::bigint,
-            COALESCE(d.lease_owner, ''), ", state_columns!(), "
-        FROM deliveries d
-        WHERE d.status = 'sending' AND d.lease_until < ?
-        ORDER BY d.email_id LIMIT ?
-        FOR UPDATE SKIP LOCKED")
+            COALESCE(d.lease_owner, ''), ",
+            state_columns!(),
+            " FROM deliveries d WHERE d.status = 'sending' AND d.lease_until < ?"
+        )
+    };
+}
+
+type ExpiredColumns = (SqlUuid, Timestamptz, BigInt, BigInt, Text, StateColumns);
+
+statement! {
+    /// Leases that ran out, locked; those another sweep is looking at are skipped.
+    LockExpired { before: Timestamptz => OffsetDateTime, limit: BigInt => i64 } -> ExpiredColumns =
+        concat!(select_expired!(), " ORDER BY d.email_id LIMIT ? FOR UPDATE SKIP LOCKED")
+}
+
+statement! {
+    /// One lease, if it ran out and no other sweep is looking at it; locked.
+    LockExpiredOne { before: Timestamptz => OffsetDateTime, id: SqlUuid => Uuid } -> ExpiredColumns =
+        concat!(select_expired!(), " AND d.email_id = ? FOR UPDATE SKIP LOCKED")
+}
+
+statement! {
+    /// Whose leases ran out.
+    NameExpired { before: Timestamptz => OffsetDateTime, limit: BigInt => i64 } -> SqlUuid = "
+        SELECT email_id FROM deliveries WHERE status = 'sending' AND lease_until < ? ORDER BY email_id LIMIT ?"
 }
 
 statement! {
@@ -73,34 +93,65 @@ pub(super) async fn reclaim(
 ) -> Result<Vec<Reclaimed>, Failure> {
     connection
         .transaction(async move |connection| {
-            let expired: Vec<ExpiredRow> =
-                LockExpired { before, limit: rows(limit) }.load(connection).await?;
-            let mut reclaimed = Vec::with_capacity(expired.len());
-            let mut states = Vec::with_capacity(expired.len());
-            let mut unreadable = Vec::new();
-            for row in expired {
-                let id = row.0;
-                match end_lease(row, &policy) {
-                    Ok((result, state)) => {
-                        reclaimed.push(result);
-                        states.push(state);
-                    }
-                    Err(error) => {
-                        unreadable::tell("reclaim", id.into(), &error);
-                        unreadable.push(id);
-                    }
-                }
-            }
-            if !unreadable.is_empty() {
-                let wait = microseconds(unreadable::LEFT_ALONE);
-                Extend { wait, ids: unreadable }.execute(connection).await?;
-            }
-            if !states.is_empty() {
-                state::write(connection, states).await?;
-            }
-            Ok(reclaimed)
+            let expired = LockExpired { before, limit: rows(limit) }.load(connection).await?;
+            end_leases(connection, expired, &policy).await
         })
         .await
+}
+
+/// Whose leases ran out.
+pub(super) async fn expired(
+    connection: &mut Session,
+    before: OffsetDateTime,
+    limit: usize,
+) -> Result<Vec<Uuid>, Failure> {
+    Ok(NameExpired { before, limit: rows(limit) }.load(connection).await?)
+}
+
+/// Ends one lease, if it ran out.
+pub(super) async fn reclaim_one(
+    connection: &mut Session,
+    id: Uuid,
+    before: OffsetDateTime,
+    policy: DeliveryPolicy,
+) -> Result<Vec<Reclaimed>, Failure> {
+    connection
+        .transaction(async move |connection| {
+            let expired = LockExpiredOne { before, id }.load(connection).await?;
+            end_leases(connection, expired, &policy).await
+        })
+        .await
+}
+
+async fn end_leases(
+    connection: &mut Session,
+    expired: Vec<ExpiredRow>,
+    policy: &DeliveryPolicy,
+) -> Result<Vec<Reclaimed>, Failure> {
+    let mut reclaimed = Vec::with_capacity(expired.len());
+    let mut states = Vec::with_capacity(expired.len());
+    let mut unreadable = Vec::new();
+    for row in expired {
+        let id = row.0;
+        match end_lease(row, policy) {
+            Ok((result, state)) => {
+                reclaimed.push(result);
+                states.push(state);
+            }
+            Err(error) => {
+                unreadable::tell("reclaim", id.into(), &error);
+                unreadable.push(id);
+            }
+        }
+    }
+    if !unreadable.is_empty() {
+        let wait = microseconds(unreadable::LEFT_ALONE);
+        Extend { wait, ids: unreadable }.execute(connection).await?;
+    }
+    if !states.is_empty() {
+        state::write(connection, states).await?;
+    }
+    Ok(reclaimed)
 }
 
 fn end_lease(row: ExpiredRow, policy: &DeliveryPolicy) -> Result<(Reclaimed, state::NewState), StoreError> {

@@ -37,6 +37,7 @@ use futures_util::future::join_all;
 use self::insert::Prepared;
 use self::space::Space;
 use self::thread::ConnectionThread;
+use super::unreadable;
 use crate::contracts::queue::Entry;
 use crate::contracts::store::{
     Amended, Amendment, Claims, Idempotency, Inserted, LeaseTerms, MessageStore, Probe, Pruned, Reclaimed,
@@ -109,6 +110,21 @@ impl SqliteStore {
     }
 }
 
+impl SqliteStore {
+    /// Writes a result down; without the relay's words where it is refused with them.
+    async fn settle_one(&self, settlement: Arc<Settlement>) -> Result<Settled, StoreError> {
+        let whole = Arc::clone(&settlement);
+        let refusal = match self.writer.run(move |t| settle::settle(t, &whole)).await {
+            Err(refusal @ StoreError::Refused(_)) => refusal,
+            settled => return settled,
+        };
+        let (id, reduced) = (settlement.lease.id, settlement.reduced());
+        let settled = self.writer.run(move |t| settle::settle(t, &reduced)).await?;
+        unreadable::tell_reduced(id, &refusal);
+        Ok(settled)
+    }
+}
+
 impl std::fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SqliteStore").finish_non_exhaustive()
@@ -157,7 +173,7 @@ impl MessageStore for SqliteStore {
     }
 
     async fn settle(&self, settlements: Vec<Arc<Settlement>>) -> Vec<Result<Settled, StoreError>> {
-        join_all(settlements.into_iter().map(|one| self.writer.run(move |t| settle::settle(t, &one)))).await
+        join_all(settlements.into_iter().map(|one| self.settle_one(one))).await
     }
 
     async fn due(
