@@ -77,12 +77,44 @@ pub fn check_store(url: &SecretString) -> Result<(), ConnectError> {
 ///
 /// [`ConnectError`]
 pub async fn store(url: &SecretString, migrate: bool) -> Result<Arc<dyn MessageStore>, ConnectError> {
+    store_with(url, StoreOptions { migrate, ..StoreOptions::default() }).await
+}
+
+/// How a store is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// Whether to bring the tables up to date. Default true.
+    pub migrate: bool,
+    /// Whether a Postgres server may have `fsync`, `full_page_writes` or `synchronous_commit` off, and lose accepted mail
+    /// in a crash. Default false.
+    pub allow_unsafe: bool,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self { migrate: true, allow_unsafe: false }
+    }
+}
+
+/// The same, told how.
+///
+/// # Errors
+///
+/// [`ConnectError`]
+pub async fn store_with(
+    url: &SecretString,
+    options: StoreOptions,
+) -> Result<Arc<dyn MessageStore>, ConnectError> {
     check_store(url)?;
-    Ok(Arc::new(Batched::new(open_store(url, migrate).await?)))
+    Ok(Arc::new(Batched::new(open_store(url, options).await?)))
 }
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-async fn open_store(url: &SecretString, migrate: bool) -> Result<Arc<dyn MessageStore>, ConnectError> {
+async fn open_store(
+    url: &SecretString,
+    options: StoreOptions,
+) -> Result<Arc<dyn MessageStore>, ConnectError> {
+    let migrate = options.migrate;
     match scheme(url) {
         #[cfg(feature = "sqlite")]
         "sqlite" => {
@@ -91,7 +123,8 @@ async fn open_store(url: &SecretString, migrate: bool) -> Result<Arc<dyn Message
         }
         #[cfg(feature = "postgres")]
         "postgres" | "postgresql" => {
-            let options = PostgresOptions { migrate, ..PostgresOptions::default() };
+            let options =
+                PostgresOptions { migrate, allow_unsafe: options.allow_unsafe, ..PostgresOptions::default() };
             Ok(Arc::new(PostgresStore::open(url, &options).await?))
         }
         _ => Err(unknown_store()),
@@ -99,7 +132,7 @@ async fn open_store(url: &SecretString, migrate: bool) -> Result<Arc<dyn Message
 }
 
 #[cfg(not(any(feature = "postgres", feature = "sqlite")))]
-async fn open_store(_: &SecretString, _: bool) -> Result<Arc<dyn MessageStore>, ConnectError> {
+async fn open_store(_: &SecretString, _: StoreOptions) -> Result<Arc<dyn MessageStore>, ConnectError> {
     Err(unknown_store())
 }
 

@@ -6,10 +6,16 @@ use std::time::Duration;
 use mailqueue_core::store::postgres::{PostgresOptions, PostgresStore};
 use mailqueue_core::{Draft, MessageStore, Outbox, StoreError, SubmitError};
 use mailqueue_testing::{PgBouncer, Postgres, Proxy};
+use secrecy::SecretString;
 use tokio::sync::OnceCell;
 
+/// The tests' servers do not wait for the disk.
+fn lenient() -> PostgresOptions {
+    PostgresOptions { allow_unsafe: true, ..PostgresOptions::default() }
+}
+
 async fn open(url: &str) -> PostgresStore {
-    PostgresStore::open(&url.into(), &PostgresOptions::default()).await.expect("it opens")
+    PostgresStore::open(&url.into(), &lenient()).await.expect("it opens")
 }
 
 async fn outbox(store: PostgresStore) -> Outbox {
@@ -77,7 +83,7 @@ async fn a_statement_behind_a_pooler_ends_in_time() {
     let postgres = Postgres::start();
     let pooler = PgBouncer::start(&postgres);
     let url = postgres.database();
-    let options = PostgresOptions { statement: Duration::from_millis(300), ..PostgresOptions::default() };
+    let options = PostgresOptions { statement: Duration::from_millis(300), ..lenient() };
     let store = PostgresStore::open(&pooler.url(&url).into(), &options).await.expect("it opens");
     let host = tokio_postgres_client(&url).await;
     host.batch_execute("BEGIN; LOCK TABLE deliveries").await.expect("it is free");
@@ -148,7 +154,7 @@ async fn rights_on_rows_are_enough_once_the_tables_are_there() {
     );
     let url = url.replace("postgres@", "clerk@");
     for migrate in [false, true] {
-        let options = PostgresOptions { migrate, ..PostgresOptions::default() };
+        let options = PostgresOptions { migrate, ..lenient() };
         let store = PostgresStore::open(&url.as_str().into(), &options).await.expect("nothing is missing");
         outbox(store).await.submit(draft()).await.expect("it is kept");
     }
@@ -179,4 +185,28 @@ async fn what_moved_to_another_server_is_followed() {
     }
     let kept = new.query(&new.url_for("test_1"), "SELECT count(*)::text FROM emails");
     assert_eq!(kept, [[Some("20".to_owned())]]);
+}
+
+/// A server that forgets what it has committed when the power fails is refused by name, unless that is allowed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_may_lose_mail_is_refused_unless_that_is_allowed() {
+    let postgres = Postgres::durable();
+    let url = postgres.database();
+    let secret = SecretString::from(url.as_str());
+    drop(PostgresStore::open(&secret, &PostgresOptions::default()).await.expect("it keeps what it commits"));
+    let name = url.rsplit('/').next().expect("it has a path");
+    postgres.query(&url, &format!("ALTER DATABASE {name} SET synchronous_commit = off"));
+    let refused =
+        PostgresStore::open(&secret, &PostgresOptions::default()).await.err().expect("it is unsafe");
+    let words = refused.to_string();
+    assert!(matches!(refused, StoreError::Refused(_)), "{words}");
+    assert!(
+        words.contains("synchronous_commit") && words.contains("MAILQUEUE_ALLOW_UNSAFE_DATABASE"),
+        "{words}"
+    );
+    drop(PostgresStore::open(&secret, &lenient()).await.expect("it is allowed"));
+
+    let quick = SecretString::from(Postgres::shared().database());
+    let words = PostgresStore::open(&quick, &PostgresOptions::default()).await.err().expect("it is unsafe");
+    assert!(words.to_string().contains("fsync and full_page_writes"), "{words}");
 }

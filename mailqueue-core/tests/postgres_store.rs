@@ -15,12 +15,17 @@ use mailqueue_testing::{CutAt, Direction, Postgres, Proxy};
 use secrecy::SecretString;
 use tokio::sync::OnceCell;
 
+/// The tests' servers do not wait for the disk.
+fn lenient() -> PostgresOptions {
+    PostgresOptions { allow_unsafe: true, ..PostgresOptions::default() }
+}
+
 /// A database with our tables, copied from one that was migrated once.
 async fn migrated() -> String {
     static TEMPLATE: OnceCell<String> = OnceCell::const_new();
     let template = TEMPLATE.get_or_init(|| async {
         let url = Postgres::shared().database();
-        let options = PostgresOptions { reserve: 0, ..PostgresOptions::default() };
+        let options = PostgresOptions { reserve: 0, ..lenient() };
         let store = PostgresStore::open(&SecretString::from(url.as_str()), &options).await;
         drop(store.expect("an empty database can be migrated"));
         url
@@ -29,7 +34,7 @@ async fn migrated() -> String {
 }
 
 async fn open(url: &str) -> PostgresStore {
-    let options = PostgresOptions { migrate: false, reserve: 0, ..PostgresOptions::default() };
+    let options = PostgresOptions { migrate: false, reserve: 0, ..lenient() };
     PostgresStore::open(&SecretString::from(url), &options).await.expect("the database is up")
 }
 
@@ -78,7 +83,7 @@ async fn four_processes_migrate_one_empty_database() {
     let url = SecretString::from(Postgres::shared().database());
     let openings = (0..4).map(|_| {
         let url = url.clone();
-        tokio::spawn(async move { PostgresStore::open(&url, &PostgresOptions::default()).await })
+        tokio::spawn(async move { PostgresStore::open(&url, &lenient()).await })
     });
     for opening in openings.collect::<Vec<_>>() {
         let store = opening.await.expect("no panic").expect("every one of them comes up");
@@ -90,12 +95,12 @@ async fn four_processes_migrate_one_empty_database() {
 async fn a_database_of_another_version_is_refused() {
     let url = Postgres::shared().database();
     let secret = SecretString::from(url.as_str());
-    let unmigrated = PostgresOptions { migrate: false, ..PostgresOptions::default() };
+    let unmigrated = PostgresOptions { migrate: false, ..lenient() };
     let missing = PostgresStore::open(&secret, &unmigrated).await.err().expect("the tables are missing");
     assert!(missing.to_string().contains("MAILQUEUE_MIGRATE"), "{missing}");
-    drop(PostgresStore::open(&secret, &PostgresOptions::default()).await.expect("it can be migrated"));
+    drop(PostgresStore::open(&secret, &lenient()).await.expect("it can be migrated"));
     Postgres::shared().query(&url, "INSERT INTO mailqueue_migrations (version) VALUES ('99990101000000')");
-    let newer = PostgresStore::open(&secret, &PostgresOptions::default()).await.err().expect("it is newer");
+    let newer = PostgresStore::open(&secret, &lenient()).await.err().expect("it is newer");
     assert!(newer.to_string().contains("99990101000000"), "{newer}");
 }
 
@@ -124,8 +129,7 @@ async fn a_role_without_privileges_is_enough() {
     let sql = format!("CREATE ROLE plain_{name} LOGIN; ALTER DATABASE {name} OWNER TO plain_{name}");
     Postgres::shared().query(&url, &sql);
     let url = SecretString::from(url.replace("postgres@", &format!("plain_{name}@")));
-    let store =
-        PostgresStore::open(&url, &PostgresOptions::default()).await.expect("it may do all it has to");
+    let store = PostgresStore::open(&url, &lenient()).await.expect("it may do all it has to");
     assert_eq!(store.statistics(10).await.expect("it works").queued, 0);
 }
 
@@ -141,7 +145,7 @@ async fn what_was_waiting_before_it_was_weighed_is_weighed() {
     let down = include_str!("../migrations/postgres/2026-11-24-000001_weigh_deliveries/down.sql");
     let forget = "DELETE FROM mailqueue_migrations WHERE version = '20261124000001'";
     Postgres::shared().query(&url, &format!("{down};{forget}"));
-    let again = PostgresStore::open(&SecretString::from(url), &PostgresOptions::default()).await;
+    let again = PostgresStore::open(&SecretString::from(url), &lenient()).await;
     let told = again.expect("it can be migrated").statistics(10).await.expect("it works");
     assert_eq!((told.queued, told.octets), (1, weighed.octets));
 }
@@ -149,7 +153,7 @@ async fn what_was_waiting_before_it_was_weighed_is_weighed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restarted_server_is_used_again() {
     let mut postgres = Postgres::start();
-    let store = PostgresStore::open(&postgres.database().into(), &PostgresOptions::default()).await;
+    let store = PostgresStore::open(&postgres.database().into(), &lenient()).await;
     let store = store.expect("an empty database can be migrated");
     store.statistics(10).await.expect("it works");
     postgres.stop_fast();
@@ -162,7 +166,7 @@ async fn a_restarted_server_is_used_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_only_answers_reads_is_not_ready() {
     let postgres = Postgres::start();
-    let store = PostgresStore::open(&postgres.database().into(), &PostgresOptions::default()).await;
+    let store = PostgresStore::open(&postgres.database().into(), &lenient()).await;
     let store: Arc<dyn MessageStore> = Arc::new(store.expect("it opens"));
     let health = Health::new(Arc::clone(&store), HealthOptions::default());
     let switch = |to: &str| {
@@ -222,7 +226,7 @@ async fn what_one_process_was_refused_for_lack_of_space_others_know() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_reserve_is_given_up_for_results_and_kept_again_before_new_mail() {
     let url = migrated().await;
-    let options = PostgresOptions { reserve: 1 << 20, ..PostgresOptions::default() };
+    let options = PostgresOptions { reserve: 1 << 20, ..lenient() };
     let store = PostgresStore::open(&SecretString::from(url.as_str()), &options).await.expect("it opens");
     let store: Arc<dyn MessageStore> = Arc::new(store);
     let queue = mailqueue_core::connect::queue(None, "default").expect("a queue in this process");
@@ -267,7 +271,7 @@ async fn the_reserve_is_given_up_for_results_and_kept_again_before_new_mail() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_server_keeps_nobody_for_ever() {
     let mut postgres = Postgres::start();
-    let options = PostgresOptions { statement: Duration::from_millis(500), ..PostgresOptions::default() };
+    let options = PostgresOptions { statement: Duration::from_millis(500), ..lenient() };
     let store = PostgresStore::open(&postgres.database().into(), &options).await.expect("it opens");
     store.statistics(10).await.expect("it works");
     postgres.freeze();
@@ -323,7 +327,7 @@ async fn an_exhausted_server_is_an_error_soon() {
     let postgres =
         Postgres::with_settings(&[("max_connections", "5"), ("superuser_reserved_connections", "0")]);
     let url = postgres.database();
-    let options = PostgresOptions { reserve: 0, ..PostgresOptions::default() };
+    let options = PostgresOptions { reserve: 0, ..lenient() };
     let store = PostgresStore::open(&url.as_str().into(), &options).await.expect("it opens");
     let mut others = Vec::new();
     while let Ok(other) = AsyncPgConnection::establish(&url).await {
@@ -380,8 +384,7 @@ async fn no_error_repeats_the_url() {
         "postgres://mail:hunter2@127.0.0.1/mail?sslmode=hunter2",
         "postgres://mail:hunter2@[",
     ] {
-        let error =
-            PostgresStore::open(&url.into(), &PostgresOptions::default()).await.err().expect("it is wrong");
+        let error = PostgresStore::open(&url.into(), &lenient()).await.err().expect("it is wrong");
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }
 }

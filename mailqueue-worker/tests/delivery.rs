@@ -9,7 +9,7 @@ use std::time::Duration;
 use mailqueue_core::domain::attempt::AttemptOutcome;
 use mailqueue_core::domain::recipient::RecipientStatus;
 use mailqueue_core::{Draft, MessageId, Status};
-use mailqueue_testing::{Action, Event, Phase};
+use mailqueue_testing::{Action, Event, PgBouncer, Phase, Postgres, SmtpSink};
 use system::System;
 
 /// Messages of every shape: one recipient, five, html, an attachment, two seconds ahead.
@@ -179,4 +179,14 @@ async fn a_full_redis_keeps_no_mail() {
     assert_eq!(judge(&system, &ids).await, 0);
     let refused = system.redis.command(&["INFO", "errorstats"]);
     assert!(refused.contains("errorstat_OOM:count="), "Redis took no entry: {refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_pooler_everything_is_delivered_once() {
+    let postgres = Postgres::shared();
+    let pooler = PgBouncer::start(postgres);
+    let system = System::on(pooler.url(&postgres.database()), SmtpSink::start().await).await;
+    let _workers = [system.worker(&[]), system.worker(&[])];
+    let ids = submit(&system, 0..600).await;
+    assert_eq!(judge(&system, &ids).await, 0);
 }

@@ -1,5 +1,6 @@
 //! A database that is slow, or stops answering.
 
+use mailqueue_core::connect::StoreOptions;
 use std::time::{Duration, Instant};
 
 use mailqueue_testing::Postgres;
@@ -10,7 +11,8 @@ use crate::house::{House, Reply, plain};
 
 /// A server on a database of its own.
 async fn on(url: &str) -> House {
-    let store = mailqueue_core::connect::store(&url.into(), true).await.unwrap();
+    let options = StoreOptions { allow_unsafe: true, ..StoreOptions::default() };
+    let store = mailqueue_core::connect::store_with(&url.into(), options).await.unwrap();
     House::on(store, "127.0.0.1:0", plain()).await
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mailqueue_core::connect::{self, ConnectError};
+use mailqueue_core::connect::{self, ConnectError, StoreOptions};
 use mailqueue_core::health::{Health, HealthOptions};
 use mailqueue_core::{DeliveryPolicy, LaneWeights, MessageStore, Queue, Retention, Transport};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -26,6 +26,8 @@ pub struct Service {
     pub relays: SecretString,
     /// Whether to bring tables up to date.
     pub migrate: bool,
+    /// Whether the database server may lose accepted mail in a crash.
+    pub allow_unsafe: bool,
     /// The queue's name.
     pub queue_name: String,
     /// How long a lease holds.
@@ -117,7 +119,8 @@ impl Service {
     async fn store(&self) -> Result<Arc<dyn MessageStore>, ConnectError> {
         let mut tries = 0;
         loop {
-            match connect::store(&self.database, self.migrate).await {
+            let options = StoreOptions { migrate: self.migrate, allow_unsafe: self.allow_unsafe };
+            match connect::store_with(&self.database, options).await {
                 Err(error) if error.may_pass() && tries < 30 => {
                     tries += 1;
                     tracing::warn!(%error, "waiting for the database");

@@ -41,6 +41,9 @@ pub struct SharedArgs {
     /// Bring the database's tables up to date at start
     #[arg(long, env = "MAILQUEUE_MIGRATE", default_value = "true", value_name = "BOOL")]
     migrate: String,
+    /// Work on a Postgres server that has fsync, full_page_writes or synchronous_commit off and may lose accepted mail
+    #[arg(long, env = "MAILQUEUE_ALLOW_UNSAFE_DATABASE", default_value = "false", value_name = "BOOL")]
+    allow_unsafe_database: String,
     /// The name of the queue: several deployments can share a Redis
     #[arg(long, env = "MAILQUEUE_QUEUE_NAME", default_value = "default", value_name = "NAME")]
     queue_name: String,
@@ -104,12 +107,14 @@ impl SharedArgs {
             faults.duration("MAILQUEUE_GRACE", text, Duration::ZERO, DAY)
         });
         let migrate = faults.switch("MAILQUEUE_MIGRATE", &self.migrate);
+        let allow_unsafe = faults.switch("MAILQUEUE_ALLOW_UNSAFE_DATABASE", &self.allow_unsafe_database);
         let (log_format, log) = (self.log_format(faults), self.log.clone());
         Service {
             database: database.unwrap_or_else(|| SecretString::from("sqlite://mailqueue.db")),
             redis: self.secret("REDIS_URL", &self.redis_url, &self.redis_url_file, faults),
             relays: smtp.unwrap_or_else(|| SecretString::from("file://outbox")),
             migrate,
+            allow_unsafe,
             queue_name: self.queue_name.clone(),
             lease,
             sweep_interval,

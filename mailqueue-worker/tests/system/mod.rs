@@ -7,7 +7,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mailqueue_core::{MessageId, MessageStore, Outbox, Record, connect};
+use mailqueue_core::connect::{self, StoreOptions};
+use mailqueue_core::{MessageId, MessageStore, Outbox, Record};
 use mailqueue_testing::{Postgres, Received, Redis, SmtpSink};
 use secrecy::SecretString;
 
@@ -37,7 +38,8 @@ impl System {
     pub async fn on(database: String, sink: SmtpSink) -> Self {
         let redis = Redis::start();
         let url = SecretString::from(database.as_str());
-        let store = connect::store(&url, true).await.expect("the database opens");
+        let options = StoreOptions { allow_unsafe: true, ..StoreOptions::default() };
+        let store = connect::store_with(&url, options).await.expect("the database opens");
         let queue = connect::queue(Some(&redis.url().into()), "default").expect("the URL is right");
         let outbox = Outbox::start(Arc::clone(&store), queue).await;
         let logs = tempfile::tempdir().expect("a temporary directory");
@@ -50,6 +52,8 @@ impl System {
             ("DATABASE_URL", self.database.clone()),
             ("REDIS_URL", self.redis.url()),
             ("SMTP_URL", self.sink.url()),
+            // The tests' servers do not wait for the disk.
+            ("MAILQUEUE_ALLOW_UNSAFE_DATABASE", "true".to_owned()),
             ("MAILQUEUE_ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
             ("MAILQUEUE_LEASE", "3s".to_owned()),
             ("MAILQUEUE_GRACE", "1s".to_owned()),

@@ -23,6 +23,9 @@ pub struct PostgresOptions {
     pub statement: Duration,
     /// Whether to bring the tables up to date when opening. Default true.
     pub migrate: bool,
+    /// Whether a server may have `fsync`, `full_page_writes` or `synchronous_commit` off, and lose accepted mail in a
+    /// crash. Default false.
+    pub allow_unsafe: bool,
     /// How much space is kept so that results can be written when the disk is full, in octets. Default 8 MiB.
     pub reserve: u64,
 }
@@ -30,7 +33,7 @@ pub struct PostgresOptions {
 impl Default for PostgresOptions {
     fn default() -> Self {
         let (patience, statement) = (Duration::from_secs(1), Duration::from_secs(15));
-        Self { connections: 8, patience, statement, migrate: true, reserve: 8 << 20 }
+        Self { connections: 8, patience, statement, migrate: true, allow_unsafe: false, reserve: 8 << 20 }
     }
 }
 

@@ -130,11 +130,12 @@ impl PostgresStore {
     /// # Errors
     ///
     /// [`StoreError::Unavailable`] when it cannot be reached, [`StoreError::Refused`] when the URL is faulty, the
-    /// tables are a newer version's, or the database's encoding is not UTF8. No error repeats the URL.
+    /// tables are a newer version's, the database's encoding is not UTF8, or the server may lose what it has committed and
+    /// the options do not allow that. No error repeats the URL.
     pub async fn open(url: &SecretString, options: &PostgresOptions) -> Result<Self, StoreError> {
         let mut target = Target::parse(url, options)?;
         let mut first = target.connect_first().await?;
-        server::check(&mut first).await?;
+        server::check(&mut first, options.allow_unsafe).await?;
         migrate::migrate(first, options.migrate).await?;
         let limit = options.patience + options.statement + Duration::from_secs(1);
         let (prober, space) = (Uuid::from_u128(fastrand::u128(..)), Arc::default());

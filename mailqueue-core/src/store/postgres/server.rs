@@ -4,18 +4,38 @@ use super::error;
 use super::session::Session;
 use crate::contracts::store::StoreError;
 
-const SETTINGS: &str = "SELECT current_setting('server_encoding')";
+const SETTINGS: &str = "SELECT current_setting('server_encoding'), current_setting('fsync'),
+    current_setting('full_page_writes'), current_setting('synchronous_commit')";
 
-/// Refuses a database that has not every character.
-pub(super) async fn check(session: &mut Session) -> Result<(), StoreError> {
+/// Refuses a database that has not every character, and one that forgets what it has committed when the power fails.
+/// With `allow_unsafe` the latter is said once and shown by a gauge.
+pub(super) async fn check(session: &mut Session, allow_unsafe: bool) -> Result<(), StoreError> {
     let answer = session.simply(SETTINGS).await.map_err(error::outcome)?;
     let values: Vec<&str> = answer.iter().flatten().map(|value| value.as_deref().unwrap_or("")).collect();
-    let [encoding, ..] = values[..] else {
+    let [encoding, durable @ ..] = &values[..] else {
         return Err(StoreError::Unavailable("the server does not tell its settings".to_owned()));
     };
-    if encoding != "UTF8" {
+    if *encoding != "UTF8" {
         let words = format!("the database's encoding is {encoding}; mail needs one whose encoding is UTF8");
         return Err(StoreError::Refused(words));
     }
+    let names = ["fsync", "full_page_writes", "synchronous_commit"];
+    let off: Vec<&str> =
+        names.into_iter().zip(durable).filter(|(_, value)| **value == "off").map(|(name, _)| name).collect();
+    metrics::gauge!("mailqueue_database_unsafe").set(if off.is_empty() { 0.0 } else { 1.0 });
+    if off.is_empty() {
+        return Ok(());
+    }
+    let off = off.join(" and ");
+    if !allow_unsafe {
+        return Err(StoreError::Refused(format!(
+            "the database server has {off} off and may lose accepted mail in a crash; switch it on, or set \
+             MAILQUEUE_ALLOW_UNSAFE_DATABASE=true"
+        )));
+    }
+    tracing::warn!(
+        off,
+        "the database server may lose accepted mail in a crash, which is allowed by the settings"
+    );
     Ok(())
 }
