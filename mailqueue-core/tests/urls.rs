@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use mailqueue_core::connect::{self, ConnectError};
+use mailqueue_core::connect::{self, ConnectError, StoreOptions};
 use mailqueue_core::contracts::transport::{Gate, Outgoing};
 use mailqueue_core::domain::lane::Lane;
 use mailqueue_testing::{Certificate, Postgres, Redis};
@@ -74,7 +74,9 @@ async fn what_postgres_is_told_arrives_as_it_was_meant() {
     let database = server.database();
     let options = "options=-c%20work_mem%3D4321kB&application_name=a+b%20c@d";
     let url = SecretString::from(format!("{database}?{options}"));
-    let store = connect::store(&url, true).await.unwrap();
+    // The tests' servers do not wait for the disk.
+    let lenient = StoreOptions { allow_unsafe: true, ..StoreOptions::default() };
+    let store = connect::store_with(&url, lenient).await.unwrap();
     // The pool holds the connection that answered.
     store.statistics(1).await.unwrap();
     let seen = server.query(

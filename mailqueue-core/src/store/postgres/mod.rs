@@ -13,6 +13,7 @@ mod probe;
 mod read;
 mod reserve;
 mod row;
+mod run;
 mod server;
 mod session;
 mod settle;
@@ -26,7 +27,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use diesel_async::AsyncPgConnection;
-use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -45,12 +45,9 @@ use connection::Target;
 use divide::divided;
 use pool::Pool;
 use probe::{Admission, Space};
-use session::Session;
+use run::{Failure, Purpose};
 
 pub use connection::PostgresOptions;
-
-/// How often a statement is tried again that the database undid to let others go on.
-const TRIES: usize = 5;
 
 /// A [`MessageStore`] on Postgres, by diesel and without libpq.
 #[derive(Clone)]
@@ -63,56 +60,6 @@ pub struct PostgresStore {
     space: Arc<Space>,
     /// How much space is kept for results, in octets.
     reserve: u64,
-}
-
-/// What a step on a connection is for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Purpose {
-    /// It brings in messages, which have no part in the space that is kept for results.
-    NewMail,
-    /// It does something about messages that are there.
-    Results,
-}
-
-/// Why a step on a connection failed.
-enum Failure {
-    Database(diesel::result::Error),
-    Store(StoreError),
-}
-
-impl Failure {
-    fn unreadable(what: String) -> Self {
-        Self::Store(StoreError::Unreadable(what))
-    }
-
-    fn is_lack_of_space(&self) -> bool {
-        matches!(self, Self::Database(error) if error::is_lack_of_space(error))
-    }
-
-    fn may_pass_again(&self) -> bool {
-        matches!(self, Self::Database(error) if error::may_pass_again(error))
-    }
-}
-
-impl From<diesel::result::Error> for Failure {
-    fn from(error: diesel::result::Error) -> Self {
-        Self::Database(error)
-    }
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<Failure> for StoreError {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Database(error) => error::outcome(error),
-            Failure::Store(error) => error,
-        }
-    }
 }
 
 fn microseconds(duration: Duration) -> i64 {
@@ -169,56 +116,6 @@ impl PostgresStore {
     ) -> Result<Inserted, StoreError> {
         let mut inserted = insert::insert_within(connection, vec![Arc::new(submission)]).await?;
         inserted.pop().ok_or_else(|| StoreError::Unreadable("an insert without a result".to_owned()))
-    }
-
-    /// Runs `work` on a connection, again if the database undid it to let others go on. It runs in a task of its own: a
-    /// caller that stops waiting leaves no connection behind in the middle of an exchange.
-    async fn run<T, W>(&self, work: W) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        W: for<'c> Fn(&'c mut Session) -> BoxFuture<'c, Result<T, Failure>> + Send + Sync + 'static,
-    {
-        self.run_for(Purpose::Results, work).await
-    }
-
-    async fn run_for<T, W>(&self, purpose: Purpose, work: W) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        W: for<'c> Fn(&'c mut Session) -> BoxFuture<'c, Result<T, Failure>> + Send + Sync + 'static,
-    {
-        match tokio::time::timeout(self.limit, self.run_on(purpose, work)).await {
-            Ok(result) => result,
-            Err(_) => Err(StoreError::Unavailable("it did not answer in time".to_owned())),
-        }
-    }
-
-    /// As [`run`](Self::run), however long the server takes. Where there is no space for results, the reserve is given up.
-    async fn run_on<T, W>(&self, purpose: Purpose, work: W) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        W: for<'c> Fn(&'c mut Session) -> BoxFuture<'c, Result<T, Failure>> + Send + Sync + 'static,
-    {
-        let (pool, space, prober) = (self.pool.clone(), Arc::clone(&self.space), self.prober);
-        let running = tokio::spawn(async move {
-            let mut connection = pool.get().await?;
-            let (mut tries, mut has_reserve) = (1, purpose == Purpose::Results);
-            loop {
-                match work(&mut connection).await {
-                    Err(failure) if failure.may_pass_again() && tries < TRIES => tries += 1,
-                    Err(failure) if failure.is_lack_of_space() && has_reserve => {
-                        has_reserve = false;
-                        reserve::release(&mut connection).await?;
-                        // Nor is there space for new mail, then, until the reserve is kept again.
-                        space.note(true);
-                        probe::note_refusal(&mut connection, prober, true).await?;
-                    }
-                    result => return Ok(result?),
-                }
-            }
-        });
-        running
-            .await
-            .unwrap_or_else(|_| Err(StoreError::Unavailable("the task that asked it ended".to_owned())))
     }
 
     /// Inserts together, and apart what cannot be inserted together.

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text};
 
 use super::super::unreadable;
-use super::delivery::DeliveryRow;
+use super::delivery::{self, DeliveryRow};
 use super::error::outcome;
 use super::job::Transaction;
 use super::statement::Statement;
@@ -63,22 +63,15 @@ pub(super) fn claim(
             }
             Err(error) => {
                 unreadable::tell("claim", id, &error);
-                leave_alone(transaction, id)?;
+                delivery::leave_alone(
+                    transaction,
+                    id,
+                    "UPDATE deliveries SET due_at = ? WHERE email_id = ?",
+                )?;
             }
         }
     }
     Ok(claims)
-}
-
-const LEAVE_ALONE: &str = "UPDATE deliveries SET due_at = ? WHERE email_id = ?";
-
-fn leave_alone(transaction: &mut Transaction<'_>, id: MessageId) -> Result<(), StoreError> {
-    Statement::new(LEAVE_ALONE)
-        .bind(later(transaction.now, unreadable::LEFT_ALONE))
-        .bind(id)
-        .execute(transaction.connection)
-        .map_err(outcome)?;
-    Ok(())
 }
 
 impl Claimable {

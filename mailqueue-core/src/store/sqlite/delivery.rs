@@ -4,6 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text};
 use uuid::Uuid;
 
+use super::super::unreadable;
 use super::error::outcome;
 use super::job::Transaction;
 use super::json;
@@ -98,6 +99,17 @@ pub(super) fn id(octets: &[u8]) -> Result<MessageId, StoreError> {
 }
 
 const LOAD: &str = "SELECT * FROM deliveries WHERE email_id = ?";
+
+/// Moves a time of a row that cannot be read on, by a statement that takes the time and the id.
+pub(super) fn leave_alone(
+    transaction: &mut Transaction<'_>,
+    id: MessageId,
+    text: &'static str,
+) -> Result<(), StoreError> {
+    let until = later(transaction.now, unreadable::LEFT_ALONE);
+    Statement::new(text).bind(until).bind(id).execute(transaction.connection).map_err(outcome)?;
+    Ok(())
+}
 
 /// The row of a message; `None` when it is gone.
 pub(super) fn load(

@@ -8,9 +8,8 @@ use super::delivery::{self, DeliveryRow};
 use super::error::outcome;
 use super::job::Transaction;
 use super::statement::Statement;
-use super::time::{Micros, between, later, micros, time};
+use super::time::{Micros, between, micros, time};
 use crate::contracts::store::{Reclaimed, StoreError};
-use crate::domain::id::MessageId;
 use crate::domain::transition::{Circumstances, DeliveryPolicy, Event, Transition, decide};
 
 /// The time given is one this store has told; should it lie ahead all the same, a lease that holds is not ended.
@@ -40,22 +39,15 @@ pub(super) fn reclaim(
             Err(error) => {
                 let id = row.id()?;
                 unreadable::tell("reclaim", id, &error);
-                leave_alone(transaction, id)?;
+                delivery::leave_alone(
+                    transaction,
+                    id,
+                    "UPDATE deliveries SET lease_until = ? WHERE email_id = ?",
+                )?;
             }
         }
     }
     Ok(reclaimed)
-}
-
-const LEAVE_ALONE: &str = "UPDATE deliveries SET lease_until = ? WHERE email_id = ?";
-
-fn leave_alone(transaction: &mut Transaction<'_>, id: MessageId) -> Result<(), StoreError> {
-    Statement::new(LEAVE_ALONE)
-        .bind(later(transaction.now, unreadable::LEFT_ALONE))
-        .bind(id)
-        .execute(transaction.connection)
-        .map_err(outcome)?;
-    Ok(())
 }
 
 /// What becomes of a message whose lease ran out.
