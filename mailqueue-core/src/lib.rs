@@ -47,6 +47,10 @@ pub mod sweep;
 #[cfg(any(feature = "postgres", feature = "smtp"))]
 pub mod tls;
 pub mod transport;
+#[cfg_attr(
+    not(all(feature = "postgres", feature = "redis", feature = "smtp")),
+    allow(dead_code, reason = "each implementation uses its own part of it")
+)]
 mod uri;
 mod waiting;
 
