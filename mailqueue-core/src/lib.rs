@@ -41,7 +41,6 @@ pub mod health;
 pub mod offload;
 pub mod outbox;
 pub mod queue;
-pub mod record;
 pub mod store;
 pub mod sweep;
 #[cfg(any(feature = "postgres", feature = "smtp"))]
@@ -55,14 +54,14 @@ mod uri;
 mod waiting;
 
 pub use contracts::queue::{Entry, Pulled, Queue, QueueError};
-pub use contracts::store::{MessageStore, Retention, StoreError};
+pub use contracts::store::{Filter, MessageStore, Page, Retention, StoreError};
 pub use contracts::transport::{Gate, Outgoing, Transport};
 pub use domain::draft::{Draft, Limits};
 pub use domain::id::MessageId;
 pub use domain::lane::Lane;
+pub use domain::record::Record;
 pub use domain::retry::RetryPolicy;
 pub use domain::status::Status;
 pub use domain::transition::{DeliveryPolicy, OnUnknown};
 pub use domain::turns::LaneWeights;
-pub use outbox::{AmendError, Capacity, Outbox, Receipt, SubmitError};
-pub use record::{Filter, Page, Record};
+pub use outbox::{Capacity, ChangeError, Outbox, Receipt, SubmitError};

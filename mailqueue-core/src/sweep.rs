@@ -102,7 +102,7 @@ impl Sweeper {
     /// answer is no error: it is filled later.
     pub async fn pass(&self) -> Result<Swept, StoreError> {
         let now = self.health.probe().await?.now;
-        let told = self.store.statistics(0).await.map(|statistics| waiting::show(&statistics));
+        let told = self.store.backlog(0).await.map(|backlog| waiting::show(&backlog));
         let refill = self.refill().await;
         let reclaim = if self.health.is_settled() { self.reclaim(now).await } else { Ok(0) };
         let prune = if self.is_time_to_prune() { self.prune().await } else { Ok(Pruned::default()) };

@@ -8,7 +8,7 @@ use mailqueue_core::contracts::store::{
     Claimed, Inserted, LeaseTerms, Renewal, Settled, Settlement, Submission,
 };
 use mailqueue_core::domain::report::{Outcome, Reply, Report, Verdict};
-use mailqueue_core::domain::transition::Circumstances;
+use mailqueue_core::domain::transition::AttemptContext;
 use mailqueue_core::store::postgres::{PostgresOptions, PostgresStore};
 use mailqueue_core::{DeliveryPolicy, Draft, MessageId, MessageStore, Outbox, Status, StoreError};
 use mailqueue_testing::Postgres;
@@ -124,16 +124,16 @@ fn refused_with(claimed: &Claimed, text: &str) -> Arc<Settlement> {
         dot_sent: true,
         verdict: Verdict::Answered(vec![(address, outcome)]),
     };
-    let seen = Circumstances {
+    let context = AttemptContext {
         attempt: claimed.delivery.attempt,
         started_at: claimed.claimed_at,
         duration: Duration::from_millis(12),
         age: claimed.age,
         worker: "worker".into(),
-        roll: 0.5,
+        jitter: 0.5,
     };
     let policy = DeliveryPolicy::default();
-    Arc::new(Settlement { lease: claimed.lease, claimed: claimed.delivery.clone(), report, seen, policy })
+    Arc::new(Settlement { lease: claimed.lease, claimed: claimed.delivery.clone(), report, context, policy })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -228,7 +228,7 @@ async fn a_message_nobody_may_change_keeps_its_neighbours_from_nothing() {
     let expire = "ALTER TABLE deliveries DISABLE TRIGGER keeping; UPDATE deliveries SET lease_until = now();
         ALTER TABLE deliveries ENABLE TRIGGER keeping";
     Postgres::shared().query(&url, expire);
-    let now = store.statistics(1).await.expect("it works").now;
+    let now = store.backlog(1).await.expect("it works").now;
     let ended = store.reclaim(now, 10, &DeliveryPolicy::default()).await.expect("leases can be ended");
     assert_eq!(ended.into_iter().map(|reclaimed| reclaimed.id).collect::<HashSet<_>>(), sound);
 }

@@ -87,10 +87,10 @@ async fn a_statement_behind_a_pooler_ends_in_time() {
     let store = PostgresStore::open(&pooler.url(&url).into(), &options).await.expect("it opens");
     let host = tokio_postgres_client(&url).await;
     host.batch_execute("BEGIN; LOCK TABLE deliveries").await.expect("it is free");
-    let error = store.statistics(10).await.expect_err("the table is locked");
+    let error = store.backlog(10).await.expect_err("the table is locked");
     assert!(matches!(error, StoreError::Overloaded(_)), "{error}");
     host.batch_execute("COMMIT").await.expect("it holds the lock");
-    store.statistics(10).await.expect("it works again");
+    store.backlog(10).await.expect("it works again");
 }
 
 async fn tokio_postgres_client(url: &str) -> tokio_postgres::Client {
@@ -169,7 +169,7 @@ async fn what_moved_to_another_server_is_followed() {
     let proxy = Proxy::start(old.address()).await;
     let store = open(&proxy.url(&url)).await;
     // Several connections to the old one.
-    futures_util::future::join_all((0..8).map(|_| store.statistics(10))).await;
+    futures_util::future::join_all((0..8).map(|_| store.backlog(10))).await;
     let outbox = outbox(store).await;
     outbox.submit(draft()).await.expect("it is kept");
     old.query(&old.url_for("postgres"), "ALTER SYSTEM SET default_transaction_read_only = on");

@@ -87,7 +87,7 @@ async fn four_processes_migrate_one_empty_database() {
     });
     for opening in openings.collect::<Vec<_>>() {
         let store = opening.await.expect("no panic").expect("every one of them comes up");
-        assert_eq!(store.statistics(10).await.expect("it works").queued, 0);
+        assert_eq!(store.backlog(10).await.expect("it works").queued, 0);
     }
 }
 
@@ -130,7 +130,7 @@ async fn a_role_without_privileges_is_enough() {
     Postgres::shared().query(&url, &sql);
     let url = SecretString::from(url.replace("postgres@", &format!("plain_{name}@")));
     let store = PostgresStore::open(&url, &lenient()).await.expect("it may do all it has to");
-    assert_eq!(store.statistics(10).await.expect("it works").queued, 0);
+    assert_eq!(store.backlog(10).await.expect("it works").queued, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,13 +140,13 @@ async fn what_was_waiting_before_it_was_weighed_is_weighed() {
     let queue = mailqueue_core::connect::queue(None, "default").expect("a queue in this process");
     let outbox = Outbox::start(Arc::clone(&store), queue).await;
     outbox.submit(Draft::new("shop@example.com", "ana@example.org", "Before").text("x")).await.expect("kept");
-    let weighed = store.statistics(10).await.expect("it works");
+    let weighed = store.backlog(10).await.expect("it works");
     assert!(weighed.octets > 0);
     let down = include_str!("../migrations/postgres/2026-11-24-000001_weigh_deliveries/down.sql");
     let forget = "DELETE FROM mailqueue_migrations WHERE version = '20261124000001'";
     Postgres::shared().query(&url, &format!("{down};{forget}"));
     let again = PostgresStore::open(&SecretString::from(url), &lenient()).await;
-    let told = again.expect("it can be migrated").statistics(10).await.expect("it works");
+    let told = again.expect("it can be migrated").backlog(10).await.expect("it works");
     assert_eq!((told.queued, told.octets), (1, weighed.octets));
 }
 
@@ -155,12 +155,12 @@ async fn a_restarted_server_is_used_again() {
     let mut postgres = Postgres::start();
     let store = PostgresStore::open(&postgres.database().into(), &lenient()).await;
     let store = store.expect("an empty database can be migrated");
-    store.statistics(10).await.expect("it works");
+    store.backlog(10).await.expect("it works");
     postgres.stop_fast();
-    let error = store.statistics(10).await.expect_err("nobody is there");
+    let error = store.backlog(10).await.expect_err("nobody is there");
     assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
     postgres.start_again();
-    store.statistics(10).await.expect("no error is left behind");
+    store.backlog(10).await.expect("no error is left behind");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -180,7 +180,7 @@ async fn a_server_that_only_answers_reads_is_not_ready() {
         tokio::time::sleep(Duration::from_millis(10)).await; // until the server has read its settings
     }
     assert!(matches!(health.check().await, Err(Unready::Store(_))));
-    store.statistics(10).await.expect("reads are answered");
+    store.backlog(10).await.expect("reads are answered");
     switch("off");
     while health.probe().await.is_err() {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -273,12 +273,12 @@ async fn a_frozen_server_keeps_nobody_for_ever() {
     let mut postgres = Postgres::start();
     let options = PostgresOptions { statement: Duration::from_millis(500), ..lenient() };
     let store = PostgresStore::open(&postgres.database().into(), &options).await.expect("it opens");
-    store.statistics(10).await.expect("it works");
+    store.backlog(10).await.expect("it works");
     postgres.freeze();
-    let error = store.statistics(10).await.expect_err("it cannot answer");
+    let error = store.backlog(10).await.expect_err("it cannot answer");
     assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
     postgres.thaw();
-    store.statistics(10).await.expect("it works again");
+    store.backlog(10).await.expect("it works again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -333,10 +333,10 @@ async fn an_exhausted_server_is_an_error_soon() {
     while let Ok(other) = AsyncPgConnection::establish(&url).await {
         others.push(other);
     }
-    let error = store.statistics(10).await.expect_err("there is no connection left");
+    let error = store.backlog(10).await.expect_err("there is no connection left");
     assert!(matches!(error, StoreError::Unavailable(_) | StoreError::Overloaded(_)), "{error}");
     drop(others);
-    store.statistics(10).await.expect("it works again");
+    store.backlog(10).await.expect("it works again");
 }
 
 /// A row that makes no sense, a value the server objects to: what is said of it names no address and no subject.

@@ -77,7 +77,7 @@ fn beside(path: &Path) -> SqliteConnection {
 }
 
 async fn message(store: &dyn MessageStore, subject: &str) -> NewMessage {
-    let now = store.statistics(10).await.expect("statistics").now;
+    let now = store.backlog(10).await.expect("the backlog is counted").now;
     let draft = Draft::new("shop@example.com", "ana@example.org", subject).text("It is on its way.");
     let message = draft.check(&Limits::default(), now).expect("a valid draft");
     let id = MessageId::new(now);
@@ -291,7 +291,7 @@ async fn too_many_submissions_are_refused_at_once_but_no_results() {
     assert_eq!(kept + refused, 6000);
     assert!((3500..=5000).contains(&kept), "{kept} were kept");
     assert_eq!(
-        store.statistics(u64::MAX).await.expect("statistics").queued,
+        store.backlog(u64::MAX).await.expect("the backlog is counted").queued,
         kept as u64,
         "what was refused is not there"
     );
@@ -304,13 +304,13 @@ async fn what_was_waiting_before_it_was_weighed_is_weighed() {
     let folder = TempDir::new().expect("a folder");
     let store = open(&file(&folder)).await;
     submit(&store, "Before").await.expect("it is kept");
-    let weighed = store.statistics(10).await.expect("statistics");
+    let weighed = store.backlog(10).await.expect("the backlog is counted");
     assert!(weighed.octets > 0);
     drop(store);
     let down = include_str!("../migrations/sqlite/2026-11-24-000001_weigh_deliveries/down.sql");
     let forget = "DELETE FROM mailqueue_migrations WHERE version = '20261124000001'";
     beside(&file(&folder)).batch_execute(&format!("{down};{forget}")).expect("it leads back");
-    let told = open(&file(&folder)).await.statistics(10).await.expect("statistics");
+    let told = open(&file(&folder)).await.backlog(10).await.expect("the backlog is counted");
     assert_eq!((told.queued, told.octets), (1, weighed.octets));
 }
 

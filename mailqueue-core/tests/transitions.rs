@@ -8,7 +8,7 @@ use mailqueue_core::domain::attempt::AttemptOutcome;
 use mailqueue_core::domain::delivery::Delivery;
 use mailqueue_core::domain::recipient::RecipientStatus;
 use mailqueue_core::domain::report::{Outcome, RelayFault, Reply, Report, Verdict};
-use mailqueue_core::domain::transition::{Circumstances, Due, Event, NotAllowed, Transition, decide};
+use mailqueue_core::domain::transition::{AttemptContext, Due, Event, NotAllowed, Transition, decide};
 use mailqueue_core::{DeliveryPolicy, OnUnknown, RetryPolicy, Status};
 use proptest::prelude::*;
 use time::OffsetDateTime;
@@ -28,19 +28,19 @@ fn policy(on_unknown: OnUnknown) -> DeliveryPolicy {
     DeliveryPolicy { retry, on_unknown, poison_after: 3 }
 }
 
-fn seen() -> Circumstances {
-    Circumstances {
+fn context() -> AttemptContext {
+    AttemptContext {
         attempt: 1,
         started_at: datetime!(2026-03-01 12:00 UTC),
         duration: SECOND,
         age: SECOND,
         worker: "w1".into(),
-        roll: 0.5,
+        jitter: 0.5,
     }
 }
 
-fn late() -> Circumstances {
-    Circumstances { age: Duration::from_secs(1000), ..seen() }
+fn late() -> AttemptContext {
+    AttemptContext { age: Duration::from_secs(1000), ..context() }
 }
 
 fn reply(code: u16) -> Reply {
@@ -97,7 +97,7 @@ fn past_dot(recipients: usize) -> Delivery {
 }
 
 fn reported(delivery: &Delivery, report: Report) -> Transition {
-    after(delivery, &Event::Reported(report, seen()))
+    after(delivery, &Event::Reported(report, context()))
 }
 
 /// A delivery of one recipient in each status, as the library itself leads there.
@@ -106,10 +106,10 @@ fn standing(status: Status) -> Delivery {
     let delivery = match status {
         Status::Queued => queued(1),
         Status::Sending => sending(1),
-        Status::Sent => held(Event::Reported(answered([accepted()]), seen())),
-        Status::Failed => held(Event::Reported(answered([refused()]), seen())),
+        Status::Sent => held(Event::Reported(answered([accepted()]), context())),
+        Status::Failed => held(Event::Reported(answered([refused()]), context())),
         Status::Cancelled => after(&queued(1), &Event::Cancelled).delivery,
-        Status::Unknown => held(Event::Reported(answered([ambiguous()]), seen())),
+        Status::Unknown => held(Event::Reported(answered([ambiguous()]), context())),
     };
     assert_eq!(delivery.status, status);
     delivery
@@ -118,17 +118,17 @@ fn standing(status: Status) -> Delivery {
 #[test]
 fn every_status_allows_what_it_should() {
     use Status::{Cancelled, Failed, Queued, Sending, Sent, Unknown};
-    let late_success = Event::ReportedLate(answered([accepted()]), seen());
+    let late_success = Event::ReportedLate(answered([accepted()]), context());
     let table: [(Event, &[(Status, Status)]); 9] = [
         (Event::Claimed, &[(Queued, Sending)]),
         (Event::DotAllowed, &[(Sending, Sending)]),
-        (Event::Reported(answered([deferred()]), seen()), &[(Sending, Queued)]),
+        (Event::Reported(answered([deferred()]), context()), &[(Sending, Queued)]),
         (
             late_success,
             &[(Queued, Sent), (Sending, Sent), (Failed, Sent), (Cancelled, Sent), (Unknown, Sent)],
         ),
-        (Event::ReportedLate(answered([refused()]), seen()), &[]),
-        (Event::LeaseExpired(seen()), &[(Sending, Queued)]),
+        (Event::ReportedLate(answered([refused()]), context()), &[]),
+        (Event::LeaseExpired(context()), &[(Sending, Queued)]),
         (Event::Cancelled, &[(Queued, Cancelled)]),
         (Event::RetriedNow, &[(Queued, Queued), (Failed, Queued), (Unknown, Queued)]),
         (Event::Rescheduled(LATER), &[(Queued, Queued)]),
@@ -154,7 +154,7 @@ fn a_late_report_that_is_no_success_is_never_allowed() {
             answered([ambiguous()]),
             answered([]),
         ] {
-            let event = Event::ReportedLate(report, seen());
+            let event = Event::ReportedLate(report, context());
             let found = decide(&standing(status), &event, &policy(OnUnknown::Retry));
             assert_eq!(found, Err(NotAllowed { status }));
         }
@@ -165,7 +165,7 @@ fn a_late_report_that_is_no_success_is_never_allowed() {
 fn a_claim_counts_and_forgets_the_dot() {
     let claimed = after(&queued(2), &Event::Claimed);
     assert_eq!((claimed.delivery.attempt, claimed.delivery.dot_allowed), (1, false));
-    assert_eq!((claimed.due, claimed.restart), (Due::Unchanged, false));
+    assert_eq!((claimed.due, claimed.resets_age), (Due::Unchanged, false));
     assert!(past_dot(1).dot_allowed);
 }
 
@@ -175,7 +175,7 @@ fn becomes<const N: usize>(
     outcomes: [Outcome; N],
     on_unknown: OnUnknown,
 ) -> (Vec<RecipientStatus>, Status) {
-    let event = Event::Reported(answered(outcomes), seen());
+    let event = Event::Reported(answered(outcomes), context());
     let next = decide(delivery, &event, &policy(on_unknown)).expect("allowed").delivery;
     (next.recipients.iter().map(|recipient| recipient.status).collect(), next.status)
 }
@@ -236,7 +236,7 @@ fn waits_are_exponential_and_capped() {
 
 #[test]
 fn gives_up_when_there_is_no_time_for_another_attempt() {
-    let at = |age| Circumstances { age: Duration::from_secs(age), ..seen() };
+    let at = |age| AttemptContext { age: Duration::from_secs(age), ..context() };
     let status = |report: Report, age| after(&sending(1), &Event::Reported(report, at(age))).delivery.status;
     assert_eq!(status(answered([deferred()]), 984), Status::Queued);
     assert_eq!(status(answered([deferred()]), 985), Status::Failed);
@@ -251,7 +251,7 @@ fn gives_up_when_there_is_no_time_for_another_attempt() {
 fn a_relay_fault_gives_the_attempt_back_and_waits_as_told() {
     let next = reported(&sending(1), fault(RelayFault::Auth));
     assert_eq!((next.delivery.attempt, next.delivery.status), (0, Status::Queued));
-    assert_eq!((next.due, next.restart), (Due::In(Duration::from_secs(7)), false));
+    assert_eq!((next.due, next.resets_age), (Due::In(Duration::from_secs(7)), false));
     assert_eq!(next.delivery.attempts[0].fault, Some(RelayFault::Auth));
     let again = after(&next.delivery, &Event::Claimed).delivery;
     let again = reported(&again, fault(RelayFault::Auth)).delivery;
@@ -276,7 +276,7 @@ fn a_throttle_gives_the_attempt_back_and_waits_longer_each_time() {
         );
         waits.push(next.due);
     }
-    // Three quarters of each window, with half of the roll.
+    // Three quarters of each window, with half of the jitter.
     assert_eq!(waits, [22_500, 45_000, 75_000, 75_000].map(|millis| Due::In(Duration::from_millis(millis))));
     let other = reported(&after(&delivery, &Event::Claimed).delivery, answered([deferred()])).delivery;
     assert_eq!((other.attempt, other.attempts.len()), (1, 2), "anything else counts");
@@ -332,7 +332,7 @@ fn a_limit_of_the_sender_is_no_attempt_but_time_runs() {
     let limited = fault(RelayFault::SenderLimited);
     let next = reported(&sending(1), limited.clone()).delivery;
     assert_eq!((next.attempt, next.attempts.len(), next.status), (0, 0, Status::Queued));
-    let late = Circumstances { age: Duration::from_secs(1000), ..seen() };
+    let late = AttemptContext { age: Duration::from_secs(1000), ..context() };
     assert_eq!(after(&sending(1), &Event::Reported(limited, late)).delivery.status, Status::Failed);
 }
 
@@ -341,19 +341,20 @@ fn what_was_withheld_leaves_no_trace_and_waits_unless_it_is_given_back() {
     let withheld = verdict(Verdict::Withheld);
     let first = policy(OnUnknown::Retry).retry.first;
     let next = reported(&past_dot(1), withheld.clone());
-    assert_eq!((next.delivery, next.due), (queued(1), Due::In(first.mul_f64(seen().roll))));
-    let given_back = after(&past_dot(1), &Event::Reported(withheld, Circumstances { roll: 0.0, ..seen() }));
+    assert_eq!((next.delivery, next.due), (queued(1), Due::In(first.mul_f64(context().jitter))));
+    let given_back =
+        after(&past_dot(1), &Event::Reported(withheld, AttemptContext { jitter: 0.0, ..context() }));
     assert_eq!((given_back.delivery, given_back.due), (queued(1), Due::In(Duration::ZERO)));
 }
 
 #[test]
 fn a_lost_lease_is_ambiguous_only_past_the_dot() {
-    let before = after(&sending(1), &Event::LeaseExpired(seen())).delivery;
+    let before = after(&sending(1), &Event::LeaseExpired(context())).delivery;
     assert_eq!((before.status, before.maybe_sent(), before.lost_leases), (Status::Queued, false, 1));
     assert_eq!(before.attempts[0].outcome, AttemptOutcome::LeaseLost);
-    let past = after(&past_dot(1), &Event::LeaseExpired(seen())).delivery;
+    let past = after(&past_dot(1), &Event::LeaseExpired(context())).delivery;
     assert_eq!((past.status, past.maybe_sent(), past.dot_allowed), (Status::Queued, true, false));
-    let held = decide(&past_dot(1), &Event::LeaseExpired(seen()), &policy(OnUnknown::Hold));
+    let held = decide(&past_dot(1), &Event::LeaseExpired(context()), &policy(OnUnknown::Hold));
     assert_eq!(held.expect("allowed").delivery.status, Status::Unknown);
 }
 
@@ -364,7 +365,7 @@ fn lost(dots: &[bool]) -> Delivery {
         if *dot {
             delivery = after(&delivery, &Event::DotAllowed).delivery;
         }
-        after(&delivery, &Event::LeaseExpired(seen())).delivery
+        after(&delivery, &Event::LeaseExpired(context())).delivery
     })
 }
 
@@ -384,10 +385,10 @@ fn poison_ends() {
 fn a_person_can_start_the_time_anew() {
     let failed = standing(Status::Failed);
     let retried = after(&failed, &Event::RetriedNow);
-    assert_eq!((retried.due, retried.restart), (Due::In(Duration::ZERO), true));
+    assert_eq!((retried.due, retried.resets_age), (Due::In(Duration::ZERO), true));
     assert_eq!(retried.delivery.pending().count(), 1);
     let moved = after(&queued(1), &Event::Rescheduled(LATER));
-    assert_eq!((moved.due, moved.restart, moved.delivery), (Due::At(LATER), true, queued(1)));
+    assert_eq!((moved.due, moved.resets_age, moved.delivery), (Due::At(LATER), true, queued(1)));
 }
 
 #[test]
@@ -400,11 +401,11 @@ fn cancelling_touches_only_who_waits() {
 
 #[test]
 fn a_late_success_leaves_the_holder_its_lease_for_the_others() {
-    let late = Event::ReportedLate(answered([accepted(), deferred()]), seen());
+    let late = Event::ReportedLate(answered([accepted(), deferred()]), context());
     let next = after(&past_dot(2), &late);
     assert_eq!((next.delivery.status, next.delivery.dot_allowed), (Status::Sending, true));
     assert_eq!((next.delivery.pending().count(), next.due), (1, Due::Unchanged));
-    let both = after(&past_dot(2), &Event::ReportedLate(answered([accepted(), accepted()]), seen()));
+    let both = after(&past_dot(2), &Event::ReportedLate(answered([accepted(), accepted()]), context()));
     assert_eq!(both.delivery.status, Status::Sent);
 }
 
@@ -420,7 +421,7 @@ fn with_full_log() -> Delivery {
 
 #[test]
 fn the_log_keeps_its_first_line_and_its_last_ones() {
-    let numbered = |n: u32| Circumstances { attempt: n, ..seen() };
+    let numbered = |n: u32| AttemptContext { attempt: n, ..context() };
     let mut delivery = queued(1);
     for n in 1..=300 {
         delivery = after(&delivery, &Event::Claimed).delivery;
@@ -435,7 +436,7 @@ fn the_log_keeps_its_first_line_and_its_last_ones() {
 #[test]
 fn a_late_success_shows_in_the_length_of_a_full_log() {
     let claimed = after(&with_full_log(), &Event::Claimed).delivery;
-    let next = after(&claimed, &Event::ReportedLate(answered([accepted()]), seen())).delivery;
+    let next = after(&claimed, &Event::ReportedLate(answered([accepted()]), context())).delivery;
     assert_eq!(next.status, Status::Sending);
     assert_eq!(next.attempts.len(), claimed.attempts.len() + 1);
 }
@@ -456,10 +457,15 @@ fn report() -> impl Strategy<Value = Report> {
     ]
 }
 
-fn circumstances() -> impl Strategy<Value = Circumstances> {
+fn circumstances() -> impl Strategy<Value = AttemptContext> {
     let age = prop_oneof![8 => 0..900_u64, 1 => 900..2000_u64, 1 => Just(u64::from(u32::MAX))];
     (age, prop_oneof![Just(0.0), Just(1.0), Just(-3.0), Just(7.0), 0.0..1.0], any::<u32>()).prop_map(
-        |(age, roll, attempt)| Circumstances { age: Duration::from_secs(age), roll, attempt, ..seen() },
+        |(age, jitter, attempt)| AttemptContext {
+            age: Duration::from_secs(age),
+            jitter,
+            attempt,
+            ..context()
+        },
     )
 }
 
@@ -467,8 +473,8 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         6 => Just(Event::Claimed),
         3 => Just(Event::DotAllowed),
-        4 => (report(), circumstances()).prop_map(|(report, seen)| Event::Reported(report, seen)),
-        2 => (report(), circumstances()).prop_map(|(report, seen)| Event::ReportedLate(report, seen)),
+        4 => (report(), circumstances()).prop_map(|(report, context)| Event::Reported(report, context)),
+        2 => (report(), circumstances()).prop_map(|(report, context)| Event::ReportedLate(report, context)),
         2 => circumstances().prop_map(Event::LeaseExpired),
         1 => Just(Event::Cancelled),
         2 => Just(Event::RetriedNow),
@@ -531,7 +537,7 @@ fn assert_step(before: &Delivery, event: &Event, next: &Transition) {
     assert_eq!(delivery.attempt, attempts);
     assert!(delivery.attempts.len() <= before.attempts.len() + 1);
     assert!(delivery.status != Status::Sending || next.due == Due::Unchanged);
-    assert!(next.restart == matches!(event, Event::RetriedNow | Event::Rescheduled(_)));
+    assert!(next.resets_age == matches!(event, Event::RetriedNow | Event::Rescheduled(_)));
     if let Due::In(wait) = next.due {
         assert!(wait <= Duration::from_secs(100), "no wait is longer than the cap");
     }
@@ -563,9 +569,9 @@ proptest! {
     }
 
     #[test]
-    fn no_wait_overflows(attempt in any::<u32>(), roll in any::<f64>(), first in any::<u32>(), cap in any::<u32>()) {
+    fn no_wait_overflows(attempt in any::<u32>(), jitter in any::<f64>(), first in any::<u32>(), cap in any::<u32>()) {
         let (first, cap) = (Duration::from_secs(first.into()), Duration::from_secs(cap.into()));
         let retry = RetryPolicy { first, cap, give_up_after: Duration::MAX };
-        prop_assert!(retry.wait(attempt, roll) <= cap);
+        prop_assert!(retry.wait(attempt, jitter) <= cap);
     }
 }

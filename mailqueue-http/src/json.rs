@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 
 use bytes::Bytes;
-use mailqueue_core::domain::invalid::Fault;
+use mailqueue_core::domain::validation::FieldError;
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 
 use crate::aside::aside;
@@ -163,12 +163,12 @@ impl<'de> Visitor<'de> for Place<'_> {
 pub(crate) struct Members<'f, 'b> {
     at: String,
     members: Vec<(String, Json<'b>)>,
-    faults: &'f mut Vec<Fault>,
+    faults: &'f mut Vec<FieldError>,
 }
 
 impl<'f, 'b> Members<'f, 'b> {
     /// The members of what should be an object at the place `at`.
-    pub(crate) fn of(json: Json<'b>, at: &str, faults: &'f mut Vec<Fault>) -> Option<Self> {
+    pub(crate) fn of(json: Json<'b>, at: &str, faults: &'f mut Vec<FieldError>) -> Option<Self> {
         match json {
             Json::Object(members) => Some(Self { at: at.to_owned(), members, faults }),
             _ => {
@@ -227,7 +227,7 @@ impl<'f, 'b> Members<'f, 'b> {
     }
 
     /// The faults noted so far.
-    pub(crate) fn faults(&mut self) -> &mut Vec<Fault> {
+    pub(crate) fn faults(&mut self) -> &mut Vec<FieldError> {
         self.faults
     }
 
@@ -240,7 +240,7 @@ impl<'f, 'b> Members<'f, 'b> {
 }
 
 /// A string without NUL, which no database keeps.
-pub(crate) fn text(json: Json<'_>, at: &str, faults: &mut Vec<Fault>) -> Option<String> {
+pub(crate) fn text(json: Json<'_>, at: &str, faults: &mut Vec<FieldError>) -> Option<String> {
     match json {
         Json::Text(text) if text.contains('\0') => note(faults, at, "must not contain NUL"),
         Json::Text(text) => return Some(text.into_owned()),
@@ -256,9 +256,9 @@ pub(crate) fn member(at: &str, name: &str) -> String {
 }
 
 /// Notes a fault, unless more than enough are known.
-pub(crate) fn note(faults: &mut Vec<Fault>, pointer: &str, detail: impl Into<String>) {
+pub(crate) fn note(faults: &mut Vec<FieldError>, pointer: &str, detail: impl Into<String>) {
     if faults.len() < FAULTS {
-        faults.push(Fault { pointer: pointer.to_owned(), detail: detail.into() });
+        faults.push(FieldError { pointer: pointer.to_owned(), detail: detail.into() });
     }
 }
 

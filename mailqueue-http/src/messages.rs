@@ -1,6 +1,6 @@
 //! What became of messages, for people.
 
-use mailqueue_core::record::Filter;
+use mailqueue_core::contracts::store::Filter;
 
 use crate::answer::Answer;
 use crate::app::{App, in_time};

@@ -3,7 +3,7 @@
 use hyper::header::{ALLOW, CONNECTION, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
 use mailqueue_core::contracts::store::StoreError;
-use mailqueue_core::domain::invalid::Fault;
+use mailqueue_core::domain::validation::FieldError;
 use mailqueue_core::outbox::SubmitError;
 use serde::Serialize;
 
@@ -28,7 +28,7 @@ pub(crate) struct Problem {
     /// A sentence that a person can act on.
     pub(crate) detail: String,
     /// What is wrong with which field.
-    pub(crate) faults: Vec<Fault>,
+    pub(crate) faults: Vec<FieldError>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -39,8 +39,8 @@ struct Body<'p> {
     title: &'static str,
     status: u16,
     detail: &'p str,
-    #[serde(skip_serializing_if = "<[Fault]>::is_empty")]
-    errors: &'p [Fault],
+    #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
+    errors: &'p [FieldError],
     #[serde(rename = "statusCode")]
     status_code: u16,
     name: &'static str,
@@ -71,7 +71,12 @@ impl Problem {
     pub(crate) fn idempotency_key() -> Self {
         let detail =
             "The Idempotency-Key must have 1 to 256 printable ASCII characters and stand there once.";
-        Self::new(StatusCode::BAD_REQUEST, "invalid_idempotency_key", "Invalid idempotency key", detail)
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "invalid_idempotency_key",
+            "ValidationError idempotency key",
+            detail,
+        )
     }
 
     /// 401: somebody has to say who they are.
@@ -96,7 +101,7 @@ impl Problem {
 
     /// 403: the key is right, but not for mail from this domain. The name is what Resend says of domains that are
     /// not a client's.
-    pub(crate) fn foreign_sender(faults: Vec<Fault>) -> Self {
+    pub(crate) fn foreign_sender(faults: Vec<FieldError>) -> Self {
         let detail = "This API key is not allowed to send from the domain of the `from` address.";
         let problem = Self::new(StatusCode::FORBIDDEN, "validation_error", "Forbidden sender", detail);
         Self { faults, ..problem }
@@ -168,7 +173,7 @@ impl Problem {
     }
 
     /// 422: readable, but some fields cannot be.
-    pub(crate) fn invalid(mut faults: Vec<Fault>) -> Self {
+    pub(crate) fn invalid(mut faults: Vec<FieldError>) -> Self {
         faults.truncate(FAULTS);
         let detail = sentence(&faults);
         let problem =
@@ -178,7 +183,7 @@ impl Problem {
 
     /// 422 for one field.
     pub(crate) fn field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::invalid(vec![Fault { pointer: pointer.into(), detail: detail.into() }])
+        Self::invalid(vec![FieldError { pointer: pointer.into(), detail: detail.into() }])
     }
 
     /// 429: too many requests.
@@ -247,8 +252,8 @@ impl Problem {
     }
 }
 
-/// Faults in one sentence: the first of them.
-pub(crate) fn sentence(faults: &[Fault]) -> String {
+/// FieldErrors in one sentence: the first of them.
+pub(crate) fn sentence(faults: &[FieldError]) -> String {
     match faults.first() {
         Some(first) if first.pointer.is_empty() => format!("The message {}.", first.detail),
         Some(first) => format!("`{}` {}.", first.pointer.trim_start_matches('/'), first.detail),

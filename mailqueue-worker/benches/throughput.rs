@@ -118,8 +118,8 @@ async fn fill(store: &Arc<dyn MessageStore>, queue: &Arc<dyn Queue>, backlog: us
 }
 
 async fn waiting(store: &Arc<dyn MessageStore>) -> u64 {
-    let statistics = store.statistics(u64::MAX).await.expect("the store answers");
-    statistics.queued + statistics.sending
+    let backlog = store.backlog(u64::MAX).await.expect("the store answers");
+    backlog.queued + backlog.sending
 }
 
 /// Rates by name, in the order they were first measured.

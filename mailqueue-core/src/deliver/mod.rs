@@ -16,7 +16,7 @@ use crate::contracts::store::{Claimed, LeaseTerms, MessageStore, Renewal, Settle
 use crate::contracts::transport::{Gate, Outgoing, Transport};
 use crate::domain::id::MessageId;
 use crate::domain::report::{Outcome, Reply, Report, Verdict};
-use crate::domain::transition::{Circumstances, DeliveryPolicy};
+use crate::domain::transition::{AttemptContext, DeliveryPolicy};
 use crate::health::Health;
 use leases::{Held, Leases};
 use waiting::Waiting;
@@ -127,17 +127,17 @@ impl Deliverer {
             () = held.lost_before_dot() => withheld(),
             () = until_drained_before_dot(drain, &held) => withheld(),
         };
-        let seen = Circumstances {
+        let context = AttemptContext {
             attempt: claimed.delivery.attempt,
             started_at: claimed.claimed_at,
             duration: held.since_claim(),
             age: claimed.age + held.since_claim(),
             worker: self.options.worker.clone(),
-            roll: roll(&report, drain),
+            jitter: jitter(&report, drain),
         };
         telling::attempted(&claimed, &report, started.elapsed());
         let (lease, policy) = (claimed.lease, self.options.policy);
-        let settlement = Settlement { lease, claimed: claimed.delivery, report, seen, policy };
+        let settlement = Settlement { lease, claimed: claimed.delivery, report, context, policy };
         Unsettled { settlement: Arc::new(settlement), held }
     }
 
@@ -178,7 +178,7 @@ impl Deliverer {
 }
 
 /// What a worker that drains gives back is for another one to take at once; what a server puts off has to wait.
-fn roll(report: &Report, drain: &CancellationToken) -> f64 {
+fn jitter(report: &Report, drain: &CancellationToken) -> f64 {
     let is_given_back = matches!(report.verdict, Verdict::Withheld) && drain.is_cancelled();
     if is_given_back { 0.0 } else { fastrand::f64() }
 }

@@ -8,11 +8,11 @@ use super::address::Mailbox;
 use super::attachment::{Attachment, AttachmentDraft};
 use super::header::Header;
 use super::idempotency;
-use super::invalid::{Faults, Invalid};
 use super::lane::Lane;
 use super::message::{Message, Tag};
 use super::schedule::Schedule;
 use super::text;
+use super::validation::{FieldErrors, ValidationError};
 
 /// How many tags a message may have.
 const TAGS: usize = 50;
@@ -168,24 +168,28 @@ impl Draft {
     /// # Errors
     ///
     /// All faults, each with a pointer to its field.
-    pub fn check(&self, limits: &Limits, now: OffsetDateTime) -> Result<Message, Invalid> {
-        let mut faults = Faults::default();
+    pub fn check(&self, limits: &Limits, now: OffsetDateTime) -> Result<Message, ValidationError> {
+        let mut faults = FieldErrors::default();
         let key = self.idempotency_key.as_deref().map_or(Ok(()), idempotency::check_key);
         faults.take(|| "/idempotency_key".into(), key);
         self.check_with(faults, limits, now)
     }
 
     /// The same, but for the idempotency key, which belongs to what is submitted together.
-    pub(crate) fn check_content(&self, limits: &Limits, now: OffsetDateTime) -> Result<Message, Invalid> {
-        self.check_with(Faults::default(), limits, now)
+    pub(crate) fn check_content(
+        &self,
+        limits: &Limits,
+        now: OffsetDateTime,
+    ) -> Result<Message, ValidationError> {
+        self.check_with(FieldErrors::default(), limits, now)
     }
 
     fn check_with(
         &self,
-        mut faults: Faults,
+        mut faults: FieldErrors,
         limits: &Limits,
         now: OffsetDateTime,
-    ) -> Result<Message, Invalid> {
+    ) -> Result<Message, ValidationError> {
         self.check_counts(limits, &mut faults);
         let scheduled_at = self.checked_schedule(limits, now, &mut faults);
         let subject = faults.take(|| "/subject".into(), checked_subject(&self.subject));
@@ -206,7 +210,9 @@ impl Draft {
         let attachments = self.checked_attachments(limits, &mut faults);
         let tags = self.checked_tags(&mut faults);
         faults.into_result()?;
-        let (Some(from), Some(subject)) = (from, subject) else { return Err(Invalid { faults: Vec::new() }) };
+        let (Some(from), Some(subject)) = (from, subject) else {
+            return Err(ValidationError { faults: Vec::new() });
+        };
         let text = self.text.clone().or_else(|| self.text_of_html.clone());
         let (html, lane) = (self.html.clone(), self.lane);
         Ok(Message {
@@ -226,7 +232,7 @@ impl Draft {
         })
     }
 
-    fn check_counts(&self, limits: &Limits, faults: &mut Faults) {
+    fn check_counts(&self, limits: &Limits, faults: &mut FieldErrors) {
         let recipients = self.to.len() + self.cc.len() + self.bcc.len();
         if self.to.is_empty() {
             faults.add("/to", "must name at least one recipient");
@@ -251,7 +257,7 @@ impl Draft {
         &self,
         limits: &Limits,
         now: OffsetDateTime,
-        faults: &mut Faults,
+        faults: &mut FieldErrors,
     ) -> Option<OffsetDateTime> {
         let at = limits.time_of(self.scheduled_at.as_ref()?, now);
         faults.take(|| "/scheduled_at".into(), at).filter(|at| *at > now)
@@ -261,7 +267,7 @@ impl Draft {
         &self,
         pointer: impl Fn() -> String,
         text: &str,
-        faults: &mut Faults,
+        faults: &mut FieldErrors,
     ) -> Option<Mailbox> {
         let mailbox: Mailbox = faults.take(&pointer, text.parse())?;
         if mailbox.address.needs_smtputf8() && !self.smtputf8 {
@@ -275,7 +281,7 @@ impl Draft {
         field: &str,
         texts: &[String],
         most: usize,
-        faults: &mut Faults,
+        faults: &mut FieldErrors,
     ) -> Vec<Mailbox> {
         let checked = texts.iter().take(most).enumerate();
         checked
@@ -283,7 +289,7 @@ impl Draft {
             .collect()
     }
 
-    fn checked_headers(&self, limits: &Limits, faults: &mut Faults) -> Vec<Header> {
+    fn checked_headers(&self, limits: &Limits, faults: &mut FieldErrors) -> Vec<Header> {
         if self.headers.len() > limits.headers {
             faults.add("/headers", format!("must be at most {}", limits.headers));
         }
@@ -299,7 +305,7 @@ impl Draft {
         headers
     }
 
-    fn checked_attachments(&self, limits: &Limits, faults: &mut Faults) -> Vec<Attachment> {
+    fn checked_attachments(&self, limits: &Limits, faults: &mut FieldErrors) -> Vec<Attachment> {
         if self.attachments.len() > limits.attachments {
             faults.add("/attachments", format!("must be at most {}", limits.attachments));
         }
@@ -319,7 +325,7 @@ impl Draft {
         attachments
     }
 
-    fn checked_tags(&self, faults: &mut Faults) -> Vec<Tag> {
+    fn checked_tags(&self, faults: &mut FieldErrors) -> Vec<Tag> {
         if self.tags.len() > TAGS {
             faults.add("/tags", format!("must be at most {TAGS}"));
         }

@@ -25,12 +25,12 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The wait after `attempt` (from 1) has failed. `roll` in 0..1 chooses within the window, evenly over all of
+    /// The wait after `attempt` (from 1) has failed. `jitter` in 0..1 chooses within the window, evenly over all of
     /// it ("full jitter"), so that messages deferred together do not come back together.
     #[must_use]
-    pub fn wait(&self, attempt: u32, roll: f64) -> Duration {
+    pub fn wait(&self, attempt: u32, jitter: f64) -> Duration {
         let doublings = attempt.saturating_sub(1).min(31);
         let window = self.first.saturating_mul(1 << doublings).min(self.cap);
-        window.mul_f64(roll.clamp(0.0, 1.0))
+        window.mul_f64(jitter.clamp(0.0, 1.0))
     }
 }

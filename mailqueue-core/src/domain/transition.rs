@@ -41,7 +41,7 @@ impl Default for DeliveryPolicy {
 
 /// What an attempt looked like from outside.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Circumstances {
+pub struct AttemptContext {
     /// Which attempt it was, from 1.
     pub attempt: u32,
     /// When the message was claimed, by the store's clock.
@@ -53,7 +53,7 @@ pub struct Circumstances {
     /// The worker that holds or held the lease.
     pub worker: String,
     /// A number in 0..1 that chooses within the back-off window; 0 is at once.
-    pub roll: f64,
+    pub jitter: f64,
 }
 
 /// Something that happened to a delivery.
@@ -64,11 +64,11 @@ pub enum Event {
     /// The worker that holds the lease asks to send the final dot.
     DotAllowed,
     /// The worker that holds the lease reports.
-    Reported(Report, Circumstances),
+    Reported(Report, AttemptContext),
     /// A worker reports that holds the lease no more.
-    ReportedLate(Report, Circumstances),
+    ReportedLate(Report, AttemptContext),
     /// The lease ran out.
-    LeaseExpired(Circumstances),
+    LeaseExpired(AttemptContext),
     /// A person withdraws the message.
     Cancelled,
     /// A person wants it tried again now.
@@ -96,7 +96,7 @@ pub struct Transition {
     /// When it is due.
     pub due: Due,
     /// Whether the time until giving up starts anew with the due time.
-    pub restart: bool,
+    pub resets_age: bool,
 }
 
 /// An event that the state does not allow.
@@ -126,16 +126,18 @@ pub fn decide(delivery: &Delivery, event: &Event, policy: &DeliveryPolicy) -> Re
             next.dot_allowed = true;
             Ok(stay(next))
         }
-        (Event::Reported(report, seen), Status::Sending) => Ok(reported(next, report, seen, policy)),
-        (Event::ReportedLate(report, seen), _) => reported_late(next, report, seen),
-        (Event::LeaseExpired(seen), Status::Sending) => Ok(lease_expired(next, seen, policy)),
+        (Event::Reported(report, context), Status::Sending) => Ok(reported(next, report, context, policy)),
+        (Event::ReportedLate(report, context), _) => reported_late(next, report, context),
+        (Event::LeaseExpired(context), Status::Sending) => Ok(lease_expired(next, context, policy)),
         (Event::Cancelled, Status::Queued) => {
             for recipient in next.recipients.iter_mut().filter(|recipient| recipient.is_pending()) {
                 recipient.status = doubtful_or(recipient, RecipientStatus::Cancelled);
             }
             Ok(close(next))
         }
-        (Event::RetriedNow, Status::Queued) => Ok(Transition { restart: true, ..wait(next, Duration::ZERO) }),
+        (Event::RetriedNow, Status::Queued) => {
+            Ok(Transition { resets_age: true, ..wait(next, Duration::ZERO) })
+        }
         (Event::RetriedNow, Status::Failed | Status::Unknown) => {
             for recipient in &mut next.recipients {
                 if matches!(recipient.status, RecipientStatus::Failed | RecipientStatus::Unknown) {
@@ -143,17 +145,17 @@ pub fn decide(delivery: &Delivery, event: &Event, policy: &DeliveryPolicy) -> Re
                 }
             }
             next.lost_leases = 0;
-            Ok(Transition { restart: true, ..wait(next, Duration::ZERO) })
+            Ok(Transition { resets_age: true, ..wait(next, Duration::ZERO) })
         }
         (Event::Rescheduled(at), Status::Queued) => {
-            Ok(Transition { delivery: next, due: Due::At(*at), restart: true })
+            Ok(Transition { delivery: next, due: Due::At(*at), resets_age: true })
         }
         (_, status) => Err(NotAllowed { status }),
     }
 }
 
 fn stay(delivery: Delivery) -> Transition {
-    Transition { delivery, due: Due::Unchanged, restart: false }
+    Transition { delivery, due: Due::Unchanged, resets_age: false }
 }
 
 /// Ends a lease with the status that the recipients give.
@@ -173,17 +175,22 @@ fn doubtful_or(recipient: &Recipient, status: RecipientStatus) -> RecipientStatu
     if recipient.maybe_sent { RecipientStatus::Unknown } else { status }
 }
 
-fn reported(next: Delivery, report: &Report, seen: &Circumstances, policy: &DeliveryPolicy) -> Transition {
+fn reported(
+    next: Delivery,
+    report: &Report,
+    context: &AttemptContext,
+    policy: &DeliveryPolicy,
+) -> Transition {
     match &report.verdict {
         Verdict::Withheld => {
             let mut next = next;
             next.attempt = next.attempt.saturating_sub(1);
-            wait(next, policy.retry.wait(1, seen.roll))
+            wait(next, policy.retry.wait(1, context.jitter))
         }
         Verdict::Fault { fault, reply, retry_after } => {
-            relay_fault(next, report, (*fault, reply, *retry_after), seen, policy)
+            relay_fault(next, report, (*fault, reply, *retry_after), context, policy)
         }
-        Verdict::Answered(outcomes) => answered(next, report, outcomes, seen, policy),
+        Verdict::Answered(outcomes) => answered(next, report, outcomes, context, policy),
     }
 }
 
@@ -192,16 +199,16 @@ fn relay_fault(
     mut next: Delivery,
     report: &Report,
     (fault, reply, retry_after): (RelayFault, &Reply, Duration),
-    seen: &Circumstances,
+    context: &AttemptContext,
     policy: &DeliveryPolicy,
 ) -> Transition {
     if fault.was_tried() {
-        let entry = entry(seen, report.relay.clone(), AttemptOutcome::RelayFault, Some(reply.clone()));
+        let entry = entry(context, report.relay.clone(), AttemptOutcome::RelayFault, Some(reply.clone()));
         attempt::append(&mut next.attempts, Attempt { fault: Some(fault), ..entry });
     }
     next.lost_leases = 0;
     // An open breaker says nothing about this message. A limit of its sender does.
-    if fault != RelayFault::BreakerOpen && seen.age >= policy.retry.give_up_after {
+    if fault != RelayFault::BreakerOpen && context.age >= policy.retry.give_up_after {
         return give_up(next, reply);
     }
     next.attempt = next.attempt.saturating_sub(1);
@@ -212,10 +219,10 @@ fn answered(
     mut next: Delivery,
     report: &Report,
     outcomes: &[(Address, Outcome)],
-    seen: &Circumstances,
+    context: &AttemptContext,
     policy: &DeliveryPolicy,
 ) -> Transition {
-    if let Some(entry) = answer(report, seen) {
+    if let Some(entry) = answer(report, context) {
         attempt::append(&mut next.attempts, entry);
     }
     next.lost_leases = 0;
@@ -227,17 +234,17 @@ fn answered(
     }
     if is_only_left_over(&next, outcomes) {
         next.attempt = next.attempt.saturating_sub(1);
-        return retry_in(next, Duration::ZERO, seen, policy);
+        return retry_in(next, Duration::ZERO, context, policy);
     }
     if next.settled_status().is_final() || !is_only_throttled(&next, outcomes) {
-        return retry_or_close(next, seen, policy);
+        return retry_or_close(next, context, policy);
     }
     next.attempt = next.attempt.saturating_sub(1);
     // The attempt does not count, so the log tells how patient to be; and at least half of that, for it was asked for.
     let in_a_row = next.attempts.last().filter(|last| last.outcome == AttemptOutcome::Throttled);
     let pause =
-        policy.retry.wait(in_a_row.map_or(1, |last| last.times), 0.5 + seen.roll.clamp(0.0, 1.0) / 2.0);
-    retry_in(next, pause, seen, policy)
+        policy.retry.wait(in_a_row.map_or(1, |last| last.times), 0.5 + context.jitter.clamp(0.0, 1.0) / 2.0);
+    retry_in(next, pause, context, policy)
 }
 
 /// Whether the server took some recipients, and only their number keeps it from taking those that still wait.
@@ -286,16 +293,21 @@ fn doubted(on_unknown: OnUnknown) -> RecipientStatus {
 }
 
 /// Closes the delivery, or lines it up for the next attempt while there is time for one.
-fn retry_or_close(next: Delivery, seen: &Circumstances, policy: &DeliveryPolicy) -> Transition {
+fn retry_or_close(next: Delivery, context: &AttemptContext, policy: &DeliveryPolicy) -> Transition {
     if next.settled_status().is_final() {
         return close(next);
     }
-    let pause = policy.retry.wait(next.attempt, seen.roll);
-    retry_in(next, pause, seen, policy)
+    let pause = policy.retry.wait(next.attempt, context.jitter);
+    retry_in(next, pause, context, policy)
 }
 
-fn retry_in(next: Delivery, pause: Duration, seen: &Circumstances, policy: &DeliveryPolicy) -> Transition {
-    if seen.age + pause >= policy.retry.give_up_after {
+fn retry_in(
+    next: Delivery,
+    pause: Duration,
+    context: &AttemptContext,
+    policy: &DeliveryPolicy,
+) -> Transition {
+    if context.age + pause >= policy.retry.give_up_after {
         let last = next.pending().find_map(|recipient| recipient.reply.clone());
         let reply = last.unwrap_or_else(|| Reply::new(None, "given up"));
         return give_up(next, &reply);
@@ -317,7 +329,7 @@ fn give_up(mut next: Delivery, last: &Reply) -> Transition {
 fn reported_late(
     mut next: Delivery,
     report: &Report,
-    seen: &Circumstances,
+    context: &AttemptContext,
 ) -> Result<Transition, NotAllowed> {
     let refused = NotAllowed { status: next.status };
     let Verdict::Answered(outcomes) = &report.verdict else { return Err(refused) };
@@ -334,14 +346,14 @@ fn reported_late(
     if !changed {
         return Err(refused);
     }
-    if let Some(entry) = answer(report, seen) {
+    if let Some(entry) = answer(report, context) {
         attempt::append_late(&mut next.attempts, entry);
     }
     let still_held = next.status == Status::Sending && !next.settled_status().is_final();
     if still_held { Ok(stay(next)) } else { Ok(close(next)) }
 }
 
-fn lease_expired(mut next: Delivery, seen: &Circumstances, policy: &DeliveryPolicy) -> Transition {
+fn lease_expired(mut next: Delivery, context: &AttemptContext, policy: &DeliveryPolicy) -> Transition {
     let text = if next.dot_allowed {
         "the worker's lease ran out after the message may have been sent"
     } else {
@@ -354,32 +366,32 @@ fn lease_expired(mut next: Delivery, seen: &Circumstances, policy: &DeliveryPoli
         }
     }
     next.lost_leases += 1;
-    let entry = entry(seen, None, AttemptOutcome::LeaseLost, Some(reply));
+    let entry = entry(context, None, AttemptOutcome::LeaseLost, Some(reply));
     attempt::append(&mut next.attempts, entry);
     if next.lost_leases >= policy.poison_after && !next.settled_status().is_final() {
         let text = format!("poison: {} workers in a row vanished while they held it", next.lost_leases);
         return give_up(next, &Reply::new(None, text));
     }
-    retry_or_close(next, seen, policy)
+    retry_or_close(next, context, policy)
 }
 
 /// The line of the log that an answer makes.
-fn answer(report: &Report, seen: &Circumstances) -> Option<Attempt> {
+fn answer(report: &Report, context: &AttemptContext) -> Option<Attempt> {
     let (outcome, reply) = attempt::summarize(report)?;
-    Some(entry(seen, report.relay.clone(), outcome, reply))
+    Some(entry(context, report.relay.clone(), outcome, reply))
 }
 
 fn entry(
-    seen: &Circumstances,
+    context: &AttemptContext,
     relay: Option<String>,
     outcome: AttemptOutcome,
     reply: Option<Reply>,
 ) -> Attempt {
     Attempt {
-        attempt: seen.attempt,
-        started_at: seen.started_at,
-        duration_ms: seen.duration.as_millis().try_into().unwrap_or(u64::MAX),
-        worker: seen.worker.clone(),
+        attempt: context.attempt,
+        started_at: context.started_at,
+        duration_ms: context.duration.as_millis().try_into().unwrap_or(u64::MAX),
+        worker: context.worker.clone(),
         relay,
         outcome,
         fault: None,

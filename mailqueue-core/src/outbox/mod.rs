@@ -10,19 +10,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::contracts::queue::{Entry, Queue};
-use crate::contracts::store::{
-    Amended, Amendment, Inserted, MessageStore, Statistics, StoreError, Submission,
-};
+use crate::contracts::store::{Backlog, Change, Changed, Inserted, MessageStore, StoreError, Submission};
+use crate::contracts::store::{Filter, Page};
 use crate::domain::clock::Clock;
 use crate::domain::draft::{Draft, Limits};
 use crate::domain::id::MessageId;
-use crate::domain::invalid::{Fault, Invalid};
+use crate::domain::record::Record;
 use crate::domain::render::RenderError;
 use crate::domain::schedule::Schedule;
 use crate::domain::status::Status;
+use crate::domain::validation::{FieldError, ValidationError};
 use crate::health::{Health, HealthOptions};
 use crate::offload::Offload;
-use crate::record::{Filter, Page, Record};
 use hints::Hints;
 use preparing::Prepared;
 pub use room::Capacity;
@@ -63,10 +62,10 @@ pub struct Receipt {
 pub enum SubmitError {
     /// The message is faulty.
     #[error("the message cannot be accepted: {0}")]
-    Invalid(#[from] Invalid),
+    Invalid(#[from] ValidationError),
     /// The message is from a domain that this outbox does not send for.
     #[error("the message is from a domain that this outbox does not send for")]
-    ForeignSender(Vec<Fault>),
+    ForeignSender(Vec<FieldError>),
     /// The idempotency key stands for another message.
     #[error("the idempotency key was used for another message")]
     KeyReused,
@@ -159,8 +158,8 @@ impl Outbox {
 
     /// How much was waiting a short while ago; `None` until the store has answered for the first time.
     #[must_use]
-    pub fn statistics(&self) -> Option<Statistics> {
-        self.watch.statistics()
+    pub fn backlog(&self) -> Option<Backlog> {
+        self.watch.backlog()
     }
 
     /// Accepts one message.
@@ -171,7 +170,7 @@ impl Outbox {
     /// with the same idempotency key to be sure.
     pub async fn submit(&self, draft: Draft) -> Result<Receipt, SubmitError> {
         let key = draft.idempotency_key.clone();
-        let receipts = self.submit_together(vec![draft], key.as_deref()).await?;
+        let receipts = self.submit_all(vec![draft], key.as_deref()).await?;
         receipts
             .into_iter()
             .next()
@@ -189,7 +188,7 @@ impl Outbox {
     /// # Errors
     ///
     /// As [`submit`](Self::submit); the pointers of faults begin with the draft's index when there are several drafts.
-    pub async fn submit_together(
+    pub async fn submit_all(
         &self,
         drafts: Vec<Draft>,
         key: Option<&str>,
@@ -198,7 +197,7 @@ impl Outbox {
         match (messages, idempotency) {
             (Err(SubmitError::Invalid(invalid)), Some(key)) => {
                 // A repeat is not judged anew: what was scheduled may lie in the past by now.
-                let ids = self.store.recall(&key).await?.ok_or(invalid)?;
+                let ids = self.store.find_by_key(&key).await?.ok_or(invalid)?;
                 Ok(ids.into_iter().map(|id| Receipt { id, replayed: true }).collect())
             }
             (messages, idempotency) => self.keep(Submission { messages: messages?, idempotency }).await,
@@ -274,36 +273,36 @@ impl Outbox {
     ///
     /// # Errors
     ///
-    /// [`AmendError`]
-    pub async fn cancel(&self, id: MessageId) -> Result<Status, AmendError> {
-        self.amend(id, Amendment::Cancel).await
+    /// [`ChangeError`]
+    pub async fn cancel(&self, id: MessageId) -> Result<Status, ChangeError> {
+        self.change(id, Change::Cancel).await
     }
 
     /// Has a message that is queued, failed or unknown tried again now.
     ///
     /// # Errors
     ///
-    /// [`AmendError`]
-    pub async fn retry_now(&self, id: MessageId) -> Result<Status, AmendError> {
-        self.amend(id, Amendment::RetryNow).await
+    /// [`ChangeError`]
+    pub async fn retry_now(&self, id: MessageId) -> Result<Status, ChangeError> {
+        self.change(id, Change::RetryNow).await
     }
 
     /// Moves a message that is still queued to another time.
     ///
     /// # Errors
     ///
-    /// [`AmendError`]; a time in the past or too far ahead is [`AmendError::Invalid`].
-    pub async fn reschedule(&self, id: MessageId, at: impl Into<Schedule>) -> Result<Status, AmendError> {
+    /// [`ChangeError`]; a time in the past or too far ahead is [`ChangeError::Invalid`].
+    pub async fn reschedule(&self, id: MessageId, at: impl Into<Schedule>) -> Result<Status, ChangeError> {
         let at = self.limits.time_of(&at.into(), self.clock().now()).map_err(|detail| {
             let pointer = "/scheduled_at".to_owned();
-            Invalid { faults: vec![Fault { pointer, detail }] }
+            ValidationError { faults: vec![FieldError { pointer, detail }] }
         })?;
-        self.amend(id, Amendment::Reschedule(at)).await
+        self.change(id, Change::Reschedule(at)).await
     }
 
-    async fn amend(&self, id: MessageId, amendment: Amendment) -> Result<Status, AmendError> {
-        match self.store.amend(self.tenant.as_deref(), id, amendment).await? {
-            Amended::Done { status, entry } => {
+    async fn change(&self, id: MessageId, change: Change) -> Result<Status, ChangeError> {
+        match self.store.change(self.tenant.as_deref(), id, change).await? {
+            Changed::Done { status, entry } => {
                 if status.is_final() {
                     metrics::counter!("mailqueue_finished_total", "outcome" => status.as_str()).increment(1);
                 }
@@ -312,15 +311,15 @@ impl Outbox {
                 }
                 Ok(status)
             }
-            Amended::NotAllowed(status) => Err(AmendError::NotAllowed(status)),
-            Amended::NotFound => Err(AmendError::NotFound),
+            Changed::NotAllowed(status) => Err(ChangeError::NotAllowed(status)),
+            Changed::NotFound => Err(ChangeError::NotFound),
         }
     }
 }
 
 /// Why a wish was not granted. Nothing has changed.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum AmendError {
+pub enum ChangeError {
     /// There is no such message.
     #[error("there is no such message")]
     NotFound,
@@ -329,7 +328,7 @@ pub enum AmendError {
     NotAllowed(Status),
     /// What is asked for makes no sense.
     #[error(transparent)]
-    Invalid(#[from] Invalid),
+    Invalid(#[from] ValidationError),
     /// The store did not do it.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -10,9 +10,9 @@ use crate::contracts::store::{Idempotency, NewMessage, StoreError, Submission};
 use crate::domain::draft::Draft;
 use crate::domain::id::MessageId;
 use crate::domain::idempotency::check_key;
-use crate::domain::invalid::{Fault, Invalid};
 use crate::domain::message::Message;
 use crate::domain::render::render;
+use crate::domain::validation::{FieldError, ValidationError};
 use crate::offload::Ending;
 
 /// How many octets of drafts are gone through on the spot: a millisecond or so. More would hold up everybody else.
@@ -34,7 +34,7 @@ impl Outbox {
     ///
     /// # Errors
     ///
-    /// As [`submit_together`](Self::submit_together), less the store's.
+    /// As [`submit_all`](Self::submit_all), less the store's.
     pub fn prepare(&self, drafts: &[Draft], key: Option<&str>) -> Result<Submission, SubmitError> {
         let Prepared { idempotency, messages } = self.prepared(drafts, key)?;
         Ok(Submission { messages: messages?, idempotency })
@@ -68,11 +68,11 @@ impl Outbox {
         let now = self.clock().now();
         match self.idempotency(key, || together(drafts.iter().map(Draft::fingerprint))) {
             Ok(idempotency) => Ok(Prepared { idempotency, messages: self.messages(drafts, now) }),
-            Err(Invalid { mut faults }) => {
+            Err(ValidationError { mut faults }) => {
                 faults.extend(
                     self.checked_together(drafts, now).err().into_iter().flat_map(|invalid| invalid.faults),
                 );
-                Err(Invalid { faults }.into())
+                Err(ValidationError { faults }.into())
             }
         }
     }
@@ -83,7 +83,11 @@ impl Outbox {
         self.rendered(messages, now)
     }
 
-    fn checked_together(&self, drafts: &[Draft], now: OffsetDateTime) -> Result<Vec<Message>, Invalid> {
+    fn checked_together(
+        &self,
+        drafts: &[Draft],
+        now: OffsetDateTime,
+    ) -> Result<Vec<Message>, ValidationError> {
         let mut faults = Vec::new();
         let mut messages = Vec::with_capacity(drafts.len());
         for (n, draft) in drafts.iter().enumerate() {
@@ -96,7 +100,7 @@ impl Outbox {
                 })),
             }
         }
-        if faults.is_empty() { Ok(messages) } else { Err(Invalid { faults }) }
+        if faults.is_empty() { Ok(messages) } else { Err(ValidationError { faults }) }
     }
 
     pub(super) fn rendered(
@@ -117,11 +121,11 @@ impl Outbox {
         &self,
         key: Option<&str>,
         fingerprint: impl FnOnce() -> [u8; 32],
-    ) -> Result<Option<Idempotency>, Invalid> {
+    ) -> Result<Option<Idempotency>, ValidationError> {
         let Some(key) = key else { return Ok(None) };
         check_key(key).map_err(|detail| {
             let pointer = "/idempotency_key".to_owned();
-            Invalid { faults: vec![Fault { pointer, detail }] }
+            ValidationError { faults: vec![FieldError { pointer, detail }] }
         })?;
         let (tenant, key) = (self.tenant_name(), key.to_owned());
         Ok(Some(Idempotency { tenant, key, fingerprint: fingerprint(), keep: KEEP_KEYS }))
@@ -139,15 +143,15 @@ impl Outbox {
             }
             Some(fault)
         });
-        let faults: Vec<Fault> = faults.collect();
+        let faults: Vec<FieldError> = faults.collect();
         if faults.is_empty() { Ok(()) } else { Err(SubmitError::ForeignSender(faults)) }
     }
 
-    pub(super) fn sender_fault(&self, message: &Message) -> Option<Fault> {
+    pub(super) fn sender_fault(&self, message: &Message) -> Option<FieldError> {
         let domains = self.domains.as_ref()?;
         let foreign = !domains.iter().any(|domain| domain == message.from.address.domain());
         let detail = "must be at a domain that this sender may use";
-        foreign.then(|| Fault { pointer: "/from".to_owned(), detail: detail.to_owned() })
+        foreign.then(|| FieldError { pointer: "/from".to_owned(), detail: detail.to_owned() })
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::contracts::store::{Statistics, Submission};
+use crate::contracts::store::{Backlog, Submission};
 
 /// How many messages are counted where there is no cap to count up to.
 const COUNTED: u64 = 100_000;
@@ -131,7 +131,7 @@ impl Room {
     }
 
     /// Takes over what the store has told.
-    pub(super) fn hear(&self, told: &Statistics) {
+    pub(super) fn hear(&self, told: &Backlog) {
         let mut level = self.level();
         level.told = Weight { messages: told.queued, octets: told.octets };
         level.added = level.added.less(level.asked);
@@ -172,9 +172,9 @@ mod tests {
         Arc::new(Room::new(Capacity { messages: Some(messages), octets: None }))
     }
 
-    fn told(queued: u64) -> Statistics {
+    fn told(queued: u64) -> Backlog {
         let now = time::OffsetDateTime::UNIX_EPOCH;
-        Statistics { now, queued, octets: 0, sending: 0, oldest_due: None }
+        Backlog { now, queued, octets: 0, sending: 0, oldest_due: None }
     }
 
     fn submission(octets: u64) -> Weight {

@@ -9,11 +9,11 @@ use super::preparing::together;
 use super::{Outbox, Receipt, SubmitError};
 use crate::contracts::store::{Idempotency, NewMessage, Submission};
 use crate::domain::draft::Draft;
-use crate::domain::invalid::Invalid;
 use crate::domain::message::Message;
+use crate::domain::validation::ValidationError;
 
 /// One of several messages, or why it never became a draft.
-pub type Part = Result<Draft, Invalid>;
+pub type Part = Result<Draft, ValidationError>;
 
 impl Outbox {
     /// Accepts those of several messages that are valid, together or none, under one idempotency key if there is one;
@@ -22,13 +22,13 @@ impl Outbox {
     ///
     /// # Errors
     ///
-    /// As [`submit_together`](Self::submit_together), but [`SubmitError::Invalid`] only for the key: what else is invalid is
+    /// As [`submit_all`](Self::submit_all), but [`SubmitError::Invalid`] only for the key: what else is invalid is
     /// told by the results.
-    pub async fn submit_valid(
+    pub async fn submit_permissive(
         &self,
         parts: Vec<Part>,
         key: Option<&str>,
-    ) -> Result<Vec<Result<Receipt, Invalid>>, SubmitError> {
+    ) -> Result<Vec<Result<Receipt, ValidationError>>, SubmitError> {
         // To the millisecond, so that a repeat can be judged by the time that the first id carries.
         let now = self.clock().now();
         let now = now.replace_millisecond(now.millisecond()).unwrap_or(now);
@@ -41,7 +41,7 @@ impl Outbox {
             (false, idempotency) => self.keep(Submission { messages, idempotency }).await?,
             (true, None) => Vec::new(),
             (true, Some(key)) => {
-                let ids = self.store.recall(&key).await?.unwrap_or_default();
+                let ids = self.store.find_by_key(&key).await?.unwrap_or_default();
                 ids.into_iter().map(|id| Receipt { id, replayed: true }).collect()
             }
         };
@@ -64,11 +64,15 @@ impl Outbox {
     }
 
     /// What is valid, and what is to be said of every part.
-    fn checked(&self, parts: &[Part], now: OffsetDateTime) -> (Vec<Message>, Vec<Result<(), Invalid>>) {
+    fn checked(
+        &self,
+        parts: &[Part],
+        now: OffsetDateTime,
+    ) -> (Vec<Message>, Vec<Result<(), ValidationError>>) {
         let check = |draft: &Draft| {
             let message = draft.check_content(&self.limits, now)?;
             let foreign = self.sender_fault(&message);
-            foreign.map_or(Ok(message), |fault| Err(Invalid { faults: vec![fault] }))
+            foreign.map_or(Ok(message), |fault| Err(ValidationError { faults: vec![fault] }))
         };
         let (mut messages, mut verdicts) = (Vec::new(), Vec::with_capacity(parts.len()));
         for part in parts {
@@ -84,7 +88,7 @@ struct Sorted {
     idempotency: Option<Idempotency>,
     messages: Vec<NewMessage>,
     /// What is to be said of every part.
-    verdicts: Vec<Result<(), Invalid>>,
+    verdicts: Vec<Result<(), ValidationError>>,
 }
 
 /// A part that never became a draft takes part as what was wrong with it.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::room::{Capacity, Room};
-use crate::contracts::store::{MessageStore, Statistics};
+use crate::contracts::store::{Backlog, MessageStore};
 use crate::domain::clock::Clock;
 use crate::waiting;
 
@@ -34,7 +34,7 @@ pub(super) struct Watch {
 
 struct Seen {
     clock: Clock,
-    statistics: RwLock<Option<Statistics>>,
+    backlog: RwLock<Option<Backlog>>,
     room: Arc<Room>,
 }
 
@@ -42,7 +42,7 @@ impl Watch {
     /// Asks once, then every few seconds, and sooner where room is short, until it is dropped.
     pub(super) async fn start(store: Arc<dyn MessageStore>, capacity: Capacity) -> Self {
         let room = Arc::new(Room::new(capacity));
-        let seen = Arc::new(Seen { clock: Clock::new(), statistics: RwLock::default(), room });
+        let seen = Arc::new(Seen { clock: Clock::new(), backlog: RwLock::default(), room });
         // A first answer that does not come in time is no fault: the loop asks again.
         let _ = tokio::time::timeout(PATIENCE, seen.ask(&*store)).await;
         let asking = Arc::clone(&seen);
@@ -68,8 +68,8 @@ impl Watch {
         &self.seen.room
     }
 
-    pub(super) fn statistics(&self) -> Option<Statistics> {
-        *self.seen.statistics.read().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn backlog(&self) -> Option<Backlog> {
+        *self.seen.backlog.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -77,10 +77,10 @@ impl Seen {
     /// Whether there was an answer.
     async fn ask(&self, store: &dyn MessageStore) -> bool {
         let asked = Instant::now();
-        let Ok(told) = store.statistics(self.room.ask()).await else { return false };
+        let Ok(told) = store.backlog(self.room.ask()).await else { return false };
         self.room.hear(&told);
         self.clock.set(told.now, asked);
-        *self.statistics.write().unwrap_or_else(PoisonError::into_inner) = Some(told);
+        *self.backlog.write().unwrap_or_else(PoisonError::into_inner) = Some(told);
         waiting::show(&told);
         true
     }

@@ -12,13 +12,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::contracts::queue::Entry;
 use crate::contracts::store::{
-    Amended, Amendment, Claims, Idempotency, Inserted, LeaseTerms, MessageStore, Probe, Pruned, Reclaimed,
-    Renewal, Retention, Settled, Settlement, Statistics, StoreError, Submission,
+    Backlog, Change, Changed, Claims, Idempotency, Inserted, LeaseTerms, MessageStore, Probe, Pruned,
+    Reclaimed, Renewal, Retention, Settled, Settlement, StoreError, Submission,
 };
+use crate::contracts::store::{Filter, Page};
 use crate::domain::id::MessageId;
 use crate::domain::lane::Lane;
+use crate::domain::record::Record;
 use crate::domain::transition::DeliveryPolicy;
-use crate::record::{Filter, Page, Record};
 
 /// How many items one call to the store carries at most.
 const BATCH: usize = 256;
@@ -101,8 +102,8 @@ impl MessageStore for Batched {
         self.inserts.ask_all(submissions).await
     }
 
-    async fn recall(&self, key: &Idempotency) -> Result<Option<Vec<MessageId>>, StoreError> {
-        self.inner.recall(key).await
+    async fn find_by_key(&self, key: &Idempotency) -> Result<Option<Vec<MessageId>>, StoreError> {
+        self.inner.find_by_key(key).await
     }
 
     async fn get(&self, tenant: Option<&str>, id: MessageId) -> Result<Option<Record>, StoreError> {
@@ -144,21 +145,21 @@ impl MessageStore for Batched {
         self.inner.reclaim(expired_before, limit, policy).await
     }
 
-    async fn amend(
+    async fn change(
         &self,
         tenant: Option<&str>,
         id: MessageId,
-        amendment: Amendment,
-    ) -> Result<Amended, StoreError> {
-        self.inner.amend(tenant, id, amendment).await
+        change: Change,
+    ) -> Result<Changed, StoreError> {
+        self.inner.change(tenant, id, change).await
     }
 
     async fn probe(&self) -> Result<Probe, StoreError> {
         self.inner.probe().await
     }
 
-    async fn statistics(&self, count: u64) -> Result<Statistics, StoreError> {
-        self.inner.statistics(count).await
+    async fn backlog(&self, count: u64) -> Result<Backlog, StoreError> {
+        self.inner.backlog(count).await
     }
 
     async fn prune(&self, retention: &Retention, limit: usize) -> Result<Pruned, StoreError> {

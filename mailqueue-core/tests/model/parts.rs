@@ -79,20 +79,20 @@ impl<const R: usize> Protocol<R> {
         said: Said<R>,
         is_held: bool,
     ) -> Option<Row<R>> {
-        let (report, seen) = (self.report(said), self.seen(claimed.attempt));
+        let (report, context) = (self.report(said), self.context(claimed.attempt));
         let as_claimed = self.settling == Settling::Fenced
             && is_held
             && (!world.logged || self.missing == Missing::LookAtTheLog);
         match (is_held, as_claimed) {
-            (true, true) => self.decide(claimed, &Event::Reported(report, seen)),
-            (true, false) => self.decide(&world.row, &Event::Reported(report, seen)),
+            (true, true) => self.decide(claimed, &Event::Reported(report, context)),
+            (true, false) => self.decide(&world.row, &Event::Reported(report, context)),
             (false, _) if self.missing == Missing::LateSuccess => None,
-            (false, _) => self.decide(&world.row, &Event::ReportedLate(report, seen)),
+            (false, _) => self.decide(&world.row, &Event::ReportedLate(report, context)),
         }
     }
 
     pub(super) fn end_lease(&self, world: &mut World<R>) -> Option<()> {
-        let row = self.decide(&world.row, &Event::LeaseExpired(self.seen(world.row.attempt)))?;
+        let row = self.decide(&world.row, &Event::LeaseExpired(self.context(world.row.attempt)))?;
         world.ambiguous += u8::from(world.row.dot_allowed);
         world.row = row;
         Some(())

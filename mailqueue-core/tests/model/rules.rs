@@ -5,7 +5,7 @@ use std::time::Duration;
 use mailqueue_core::domain::delivery::Delivery;
 use mailqueue_core::domain::recipient::Recipient;
 use mailqueue_core::domain::report::{Outcome, RelayFault, Reply, Report, Verdict};
-use mailqueue_core::domain::transition::{Circumstances, Event, decide};
+use mailqueue_core::domain::transition::{AttemptContext, Event, decide};
 use mailqueue_core::{DeliveryPolicy, OnUnknown, RetryPolicy};
 use time::OffsetDateTime;
 
@@ -47,15 +47,15 @@ impl<const R: usize> Protocol<R> {
     }
 
     /// A message's time is up with its last attempt.
-    pub(super) fn seen(&self, attempt: u32) -> Circumstances {
+    pub(super) fn context(&self, attempt: u32) -> AttemptContext {
         let age = if attempt < ATTEMPTS { Duration::ZERO } else { self.policy.retry.give_up_after };
-        Circumstances {
+        AttemptContext {
             attempt,
             started_at: OffsetDateTime::UNIX_EPOCH,
             duration: Duration::ZERO,
             age,
             worker: String::new(),
-            roll: 0.5,
+            jitter: 0.5,
         }
     }
 

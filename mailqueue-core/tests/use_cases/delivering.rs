@@ -379,7 +379,7 @@ async fn every_message_arrives_once_through_a_lossy_queue() {
     let sweeper = Sweeper::new(Arc::clone(&store) as _, Arc::clone(&queue) as _, health, options);
     until(|| async {
         sweeper.pass().await.expect("the store answers");
-        let left = store.inner.statistics(10).await.expect("statistics are told");
+        let left = store.inner.backlog(10).await.expect("the backlog is counted");
         (left.queued + left.sending == 0).then_some(())
     })
     .await;

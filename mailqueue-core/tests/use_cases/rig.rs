@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mailqueue_core::contracts::store::{
-    Amended, Amendment, Claimed, Claims, Inserted, LeaseTerms, NewMessage, Probe, Pruned, Reclaimed, Renewal,
-    Settled, Settlement, Statistics, Submission,
+    Backlog, Change, Changed, Claimed, Claims, Inserted, LeaseTerms, NewMessage, Probe, Pruned, Reclaimed,
+    Renewal, Settled, Settlement, Submission,
 };
+use mailqueue_core::contracts::store::{Filter, Page};
+use mailqueue_core::domain::record::Record;
 use mailqueue_core::domain::render::render;
-use mailqueue_core::record::{Filter, Page, Record};
 use mailqueue_core::store::sqlite::{SqliteOptions, SqliteStore};
 use mailqueue_core::{
     DeliveryPolicy, Draft, Entry, Lane, Limits, MessageId, MessageStore, OnUnknown, Retention, RetryPolicy,
@@ -118,7 +119,7 @@ impl Double {
     // What tests ask of the real store.
 
     pub(crate) async fn now(&self) -> OffsetDateTime {
-        self.inner.statistics(0).await.expect("statistics are told").now
+        self.inner.backlog(0).await.expect("the backlog is counted").now
     }
 
     /// Waits until the store's clock has moved on by `time`.
@@ -252,13 +253,13 @@ impl MessageStore for Double {
         self.inner.reclaim(expired_before, limit, policy).await
     }
 
-    async fn amend(
+    async fn change(
         &self,
         tenant: Option<&str>,
         id: MessageId,
-        amendment: Amendment,
-    ) -> Result<Amended, StoreError> {
-        self.inner.amend(tenant, id, amendment).await
+        change: Change,
+    ) -> Result<Changed, StoreError> {
+        self.inner.change(tenant, id, change).await
     }
 
     async fn probe(&self) -> Result<Probe, StoreError> {
@@ -266,8 +267,8 @@ impl MessageStore for Double {
         self.inner.probe().await
     }
 
-    async fn statistics(&self, count: u64) -> Result<Statistics, StoreError> {
-        self.inner.statistics(count).await
+    async fn backlog(&self, count: u64) -> Result<Backlog, StoreError> {
+        self.inner.backlog(count).await
     }
 
     async fn prune(&self, retention: &Retention, limit: usize) -> Result<Pruned, StoreError> {

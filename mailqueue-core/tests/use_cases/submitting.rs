@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mailqueue_core::domain::invalid::Invalid;
+use mailqueue_core::domain::validation::ValidationError;
 use mailqueue_core::store::sqlite::{SqliteOptions, SqliteStore};
 use mailqueue_core::{Capacity, Draft, Filter, Outbox, SubmitError};
 use tempfile::TempDir;
@@ -25,7 +25,7 @@ async fn senders_of_other_domains_are_pointed_at() {
     own.submit(from("Shop <a@SHOP.example>")).await.expect("it is the outbox's own domain");
     let drafts = ["a@shop.example", "a@other.example", "a@sub.shop.example"].map(from);
     for refusal in [
-        own.submit_together(drafts.to_vec(), None).await.expect_err("two of them are foreign"),
+        own.submit_all(drafts.to_vec(), None).await.expect_err("two of them are foreign"),
         own.prepare(&drafts, Some("key")).expect_err("nor is it for a host's own transaction"),
     ] {
         let SubmitError::ForeignSender(faults) = refusal else { panic!("{refusal}") };
@@ -34,25 +34,22 @@ async fn senders_of_other_domains_are_pointed_at() {
     }
     let results = own.submit_many(drafts.to_vec()).await;
     assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, false]);
-    outbox
-        .submit_together(drafts.to_vec(), None)
-        .await
-        .expect("the outbox it was made from sends for anybody");
+    outbox.submit_all(drafts.to_vec(), None).await.expect("the outbox it was made from sends for anybody");
 }
 
 #[tokio::test]
 async fn several_together_find_room_or_none_does() {
     let (outbox, _kept) = within(Capacity { messages: Some(10), octets: None }).await;
     let five = vec![from("a@shop.example"); 5];
-    outbox.submit_together(five.clone(), None).await.expect("there is room for eight");
-    let refusal = outbox.submit_together(five.clone(), None).await.expect_err("there is none for ten");
+    outbox.submit_all(five.clone(), None).await.expect("there is room for eight");
+    let refusal = outbox.submit_all(five.clone(), None).await.expect_err("there is none for ten");
     assert!(matches!(refusal, SubmitError::Full), "{refusal}");
     let results = outbox.submit_many(five).await;
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 3, "each for itself");
 }
 
 fn pointers(refusal: SubmitError) -> Vec<String> {
-    let SubmitError::Invalid(Invalid { faults }) = refusal else { panic!("{refusal}") };
+    let SubmitError::Invalid(ValidationError { faults }) = refusal else { panic!("{refusal}") };
     faults.into_iter().map(|fault| fault.pointer).collect()
 }
 
@@ -65,21 +62,24 @@ async fn an_idempotency_key_is_checked_alike_for_one_draft_and_for_many() {
     for key in ["", "k\r\n", "k\0", "ключ", &"k".repeat(257)] {
         for refusal in [
             outbox.submit(keyed(key)).await.expect_err("for one"),
-            outbox.submit_together(vec![draft.clone()], Some(key)).await.expect_err("for one that is a list"),
-            outbox.submit_together(two.clone(), Some(key)).await.expect_err("for several"),
-            outbox.submit_valid(vec![Ok(draft.clone())], Some(key)).await.expect_err("for what is valid"),
+            outbox.submit_all(vec![draft.clone()], Some(key)).await.expect_err("for one that is a list"),
+            outbox.submit_all(two.clone(), Some(key)).await.expect_err("for several"),
+            outbox
+                .submit_permissive(vec![Ok(draft.clone())], Some(key))
+                .await
+                .expect_err("for what is valid"),
             outbox.prepare(&two, Some(key)).expect_err("for a host's own transaction"),
         ] {
             assert_eq!(pointers(refusal), ["/idempotency_key"], "{key:?}");
         }
     }
     outbox.submit(keyed(&largest)).await.expect("it is right");
-    outbox.submit_together(two.clone(), Some("k 1")).await.expect("it is right");
+    outbox.submit_all(two.clone(), Some("k 1")).await.expect("it is right");
     let faulty = vec![Draft { subject: "\n".into(), ..draft.clone() }; 2];
-    let refusal = outbox.submit_together(faulty, Some("")).await.expect_err("all of it is wrong");
+    let refusal = outbox.submit_all(faulty, Some("")).await.expect_err("all of it is wrong");
     assert_eq!(pointers(refusal), ["/idempotency_key", "/0/subject", "/1/subject"]);
     // The keys of drafts are not looked at where one key stands for them all.
-    outbox.submit_together(vec![keyed("a\0"), keyed("")], None).await.expect("there is none");
+    outbox.submit_all(vec![keyed("a\0"), keyed("")], None).await.expect("there is none");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use hyper::StatusCode;
 use mailqueue_core::domain::schedule::Schedule;
-use mailqueue_core::{AmendError, MessageId, Status};
+use mailqueue_core::{ChangeError, MessageId, Status};
 use serde::Serialize;
 
 use super::{asked, shape, submit, unknown};
@@ -34,7 +34,7 @@ pub(crate) async fn cancel(app: &App, request: &Request) -> Result<Answer, Probl
     let outbox = app.outbox_of(request)?;
     let id = asked(request)?;
     let status = match in_time(outbox.cancel(id)).await? {
-        Err(AmendError::NotAllowed(Status::Cancelled)) => Ok(Status::Cancelled),
+        Err(ChangeError::NotAllowed(Status::Cancelled)) => Ok(Status::Cancelled),
         status => status.map_err(|error| refusal(error, "cancelled")),
     };
     granted(id, status)
@@ -70,13 +70,13 @@ fn granted(id: MessageId, status: Result<Status, Problem>) -> Result<Answer, Pro
     Ok(answer::json(StatusCode::OK, &amended))
 }
 
-fn refusal(error: AmendError, what: &str) -> Problem {
+fn refusal(error: ChangeError, what: &str) -> Problem {
     match error {
-        AmendError::NotFound => unknown(),
-        AmendError::NotAllowed(status) => {
+        ChangeError::NotFound => unknown(),
+        ChangeError::NotAllowed(status) => {
             Problem::not_now(format!("A message that is {status} cannot be {what}."))
         }
-        AmendError::Invalid(invalid) => Problem::invalid(invalid.faults),
-        AmendError::Store(error) => error.into(),
+        ChangeError::Invalid(invalid) => Problem::invalid(invalid.faults),
+        ChangeError::Store(error) => error.into(),
     }
 }

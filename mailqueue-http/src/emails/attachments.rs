@@ -5,7 +5,7 @@ use hyper::header::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, 
 use mail_parser::{MessageParser, MimeHeaders};
 use mailqueue_core::MessageId;
 use mailqueue_core::domain::attachment::AttachmentSummary;
-use mailqueue_core::record::Record;
+use mailqueue_core::domain::record::Record;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use sha2::{Digest, Sha256};

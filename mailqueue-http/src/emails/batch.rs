@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 use hyper::header::HeaderName;
 use mailqueue_core::Draft;
-use mailqueue_core::domain::invalid::{Fault, Invalid};
+use mailqueue_core::domain::validation::{FieldError, ValidationError};
 use mailqueue_core::outbox::SubmitError;
 use mailqueue_core::outbox::valid::Part;
 use serde::Serialize;
@@ -33,7 +33,7 @@ struct Batch {
 struct Refused {
     index: usize,
     message: String,
-    errors: Vec<Fault>,
+    errors: Vec<FieldError>,
 }
 
 /// `POST /emails/batch`
@@ -47,12 +47,12 @@ pub(crate) async fn submit_batch(app: &App, request: &mut Request) -> Result<Ans
     let underway = app.underway().enter(&outbox, key.as_deref());
     if is_permissive {
         let (parts, singles) = permissive(parts);
-        let results = underway.wait(outbox.submit_valid(parts, key.as_deref())).await??;
+        let results = underway.wait(outbox.submit_permissive(parts, key.as_deref())).await??;
         return Ok(answer(results.into_iter().zip(singles).collect()));
     }
     let (drafts, singles) = strict(parts)?;
     drafts.iter().try_for_each(|draft| check_size(draft, &outbox))?;
-    match underway.wait(outbox.submit_together(drafts, key.as_deref())).await? {
+    match underway.wait(outbox.submit_all(drafts, key.as_deref())).await? {
         Ok(receipts) => Ok(answer(receipts.into_iter().map(Ok).zip(singles).collect())),
         Err(SubmitError::Invalid(invalid)) => Err(Problem::invalid(locate(invalid, &singles))),
         Err(error) => Err(error.into()),
@@ -69,7 +69,7 @@ fn is_permissive(request: &Request) -> Result<bool, Problem> {
 }
 
 /// The messages, or what is wrong with the form of each.
-fn shaped(json: Json<'_>, sender: Option<&str>) -> Result<Vec<Result<Shaped, Vec<Fault>>>, Problem> {
+fn shaped(json: Json<'_>, sender: Option<&str>) -> Result<Vec<Result<Shaped, Vec<FieldError>>>, Problem> {
     Ok(items(json)?.into_iter().map(|json| Shaped::read(json, sender)).collect())
 }
 
@@ -88,7 +88,7 @@ fn items(json: Json<'_>) -> Result<Vec<Json<'_>>, Problem> {
 }
 
 /// The drafts, or every fault of form with the index of its message in front.
-fn strict(parts: Vec<Result<Shaped, Vec<Fault>>>) -> Result<(Vec<Draft>, Vec<Singles>), Problem> {
+fn strict(parts: Vec<Result<Shaped, Vec<FieldError>>>) -> Result<(Vec<Draft>, Vec<Singles>), Problem> {
     let (mut drafts, mut singles, mut faults) = (Vec::new(), Vec::new(), Vec::new());
     for (n, part) in parts.into_iter().enumerate() {
         match part {
@@ -102,12 +102,12 @@ fn strict(parts: Vec<Result<Shaped, Vec<Fault>>>) -> Result<(Vec<Draft>, Vec<Sin
     if faults.is_empty() { Ok((drafts, singles)) } else { Err(Problem::invalid(faults)) }
 }
 
-fn within(n: usize, fault: Fault) -> Fault {
-    Fault { pointer: format!("/{n}{}", fault.pointer), ..fault }
+fn within(n: usize, fault: FieldError) -> FieldError {
+    FieldError { pointer: format!("/{n}{}", fault.pointer), ..fault }
 }
 
-/// Faults that were found in the drafts, with pointers into what was handed in.
-fn locate(invalid: Invalid, singles: &[Singles]) -> Vec<Fault> {
+/// FieldErrors that were found in the drafts, with pointers into what was handed in.
+fn locate(invalid: ValidationError, singles: &[Singles]) -> Vec<FieldError> {
     if let [singles] = singles {
         return singles.locate(invalid.faults).into_iter().map(|fault| within(0, fault)).collect();
     }
@@ -118,21 +118,21 @@ fn locate(invalid: Invalid, singles: &[Singles]) -> Vec<Fault> {
             return fault;
         };
         let pointer = if rest.is_empty() { String::new() } else { format!("/{rest}") };
-        within(n, singles.locate_one(Fault { pointer, detail: fault.detail }))
+        within(n, singles.locate_one(FieldError { pointer, detail: fault.detail }))
     });
     located.collect()
 }
 
 /// The parts as the outbox takes them.
-fn permissive(parts: Vec<Result<Shaped, Vec<Fault>>>) -> (Vec<Part>, Vec<Singles>) {
+fn permissive(parts: Vec<Result<Shaped, Vec<FieldError>>>) -> (Vec<Part>, Vec<Singles>) {
     let read = parts.into_iter().map(|part| match part {
         Ok(shaped) => (Ok(shaped.draft), shaped.singles),
-        Err(faults) => (Err(Invalid { faults }), Singles::default()),
+        Err(faults) => (Err(ValidationError { faults }), Singles::default()),
     });
     read.unzip()
 }
 
-fn answer(results: Vec<(Result<mailqueue_core::Receipt, Invalid>, Singles)>) -> Answer {
+fn answer(results: Vec<(Result<mailqueue_core::Receipt, ValidationError>, Singles)>) -> Answer {
     let mut batch = Batch { data: Vec::new(), errors: Vec::new() };
     let mut is_replayed = false;
     for (index, (result, singles)) in results.into_iter().enumerate() {

@@ -11,7 +11,7 @@ mod told;
 mod underway;
 
 use hyper::StatusCode;
-use mailqueue_core::record::Record;
+use mailqueue_core::domain::record::Record;
 use mailqueue_core::{MessageId, Outbox};
 use serde::Serialize;
 

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use mailqueue_core::MessageId;
-use mailqueue_core::domain::invalid::Fault;
-use mailqueue_core::record::{Cursor, Filter};
+use mailqueue_core::contracts::store::{Cursor, Filter};
+use mailqueue_core::domain::validation::FieldError;
 
 use crate::json::note;
 use crate::problem::Problem;
@@ -60,7 +60,7 @@ fn words(value: &str) -> Result<String, String> {
     Ok(value.to_owned())
 }
 
-fn only_one_cursor(seen: &[String], faults: &mut Vec<Fault>) {
+fn only_one_cursor(seen: &[String], faults: &mut Vec<FieldError>) {
     if ["after", "before"].iter().all(|cursor| seen.iter().any(|name| name == cursor)) {
         note(faults, "/before", "must not stand beside after");
     }

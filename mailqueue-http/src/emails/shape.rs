@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use mailqueue_core::Draft;
 use mailqueue_core::domain::attachment::AttachmentDraft;
-use mailqueue_core::domain::invalid::Fault;
 use mailqueue_core::domain::schedule::Schedule;
+use mailqueue_core::domain::validation::FieldError;
 
 use crate::base64;
 use crate::json::{self, Json, Members};
@@ -23,16 +23,16 @@ pub(crate) struct Shaped {
 pub(crate) struct Singles(Vec<&'static str>);
 
 impl Singles {
-    /// Faults that were found in the draft, with pointers into what was handed in.
-    pub(crate) fn locate(&self, faults: Vec<Fault>) -> Vec<Fault> {
+    /// FieldErrors that were found in the draft, with pointers into what was handed in.
+    pub(crate) fn locate(&self, faults: Vec<FieldError>) -> Vec<FieldError> {
         faults.into_iter().map(|fault| self.locate_one(fault)).collect()
     }
 
     /// The same for one fault.
-    pub(crate) fn locate_one(&self, fault: Fault) -> Fault {
+    pub(crate) fn locate_one(&self, fault: FieldError) -> FieldError {
         let located = self.0.iter().find(|field| fault.pointer == format!("/{field}/0"));
         let pointer = located.map_or(fault.pointer, |field| format!("/{field}"));
-        Fault { pointer, ..fault }
+        FieldError { pointer, ..fault }
     }
 }
 
@@ -42,7 +42,7 @@ impl Shaped {
     /// # Errors
     ///
     /// Every fault of form. What the values mean is for [`Draft::check`] to judge.
-    pub(crate) fn read(json: Json<'_>, sender: Option<&str>) -> Result<Self, Vec<Fault>> {
+    pub(crate) fn read(json: Json<'_>, sender: Option<&str>) -> Result<Self, Vec<FieldError>> {
         let mut faults = Vec::new();
         let mut shaped = Self::default();
         if let Some(members) = Members::of(json, "", &mut faults) {

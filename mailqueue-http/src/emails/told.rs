@@ -4,8 +4,8 @@ use mailqueue_core::StoreError;
 use mailqueue_core::domain::attachment::AttachmentSummary;
 use mailqueue_core::domain::attempt::Attempt;
 use mailqueue_core::domain::recipient::Recipient;
+use mailqueue_core::domain::record::{Outline, Record};
 use mailqueue_core::domain::status::Status;
-use mailqueue_core::record::{Outline, Record};
 use serde::Serialize;
 use time::OffsetDateTime;
 

@@ -4,7 +4,7 @@ mod fields;
 mod recipients;
 
 use hyper::StatusCode;
-use mailqueue_core::domain::invalid::Fault;
+use mailqueue_core::domain::validation::FieldError;
 use mailqueue_core::outbox::SubmitError;
 use mailqueue_core::{Draft, MessageId, Outbox};
 
@@ -51,7 +51,7 @@ pub(crate) async fn submit(app: &App, request: &mut Request, taste: Taste) -> Re
 }
 
 /// Hands a message to the outbox; the inner error is what is wrong with it.
-async fn take(outbox: &Outbox, draft: Draft) -> Result<Result<MessageId, Vec<Fault>>, Problem> {
+async fn take(outbox: &Outbox, draft: Draft) -> Result<Result<MessageId, Vec<FieldError>>, Problem> {
     crate::emails::check_size(&draft, outbox)?;
     match in_time(outbox.submit(draft)).await? {
         Ok(receipt) => Ok(Ok(receipt.id)),
@@ -80,8 +80,8 @@ fn closed() -> Problem {
 }
 
 /// What faults of a message mean for the form's fields.
-fn flaws(fields: &Fields, faults: Vec<Fault>) -> Vec<Flaw> {
-    let flaw = |fault: Fault| {
+fn flaws(fields: &Fields, faults: Vec<FieldError>) -> Vec<Flaw> {
+    let flaw = |fault: FieldError| {
         let (field, key) = match fault.pointer.as_str() {
             "/subject" => (Some(Field::Subject), "subject_wrong"),
             "/text" => (Some(Field::Message), "message_wrong"),
@@ -89,7 +89,7 @@ fn flaws(fields: &Fields, faults: Vec<Fault>) -> Vec<Flaw> {
             _ => (None, "message_wrong"),
         };
         let pointer = field.map_or_else(String::new, |field| format!("/{}", fields.name(field)));
-        Flaw { key, fault: Fault { pointer, ..fault } }
+        Flaw { key, fault: FieldError { pointer, ..fault } }
     };
     faults.into_iter().map(flaw).collect()
 }
@@ -146,7 +146,7 @@ impl<'a> Rules<'a> {
         let mut flaws = Vec::new();
         let mut flaw = |field, key, detail: &str| {
             let pointer = format!("/{}", fields.name(field));
-            flaws.push(Flaw { key, fault: Fault { pointer, detail: detail.to_owned() } });
+            flaws.push(Flaw { key, fault: FieldError { pointer, detail: detail.to_owned() } });
         };
         if fields.subject.trim().is_empty() {
             flaw(Field::Subject, "subject_missing", "must not be empty");

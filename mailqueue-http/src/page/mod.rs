@@ -6,8 +6,9 @@ mod view;
 mod words;
 
 use hyper::StatusCode;
-use mailqueue_core::domain::invalid::Fault;
-use mailqueue_core::record::{Listed, Record};
+use mailqueue_core::contracts::store::Listed;
+use mailqueue_core::domain::record::Record;
+use mailqueue_core::domain::validation::FieldError;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 use sha2::{Digest, Sha256};
@@ -57,7 +58,7 @@ pub(crate) struct Flaw {
     /// The sentence that a person gets to read, by its name in the page's words.
     pub(crate) key: &'static str,
     /// What a program gets to read.
-    pub(crate) fault: Fault,
+    pub(crate) fault: FieldError,
 }
 
 /// All pages, in all languages.

@@ -1,9 +1,10 @@
 //! What a page shows of a message.
 
+use mailqueue_core::contracts::store::Listed;
 use mailqueue_core::domain::recipient::RecipientStatus;
+use mailqueue_core::domain::record::Record;
 use mailqueue_core::domain::report::Reply;
 use mailqueue_core::domain::status::Status;
-use mailqueue_core::record::{Listed, Record};
 use serde::Serialize;
 use time::macros::format_description;
 use time::{Duration, OffsetDateTime};

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mailqueue_core::contracts::store::{
-    Amended, Amendment, Claims, Idempotency, Inserted, LeaseTerms, Probe, Pruned, Reclaimed, Renewal,
-    Retention, Settled, Settlement, Statistics, Submission,
+    Backlog, Change, Changed, Claims, Idempotency, Inserted, LeaseTerms, Probe, Pruned, Reclaimed, Renewal,
+    Retention, Settled, Settlement, Submission,
 };
 use mailqueue_core::{
     DeliveryPolicy, Entry, Filter, Lane, MessageId, MessageStore, Page, Record, StoreError,
@@ -77,8 +77,8 @@ impl MessageStore for Held {
         }
         self.inner.insert(submissions).await
     }
-    async fn recall(&self, key: &Idempotency) -> Result<Option<Vec<MessageId>>, StoreError> {
-        self.inner.recall(key).await
+    async fn find_by_key(&self, key: &Idempotency) -> Result<Option<Vec<MessageId>>, StoreError> {
+        self.inner.find_by_key(key).await
     }
     async fn get(&self, tenant: Option<&str>, id: MessageId) -> Result<Option<Record>, StoreError> {
         self.inner.get(tenant, id).await
@@ -111,19 +111,14 @@ impl MessageStore for Held {
     ) -> Result<Vec<Reclaimed>, StoreError> {
         self.inner.reclaim(before, limit, policy).await
     }
-    async fn amend(
-        &self,
-        tenant: Option<&str>,
-        id: MessageId,
-        wish: Amendment,
-    ) -> Result<Amended, StoreError> {
-        self.inner.amend(tenant, id, wish).await
+    async fn change(&self, tenant: Option<&str>, id: MessageId, wish: Change) -> Result<Changed, StoreError> {
+        self.inner.change(tenant, id, wish).await
     }
     async fn probe(&self) -> Result<Probe, StoreError> {
         self.inner.probe().await
     }
-    async fn statistics(&self, count: u64) -> Result<Statistics, StoreError> {
-        self.inner.statistics(count).await
+    async fn backlog(&self, count: u64) -> Result<Backlog, StoreError> {
+        self.inner.backlog(count).await
     }
     async fn prune(&self, retention: &Retention, limit: usize) -> Result<Pruned, StoreError> {
         self.inner.prune(retention, limit).await

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mailqueue_core::contracts::store::{
-    Amended, Amendment, Claims, Inserted, LeaseTerms, Probe, Pruned, Reclaimed, Renewal, Retention, Settled,
-    Settlement, Statistics, Submission,
+    Backlog, Change, Changed, Claims, Inserted, LeaseTerms, Probe, Pruned, Reclaimed, Renewal, Retention,
+    Settled, Settlement, Submission,
 };
 use mailqueue_core::{
     DeliveryPolicy, Entry, Filter, Lane, MessageId, MessageStore, Page, Record, StoreError,
@@ -59,13 +59,13 @@ impl MessageStore for Down {
     ) -> Result<Vec<Reclaimed>, StoreError> {
         down()
     }
-    async fn amend(&self, _: Option<&str>, _: MessageId, _: Amendment) -> Result<Amended, StoreError> {
+    async fn change(&self, _: Option<&str>, _: MessageId, _: Change) -> Result<Changed, StoreError> {
         down()
     }
     async fn probe(&self) -> Result<Probe, StoreError> {
         down()
     }
-    async fn statistics(&self, _: u64) -> Result<Statistics, StoreError> {
+    async fn backlog(&self, _: u64) -> Result<Backlog, StoreError> {
         down()
     }
     async fn prune(&self, _: &Retention, _: usize) -> Result<Pruned, StoreError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::rig::{ANA, LONG, Rig, draft, draft_for_two, eager, refused, report, terms};
-use crate::contracts::store::{Amendment, LeaseTerms, MessageStore, TooLarge};
+use crate::contracts::store::{Change, LeaseTerms, MessageStore, TooLarge};
 use crate::domain::delivery::Delivery;
 use crate::domain::id::MessageId;
 use crate::domain::lane::Lane;
@@ -29,7 +29,7 @@ pub async fn leaves_out_what_is_not(store: Arc<dyn MessageStore>) {
     let leased = rig.submit(&draft("leased")).await;
     rig.claim(leased, LONG).await;
     let cancelled = rig.submit(&draft("cancelled")).await;
-    rig.amend(cancelled, Amendment::Cancel).await;
+    rig.change(cancelled, Change::Cancel).await;
     let failed = rig.submit(&draft("failed")).await;
     let claimed = rig.claim(failed, LONG).await;
     rig.settle(&claimed, report([(ANA, refused())]), eager()).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::rig::{ANA, LONG, Rig, deferred, draft, eager, report};
 use crate::contracts::queue::Entry;
-use crate::contracts::store::{Amendment, MessageStore};
+use crate::contracts::store::{Change, MessageStore};
 use crate::domain::id::MessageId;
 use crate::domain::lane::Lane;
 
@@ -69,7 +69,7 @@ pub async fn leaves_out_what_is_not_waiting(store: Arc<dyn MessageStore>) {
     let leased = rig.submit(&draft("leased")).await;
     rig.claim(leased, LONG).await;
     let cancelled = rig.submit(&draft("cancelled")).await;
-    rig.amend(cancelled, Amendment::Cancel).await;
+    rig.change(cancelled, Change::Cancel).await;
     assert_eq!(due(&rig, None, 10).await, []);
     assert_eq!(due(&rig, Some(at + time::Duration::hours(1)), 10).await, [], "and by now");
 }

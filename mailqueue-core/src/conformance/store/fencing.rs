@@ -6,7 +6,7 @@ use super::rig::{
     ANA, LONG, RUI, Rig, accepted, ambiguous, deferred, draft, draft_for_two, eager, holding, refused,
     report, settlement,
 };
-use crate::contracts::store::{Amendment, Claimed, MessageStore, Renewal, Settled};
+use crate::contracts::store::{Change, Claimed, MessageStore, Renewal, Settled};
 use crate::domain::recipient::RecipientStatus;
 use crate::domain::status::Status;
 
@@ -99,7 +99,7 @@ pub async fn records_a_late_success_over_unknown(store: Arc<dyn MessageStore>) {
 pub async fn records_a_late_success_over_cancelled(store: Arc<dyn MessageStore>) {
     let rig = Rig::new(store);
     let claim = lost_claim(&rig).await;
-    rig.amend(claim.lease.id, Amendment::Cancel).await;
+    rig.change(claim.lease.id, Change::Cancel).await;
     succeeds_late(&rig, &claim, Status::Cancelled).await;
 }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::rig::{Rig, draft, idempotency, wait_until};
+use crate::contracts::store::Filter;
 use crate::contracts::store::{Idempotency, Inserted, MessageStore, NewMessage, Submission};
 use crate::domain::id::MessageId;
-use crate::record::Filter;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -111,7 +111,7 @@ pub async fn recalls_what_was_submitted(store: Arc<dyn MessageStore>) {
     let brief = Duration::from_millis(1);
     let gone = keyed(&rig, idempotency("gone", 1, brief)).await;
     assert_eq!(rig.insert(gone).await.expect("it is kept"), Inserted::Stored);
-    let recall = async |key: Idempotency| rig.store.recall(&key).await.expect("it is answered");
+    let recall = async |key: Idempotency| rig.store.find_by_key(&key).await.expect("it is answered");
     assert_eq!(recall(idempotency("key", 1, brief)).await, Some(ids));
     assert_eq!(recall(idempotency("key", 2, DAY)).await, None, "other content");
     assert_eq!(recall(idempotency("other", 1, DAY)).await, None, "another key");

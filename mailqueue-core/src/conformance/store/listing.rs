@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::rig::{LONG, RUI, Rig, accepted, draft, draft_for_two, eager, report};
-use crate::contracts::store::{Amended, Amendment, MessageStore};
+use crate::contracts::store::{Change, Changed, MessageStore};
+use crate::contracts::store::{Cursor, Filter};
 use crate::domain::id::MessageId;
 use crate::domain::status::Status;
-use crate::record::{Cursor, Filter};
 
 /// The ids of a page, and whether more follow.
 async fn page(rig: &Rig, filter: Filter) -> (Vec<MessageId>, bool) {
@@ -49,7 +49,7 @@ pub async fn pages_to_newer_ones(store: Arc<dyn MessageStore>) {
 pub async fn filters_by_status(store: Arc<dyn MessageStore>) {
     let rig = Rig::new(store);
     let ids = newest_first(&rig, 4).await;
-    rig.amend(ids[0], Amendment::Cancel).await;
+    rig.change(ids[0], Change::Cancel).await;
     let claimed = rig.claim(ids[1], LONG).await;
     rig.settle(&claimed, report([("ana@example.org", accepted())]), eager()).await;
     rig.claim(ids[2], LONG).await;
@@ -118,7 +118,7 @@ pub async fn combines_filters(store: Arc<dyn MessageStore>) {
         wanted.insert(0, rig.submit_for("acme", &draft_for_two(&format!("a note {n}"))).await);
         rig.tick().await;
         let cancelled = rig.submit_for("acme", &draft_for_two("a note")).await;
-        rig.amend(cancelled, Amendment::Cancel).await;
+        rig.change(cancelled, Change::Cancel).await;
     }
     let filter = |cursor| Filter {
         tenant: Some("acme".into()),
@@ -156,7 +156,7 @@ pub async fn keeps_tenants_apart(store: Arc<dyn MessageStore>) {
     let get = async |tenant, id| rig.store.get(tenant, id).await.expect("records can be read").is_some();
     assert!(get(Some("umbrella"), theirs).await && get(None, theirs).await);
     assert!(!get(Some("acme"), theirs).await && !get(Some(""), theirs).await);
-    let cancel = rig.store.amend(Some("acme"), theirs, Amendment::Cancel).await.expect("a wish is answered");
-    assert_eq!(cancel, Amended::NotFound);
+    let cancel = rig.store.change(Some("acme"), theirs, Change::Cancel).await.expect("a wish is answered");
+    assert_eq!(cancel, Changed::NotFound);
     assert_eq!(rig.record(theirs).await.delivery.status, Status::Queued);
 }

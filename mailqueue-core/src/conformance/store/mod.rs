@@ -10,7 +10,7 @@
 //! mailqueue_core::message_store_spoilt_rows!(spoilt_on_sqlite, open()); // what is kept can spoil rows
 //! ```
 
-pub mod amending;
+pub mod changing;
 pub mod claiming;
 pub mod due;
 pub mod fencing;
@@ -125,7 +125,7 @@ macro_rules! message_store_conformance {
                 keeps_lanes_apart
                 leaves_out_what_is_not_waiting
             }
-            amending {
+            changing {
                 cancels_what_is_queued
                 doubts_what_it_cancels_too_late
                 cancels_nothing_that_is_sending_or_done

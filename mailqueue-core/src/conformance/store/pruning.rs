@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::rig::{ANA, LONG, Rig, accepted, deferred, draft, eager, idempotency, report, wait_until};
-use crate::contracts::store::{Amendment, Inserted, MessageStore, Pruned, Retention, Submission};
+use crate::contracts::store::{Change, Inserted, MessageStore, Pruned, Retention, Submission};
 use crate::domain::id::MessageId;
 use crate::domain::status::Status;
 
@@ -48,16 +48,16 @@ async fn prune_all(rig: &Rig, retention: Retention, limit: usize) -> Pruned {
 /// What waits and what is leased is counted, and the longest due is named.
 pub async fn tells_how_much_is_waiting(store: Arc<dyn MessageStore>) {
     let rig = Rig::new(store);
-    let told = rig.store.statistics(10).await.expect("statistics are told");
+    let told = rig.store.backlog(10).await.expect("the backlog is counted");
     assert_eq!((told.queued, told.sending, told.oldest_due), (0, 0, None));
     let later = rig.submit(&draft("later").at(told.now + time::Duration::hours(1))).await;
-    let told = rig.store.statistics(10).await.expect("statistics are told");
+    let told = rig.store.backlog(10).await.expect("the backlog is counted");
     assert_eq!((told.queued, told.sending, told.oldest_due), (1, 0, None), "nothing is due yet");
 
     let ids = rig.submit_in_turn(4).await;
     rig.claim(ids[0], LONG).await;
     sent(&rig, 1).await;
-    let told = rig.store.statistics(10).await.expect("statistics are told");
+    let told = rig.store.backlog(10).await.expect("the backlog is counted");
     assert_eq!((told.queued, told.sending), (4, 1));
     assert_eq!(told.oldest_due, Some(rig.record(ids[1]).await.due_at));
     assert!(told.now < rig.record(later).await.due_at);
@@ -74,19 +74,19 @@ pub async fn counts_no_further_than_asked(store: Arc<dyn MessageStore>) {
     }
     rig.submit(&draft("later").at(rig.now().await + time::Duration::hours(1))).await;
     for (count, queued) in [(0, 0), (2, 2), (4, 4), (5, 4), (u64::MAX, 4)] {
-        let told = rig.store.statistics(count).await.expect("statistics are told");
+        let told = rig.store.backlog(count).await.expect("the backlog is counted");
         assert_eq!(told.queued, queued, "counted up to {count}");
         let (least, most) = (sizes[0] * queued, sizes[2] * queued);
         assert!((least..=most).contains(&told.octets), "{} octets, counted up to {count}", told.octets);
     }
-    let told = rig.store.statistics(10).await.expect("statistics are told");
+    let told = rig.store.backlog(10).await.expect("the backlog is counted");
     assert!(told.octets > sizes.iter().sum(), "the one that is scheduled weighs as well");
 }
 
 /// What is being sent or done with does not weigh, and what comes back does.
 pub async fn weighs_again_what_is_tried_again(store: Arc<dyn MessageStore>) {
     let rig = Rig::new(store);
-    let weight = async || rig.store.statistics(10).await.expect("statistics are told").octets;
+    let weight = async || rig.store.backlog(10).await.expect("the backlog is counted").octets;
     let id = rig.submit(&draft("twice")).await;
     let size = rig.record(id).await.raw.expect("it has its content").len() as u64;
     assert_eq!(weight().await, size);
@@ -94,7 +94,7 @@ pub async fn weighs_again_what_is_tried_again(store: Arc<dyn MessageStore>) {
     assert_eq!(weight().await, 0);
     rig.settle(&claimed, report([(ANA, deferred())]), eager()).await;
     assert_eq!(weight().await, size);
-    rig.amend(id, Amendment::Cancel).await;
+    rig.change(id, Change::Cancel).await;
     assert_eq!(weight().await, 0);
 }
 

@@ -8,17 +8,17 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::contracts::store::{
-    Amended, Amendment, Claimed, Idempotency, Inserted, LeaseTerms, MessageStore, NewMessage, Reclaimed,
+    Change, Changed, Claimed, Idempotency, Inserted, LeaseTerms, MessageStore, NewMessage, Reclaimed,
     Renewal, Settled, Settlement, StoreError, Submission,
 };
 use crate::domain::address::Address;
 use crate::domain::draft::{Draft, Limits};
 use crate::domain::id::MessageId;
+use crate::domain::record::Record;
 use crate::domain::render::render;
 use crate::domain::report::{Outcome, Reply, Report, Verdict};
 use crate::domain::retry::RetryPolicy;
-use crate::domain::transition::{Circumstances, DeliveryPolicy, OnUnknown};
-use crate::record::Record;
+use crate::domain::transition::{AttemptContext, DeliveryPolicy, OnUnknown};
 
 /// A lease nothing in a test outlives.
 pub(super) const LONG: Duration = Duration::from_secs(600);
@@ -45,7 +45,7 @@ impl Rig {
 
     /// The store's time.
     pub(super) async fn now(&self) -> OffsetDateTime {
-        self.store.statistics(0).await.expect("statistics are told").now
+        self.store.backlog(0).await.expect("the backlog is counted").now
     }
 
     /// Waits until the store's clock has moved past `time`.
@@ -157,8 +157,8 @@ impl Rig {
     }
 
     /// Does what a person asks for.
-    pub(super) async fn amend(&self, id: MessageId, amendment: Amendment) -> Amended {
-        self.store.amend(None, id, amendment).await.expect("a wish is answered")
+    pub(super) async fn change(&self, id: MessageId, change: Change) -> Changed {
+        self.store.change(None, id, change).await.expect("a wish is answered")
     }
 }
 
@@ -261,13 +261,13 @@ pub(super) fn unsent(verdict: Verdict) -> Report {
 
 /// A result under a claim.
 pub(super) fn settlement(claimed: &Claimed, report: Report, policy: DeliveryPolicy) -> Settlement {
-    let seen = Circumstances {
+    let context = AttemptContext {
         attempt: claimed.delivery.attempt,
         started_at: claimed.claimed_at,
         duration: Duration::from_millis(12),
         age: claimed.age,
         worker: "worker".into(),
-        roll: 0.5,
+        jitter: 0.5,
     };
-    Settlement { lease: claimed.lease, claimed: claimed.delivery.clone(), report, seen, policy }
+    Settlement { lease: claimed.lease, claimed: claimed.delivery.clone(), report, context, policy }
 }

@@ -10,11 +10,11 @@ use super::rig::{
 use crate::contracts::store::{Claimed, MessageStore, Settled};
 use crate::domain::attempt::AttemptOutcome;
 use crate::domain::recipient::RecipientStatus;
+use crate::domain::record::Record;
 use crate::domain::report::{Outcome, RelayFault, Reply, Report, Verdict};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::status::Status;
 use crate::domain::transition::{DeliveryPolicy, Due};
-use crate::record::Record;
 
 /// Settles a claimed message and holds the store to what the rules make of it.
 async fn settle(rig: &Rig, claimed: &Claimed, report: Report, policy: DeliveryPolicy) -> Record {

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::rig::{ANA, LONG, Rig, SHORT, accepted, eager, report, settlement, wait_until};
-use crate::contracts::store::{Amendment, Claimed, MessageStore, StoreError};
+use crate::contracts::store::Filter;
+use crate::contracts::store::{Change, Claimed, MessageStore, StoreError};
 use crate::domain::id::MessageId;
 use crate::domain::status::Status;
-use crate::record::Filter;
 
 /// What is kept beside a store under test: it can write past the store.
 #[async_trait]
@@ -49,7 +49,7 @@ pub async fn claims_its_neighbours(store: Arc<dyn MessageStore>, kept: &dyn Spoi
     let record = rig.record(spoilt).await;
     assert_eq!((record.delivery.status, record.delivery.attempt), (Status::Queued, 0), "nothing was tried");
     assert!(record.due_at > rig.now().await, "it waits");
-    rig.amend(spoilt, Amendment::RetryNow).await;
+    rig.change(spoilt, Change::RetryNow).await;
     rig.claim(spoilt, LONG).await;
 }
 

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::rig::{Rig, draft, draft_for_two};
+use crate::contracts::store::Filter;
 use crate::contracts::store::{Inserted, MessageStore, NewMessage, StoreError, Submission};
 use crate::domain::delivery::Delivery;
 use crate::domain::draft::Draft;
 use crate::domain::lane::Lane;
-use crate::record::{Filter, People, Record, Summary};
+use crate::domain::record::{People, Record, Summary};
 
 /// A draft that uses every field.
 fn full_draft() -> Draft {

@@ -21,7 +21,7 @@ use crate::domain::header::Header;
 use crate::domain::id::MessageId;
 use crate::domain::message::Tag;
 use crate::domain::recipient::Recipient;
-use crate::record::People;
+use crate::domain::record::People;
 
 statement! {
     /// Both rows of every message, in one statement and so in one transaction.
@@ -122,7 +122,7 @@ pub(super) async fn insert_within<C: AsyncConnectionCore<Backend = Pg>>(
 }
 
 /// The ids that were kept under a key, if it was the same.
-pub(super) async fn recall(
+pub(super) async fn find_by_key(
     connection: &mut Session,
     Idempotency { tenant, key, fingerprint, .. }: Idempotency,
 ) -> Result<Option<Vec<MessageId>>, Failure> {

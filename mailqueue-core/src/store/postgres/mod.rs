@@ -34,13 +34,14 @@ use uuid::Uuid;
 use super::unreadable;
 use crate::contracts::queue::Entry;
 use crate::contracts::store::{
-    Amended, Amendment, Claims, Idempotency, Inserted, LeaseTerms, MessageStore, Probe, Pruned, Reclaimed,
-    Renewal, Retention, Settled, Settlement, Statistics, StoreError, Submission,
+    Backlog, Change, Changed, Claims, Idempotency, Inserted, LeaseTerms, MessageStore, Probe, Pruned,
+    Reclaimed, Renewal, Retention, Settled, Settlement, StoreError, Submission,
 };
+use crate::contracts::store::{Filter, Page};
 use crate::domain::id::MessageId;
 use crate::domain::lane::Lane;
+use crate::domain::record::Record;
 use crate::domain::transition::DeliveryPolicy;
-use crate::record::{Filter, Page, Record};
 use connection::Target;
 use divide::divided;
 use pool::Pool;
@@ -238,9 +239,9 @@ impl MessageStore for PostgresStore {
         results
     }
 
-    async fn recall(&self, key: &Idempotency) -> Result<Option<Vec<MessageId>>, StoreError> {
+    async fn find_by_key(&self, key: &Idempotency) -> Result<Option<Vec<MessageId>>, StoreError> {
         let key = key.clone();
-        self.run(move |connection| Box::pin(insert::recall(connection, key.clone()))).await
+        self.run(move |connection| Box::pin(insert::find_by_key(connection, key.clone()))).await
     }
 
     async fn get(&self, tenant: Option<&str>, id: MessageId) -> Result<Option<Record>, StoreError> {
@@ -325,14 +326,14 @@ impl MessageStore for PostgresStore {
         }
     }
 
-    async fn amend(
+    async fn change(
         &self,
         tenant: Option<&str>,
         id: MessageId,
-        amendment: Amendment,
-    ) -> Result<Amended, StoreError> {
+        change: Change,
+    ) -> Result<Changed, StoreError> {
         let tenant = tenant.map(str::to_owned);
-        self.run(move |connection| Box::pin(read::amend(connection, tenant.clone(), id, amendment))).await
+        self.run(move |connection| Box::pin(read::change(connection, tenant.clone(), id, change))).await
     }
 
     async fn probe(&self) -> Result<Probe, StoreError> {
@@ -340,8 +341,8 @@ impl MessageStore for PostgresStore {
         self.run(move |connection| Box::pin(probe::probe(connection, prober))).await
     }
 
-    async fn statistics(&self, count: u64) -> Result<Statistics, StoreError> {
-        self.run(move |connection| Box::pin(sweep::statistics(connection, count))).await
+    async fn backlog(&self, count: u64) -> Result<Backlog, StoreError> {
+        self.run(move |connection| Box::pin(sweep::backlog(connection, count))).await
     }
 
     async fn prune(&self, retention: &Retention, limit: usize) -> Result<Pruned, StoreError> {

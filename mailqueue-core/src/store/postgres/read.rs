@@ -10,12 +10,13 @@ use super::session::Session;
 use super::statement::statement;
 use super::{Failure, state};
 use crate::contracts::queue::Entry;
-use crate::contracts::store::{Amended, Amendment};
+use crate::contracts::store::{Change, Changed};
+use crate::contracts::store::{Cursor, Filter, Page};
 use crate::domain::address::Address;
 use crate::domain::delivery::Delivery;
 use crate::domain::id::MessageId;
+use crate::domain::record::Record;
 use crate::domain::transition::{DeliveryPolicy, decide};
-use crate::record::{Cursor, Filter, Page, Record};
 
 statement! {
     /// One message with its bodies.
@@ -100,7 +101,7 @@ pub(super) async fn list(connection: &mut Session, filter: Filter) -> Result<Pag
 }
 
 statement! {
-    /// One row's state with what an amendment needs to know, locked until the transaction ends.
+    /// One row's state with what an change needs to know, locked until the transaction ends.
     LockForAmendment { id: SqlUuid => Uuid, tenant: Nullable<Text> => Option<String> }
         -> (Text, Timestamptz, Bool, StateColumns) = concat!("
         SELECT d.lane, d.due_at, d.has_content, ", state_columns!(), "
@@ -110,30 +111,30 @@ statement! {
 }
 
 /// Does what a person asks for, if the state allows it.
-pub(super) async fn amend(
+pub(super) async fn change(
     connection: &mut Session,
     tenant: Option<String>,
     id: MessageId,
-    amendment: Amendment,
-) -> Result<Amended, Failure> {
+    change: Change,
+) -> Result<Changed, Failure> {
     connection
         .transaction(async move |connection| {
             let statement = LockForAmendment { id: id.as_uuid(), tenant };
             let rows: Vec<(String, OffsetDateTime, bool, StateRow)> = statement.load(connection).await?;
             let Some((lane, due_at, has_content, state)) = rows.into_iter().next() else {
-                return Ok(Amended::NotFound);
+                return Ok(Changed::NotFound);
             };
             let delivery = Delivery::try_from(state)?;
             // No policy bears on a person's wish; and a message whose content is pruned cannot be sent any more.
-            let decided = decide(&delivery, &amendment.event(), &DeliveryPolicy::default());
+            let decided = decide(&delivery, &change.event(), &DeliveryPolicy::default());
             let Some(transition) = decided.ok().filter(|_| has_content) else {
-                return Ok(Amended::NotAllowed(delivery.status));
+                return Ok(Changed::NotAllowed(delivery.status));
             };
             let status = transition.delivery.status;
             let written = state::write(connection, vec![state::NewState::locked(id, transition)]).await?;
             let due_at = written.into_iter().next().map_or(due_at, |(_, due_at)| due_at);
             let lane = lane.parse().map_err(Failure::unreadable)?;
-            Ok(Amended::Done { status, entry: Entry { lane, due_at, id } })
+            Ok(Changed::Done { status, entry: Entry { lane, due_at, id } })
         })
         .await
 }

@@ -13,8 +13,8 @@ use crate::domain::delivery::Delivery;
 use crate::domain::header::Header;
 use crate::domain::message::Tag;
 use crate::domain::recipient::Recipient;
+use crate::domain::record::{Outline, People, Record, Summary};
 use crate::domain::status::Status;
-use crate::record::{Outline, People, Record, Summary};
 
 /// The columns of a [`StateRow`], in its order.
 macro_rules! state_columns {

@@ -31,7 +31,7 @@ statement! {
         attempts: Array<Jsonb> => Vec<Json<Vec<Attempt>>>,
         due_ats: Array<Nullable<Timestamptz>> => Vec<Option<OffsetDateTime>>,
         due_ins: Array<Nullable<BigInt>> => Vec<Option<i64>>,
-        restarts: Array<Bool> => Vec<bool>,
+        resets_age: Array<Bool> => Vec<bool>,
     } -> (SqlUuid, Timestamptz) = "
         UPDATE deliveries d SET
             status      = n.status,
@@ -42,7 +42,7 @@ statement! {
             recipients  = n.recipients,
             attempts    = n.attempts,
             due_at      = COALESCE(n.due, d.due_at),
-            due_since   = CASE WHEN n.restart THEN COALESCE(n.due, d.due_at) ELSE d.due_since END,
+            due_since   = CASE WHEN n.resets_age THEN COALESCE(n.due, d.due_at) ELSE d.due_since END,
             rescheduled_at = CASE WHEN n.due_at IS NULL THEN d.rescheduled_at ELSE n.due END,
             lease_owner = CASE WHEN n.status = 'sending' THEN d.lease_owner END,
             lease_token = CASE WHEN n.status = 'sending' THEN d.lease_token END,
@@ -54,7 +54,7 @@ statement! {
                                now() + due_in * interval '1 microsecond') AS due
             FROM UNNEST(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 AS u (id, token, log_length, status, attempt, lost_leases, dot_allowed, maybe_sent, recipients,
-                      attempts, due_at, due_in, restart)
+                      attempts, due_at, due_in, resets_age)
         ) AS n
         WHERE d.email_id = n.id
           AND (n.token IS NULL OR d.status = 'sending' AND d.lease_token = n.token
@@ -113,9 +113,9 @@ fn batch(states: Vec<NewState>) -> WriteStates {
         attempts: Vec::with_capacity(room),
         due_ats: Vec::with_capacity(room),
         due_ins: Vec::with_capacity(room),
-        restarts: Vec::with_capacity(room),
+        resets_age: Vec::with_capacity(room),
     };
-    for NewState { id, fence, transition: Transition { delivery, due, restart } } in states {
+    for NewState { id, fence, transition: Transition { delivery, due, resets_age } } in states {
         batch.ids.push(id.as_uuid());
         let log_length = fence.as_ref().map_or(0, |fence| fence.log_length);
         batch.log_lengths.push(i32::try_from(log_length).unwrap_or(i32::MAX));
@@ -129,7 +129,7 @@ fn batch(states: Vec<NewState>) -> WriteStates {
         batch.attempts.push(Json(delivery.attempts));
         batch.due_ats.push(if let Due::At(at) = due { Some(at) } else { None });
         batch.due_ins.push(if let Due::In(wait) = due { Some(super::microseconds(wait)) } else { None });
-        batch.restarts.push(restart);
+        batch.resets_age.push(resets_age);
     }
     batch
 }

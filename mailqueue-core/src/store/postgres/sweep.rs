@@ -13,10 +13,10 @@ use super::session::Session;
 use super::statement::statement;
 use super::{Failure, microseconds, probe, state};
 use crate::contracts::queue::Entry;
-use crate::contracts::store::{Pruned, Reclaimed, Retention, Statistics, StoreError};
+use crate::contracts::store::{Backlog, Pruned, Reclaimed, Retention, StoreError};
 use crate::domain::delivery::Delivery;
 use crate::domain::lane::Lane;
-use crate::domain::transition::{Circumstances, DeliveryPolicy, Event, decide};
+use crate::domain::transition::{AttemptContext, DeliveryPolicy, Event, decide};
 
 statement! {
     /// A page of the due index.
@@ -158,15 +158,15 @@ fn end_lease(row: ExpiredRow, policy: &DeliveryPolicy) -> Result<(Reclaimed, sta
     let (id, started_at, held, age, worker, state) = row;
     let delivery = Delivery::try_from(state)?;
     let duration = |microseconds: i64| Duration::from_micros(u64::try_from(microseconds).unwrap_or(0));
-    let seen = Circumstances {
+    let context = AttemptContext {
         attempt: delivery.attempt,
         started_at,
         duration: duration(held),
         age: duration(age),
         worker,
-        roll: fastrand::f64(),
+        jitter: fastrand::f64(),
     };
-    let transition = decide(&delivery, &Event::LeaseExpired(seen), policy)
+    let transition = decide(&delivery, &Event::LeaseExpired(context), policy)
         .map_err(|error| StoreError::Unreadable(error.to_string()))?;
     let (id, status) = (id.into(), transition.delivery.status);
     let reclaimed = Reclaimed { id, status, ambiguous: delivery.dot_allowed };
@@ -189,13 +189,13 @@ statement! {
 }
 
 /// How much is waiting.
-pub(super) async fn statistics(connection: &mut Session, count: u64) -> Result<Statistics, Failure> {
+pub(super) async fn backlog(connection: &mut Session, count: u64) -> Result<Backlog, Failure> {
     let count = i64::try_from(count).unwrap_or(i64::MAX);
     let row: (OffsetDateTime, i64, i64, i64, Option<OffsetDateTime>) =
         ReadStatistics { count }.get_result(connection).await?;
     let (now, queued, octets, sending, oldest_due) = row;
     let [queued, octets, sending] = [queued, octets, sending].map(i64::unsigned_abs);
-    Ok(Statistics { now, queued, octets, sending, oldest_due })
+    Ok(Backlog { now, queued, octets, sending, oldest_due })
 }
 
 statement! {

@@ -150,7 +150,7 @@ pub(super) fn write(
         .bind(json::write("deliveries.recipients", &delivery.recipients)?)
         .bind(json::write("deliveries.attempts", &delivery.attempts)?)
         .bind(due_at)
-        .bind(if next.restart { due_at } else { row.due_since })
+        .bind(if next.resets_age { due_at } else { row.due_since })
         .bind(matches!(next.due, Due::At(_)).then_some(due_at))
         // What comes out later about a message that has ended does not end it anew.
         .bind(delivery.status.is_final().then(|| row.finished_at.unwrap_or(transaction.now)))

@@ -10,7 +10,7 @@ use super::job::Transaction;
 use super::statement::Statement;
 use super::time::{Micros, micros, time};
 use crate::contracts::queue::Entry;
-use crate::contracts::store::{Probe, Statistics, StoreError};
+use crate::contracts::store::{Backlog, Probe, StoreError};
 use crate::domain::lane::Lane;
 
 /// In the order of the index `deliveries_due`, so that a page costs the same however long the backlog is.
@@ -77,12 +77,12 @@ struct Counts {
 }
 
 /// How much is waiting.
-pub(super) fn statistics(transaction: &mut Transaction<'_>, count: u64) -> Result<Statistics, StoreError> {
+pub(super) fn backlog(transaction: &mut Transaction<'_>, count: u64) -> Result<Backlog, StoreError> {
     let count = i64::try_from(count).unwrap_or(i64::MAX);
     let select = Statement::new(STATISTICS).bind(count);
     let counts: Counts = select.get_result(transaction.connection).map_err(outcome)?;
     let due = counts.first_due.filter(|&due_at| due_at <= transaction.now);
-    Ok(Statistics {
+    Ok(Backlog {
         now: time(transaction.now)?,
         queued: counts.queued.unsigned_abs(),
         octets: counts.octets.unsigned_abs(),

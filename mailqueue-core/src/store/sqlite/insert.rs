@@ -13,7 +13,7 @@ use super::time::{later, micros};
 use crate::contracts::store::{Idempotency, Inserted, NewMessage, StoreError, Submission};
 use crate::domain::delivery::Delivery;
 use crate::domain::id::MessageId;
-use crate::record::People;
+use crate::domain::record::People;
 
 /// A submission with its JSON columns written: done by the caller, so that the one thread that writes need not.
 pub(super) struct Prepared {
@@ -95,7 +95,7 @@ fn earlier(transaction: &mut Transaction<'_>, key: &Idempotency) -> Result<Optio
 }
 
 /// The ids that were kept under a key, if it was the same.
-pub(super) fn recall(
+pub(super) fn find_by_key(
     transaction: &mut Transaction<'_>,
     key: &Idempotency,
 ) -> Result<Option<Vec<MessageId>>, StoreError> {

@@ -10,10 +10,11 @@ use super::json;
 use super::statement::Statement;
 use super::time::{Micros, time};
 use crate::contracts::store::StoreError;
+use crate::contracts::store::{Cursor, Filter, Listed, Page};
 use crate::domain::address::Address;
 use crate::domain::id::MessageId;
+use crate::domain::record::{Outline, Record, Summary};
 use crate::domain::status::Status;
-use crate::record::{Cursor, Filter, Listed, Outline, Page, Record, Summary};
 
 const COLUMNS: &str =
     "SELECT d.*, e.tenant, e.created_at, COALESCE(d.rescheduled_at, e.scheduled_at) AS scheduled_at,

@@ -4,7 +4,7 @@
 //! so many small requests cost one wait for the disk. Two more threads read beside it, one what is to be sent and one
 //! what people look at, so that neither holds up the other.
 
-mod amend;
+mod change;
 mod claim;
 mod connection;
 mod delivery;
@@ -40,13 +40,14 @@ use self::thread::ConnectionThread;
 use super::unreadable;
 use crate::contracts::queue::Entry;
 use crate::contracts::store::{
-    Amended, Amendment, Claims, Idempotency, Inserted, LeaseTerms, MessageStore, Probe, Pruned, Reclaimed,
-    Renewal, Retention, Settled, Settlement, Statistics, StoreError, Submission,
+    Backlog, Change, Changed, Claims, Idempotency, Inserted, LeaseTerms, MessageStore, Probe, Pruned,
+    Reclaimed, Renewal, Retention, Settled, Settlement, StoreError, Submission,
 };
+use crate::contracts::store::{Filter, Page};
 use crate::domain::id::MessageId;
 use crate::domain::lane::Lane;
+use crate::domain::record::Record;
 use crate::domain::transition::DeliveryPolicy;
-use crate::record::{Filter, Page, Record};
 
 /// How a database file is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,9 +149,9 @@ impl MessageStore for SqliteStore {
         .await
     }
 
-    async fn recall(&self, key: &Idempotency) -> Result<Option<Vec<MessageId>>, StoreError> {
+    async fn find_by_key(&self, key: &Idempotency) -> Result<Option<Vec<MessageId>>, StoreError> {
         let key = key.clone();
-        self.lookup.run(move |t| insert::recall(t, &key)).await
+        self.lookup.run(move |t| insert::find_by_key(t, &key)).await
     }
 
     async fn get(&self, tenant: Option<&str>, id: MessageId) -> Result<Option<Record>, StoreError> {
@@ -195,14 +196,14 @@ impl MessageStore for SqliteStore {
         self.writer.run(move |t| reclaim::reclaim(t, expired_before, limit, &policy)).await
     }
 
-    async fn amend(
+    async fn change(
         &self,
         tenant: Option<&str>,
         id: MessageId,
-        amendment: Amendment,
-    ) -> Result<Amended, StoreError> {
+        change: Change,
+    ) -> Result<Changed, StoreError> {
         let tenant = tenant.map(str::to_owned);
-        self.writer.run(move |t| amend::amend(t, tenant.as_deref(), id, amendment)).await
+        self.writer.run(move |t| change::change(t, tenant.as_deref(), id, change)).await
     }
 
     async fn probe(&self) -> Result<Probe, StoreError> {
@@ -210,8 +211,8 @@ impl MessageStore for SqliteStore {
         self.writer.run(move |t| due::probe(t, has_space)).await
     }
 
-    async fn statistics(&self, count: u64) -> Result<Statistics, StoreError> {
-        self.dispatch.run(move |t| due::statistics(t, count)).await
+    async fn backlog(&self, count: u64) -> Result<Backlog, StoreError> {
+        self.dispatch.run(move |t| due::backlog(t, count)).await
     }
 
     async fn prune(&self, retention: &Retention, limit: usize) -> Result<Pruned, StoreError> {

@@ -10,7 +10,7 @@ use super::job::Transaction;
 use super::statement::Statement;
 use super::time::{Micros, between, micros, time};
 use crate::contracts::store::{Reclaimed, StoreError};
-use crate::domain::transition::{Circumstances, DeliveryPolicy, Event, Transition, decide};
+use crate::domain::transition::{AttemptContext, DeliveryPolicy, Event, Transition, decide};
 
 /// The time given is one this store has told; should it lie ahead all the same, a lease that holds is not ended.
 const EXPIRED: &str = "SELECT * FROM deliveries WHERE status = 'sending' AND lease_until < min(?, ?)
@@ -58,15 +58,15 @@ fn expired(
 ) -> Result<(Reclaimed, Transition), StoreError> {
     let current = row.delivery()?;
     let claimed_at = row.claimed_at.unwrap_or(row.due_at);
-    let seen = Circumstances {
+    let context = AttemptContext {
         attempt: current.attempt,
         started_at: time(claimed_at)?,
         duration: between(claimed_at, row.lease_until.unwrap_or(now)),
         age: between(row.due_since, now),
         worker: row.lease_owner.clone().unwrap_or_default(),
-        roll: fastrand::f64(),
+        jitter: fastrand::f64(),
     };
-    let next = decide(&current, &Event::LeaseExpired(seen), policy)
+    let next = decide(&current, &Event::LeaseExpired(context), policy)
         .map_err(|error| StoreError::Unreadable(error.to_string()))?;
     let one = Reclaimed { id: row.id()?, status: next.delivery.status, ambiguous: current.dot_allowed };
     Ok((one, next))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::rig::{
     ANA, LONG, Rig, accepted, ambiguous, deferred, draft, eager, holding, refused, report, wait_until,
 };
-use crate::contracts::store::{Amended, Amendment, MessageStore, Pruned, Retention};
+use crate::contracts::store::{Change, Changed, MessageStore, Pruned, Retention};
 use crate::domain::id::MessageId;
 use crate::domain::lane::Lane;
 use crate::domain::recipient::RecipientStatus;
@@ -24,19 +24,19 @@ async fn settled(rig: &Rig, outcome: Outcome, policy: DeliveryPolicy) -> Message
 }
 
 /// The wish was done: the answer says what the record says.
-async fn done(rig: &Rig, id: MessageId, amendment: Amendment, expected: Status) {
-    let answer = rig.amend(id, amendment).await;
+async fn done(rig: &Rig, id: MessageId, change: Change, expected: Status) {
+    let answer = rig.change(id, change).await;
     let record = rig.record(id).await;
-    let Amended::Done { status, entry } = answer else { panic!("{amendment:?} was answered {answer:?}") };
+    let Changed::Done { status, entry } = answer else { panic!("{change:?} was answered {answer:?}") };
     assert_eq!((status, record.delivery.status), (expected, expected));
     assert_eq!((entry.id, entry.lane, entry.due_at), (id, record.lane, record.due_at));
     assert_eq!(record.finished_at.is_some(), expected.is_final());
 }
 
 /// The wish was not done, and nothing changed.
-async fn not_allowed(rig: &Rig, id: MessageId, amendment: Amendment) {
+async fn not_allowed(rig: &Rig, id: MessageId, change: Change) {
     let before = rig.record(id).await;
-    assert_eq!(rig.amend(id, amendment).await, Amended::NotAllowed(before.delivery.status));
+    assert_eq!(rig.change(id, change).await, Changed::NotAllowed(before.delivery.status));
     assert_eq!(rig.record(id).await, before);
 }
 
@@ -44,17 +44,17 @@ async fn not_allowed(rig: &Rig, id: MessageId, amendment: Amendment) {
 pub async fn cancels_what_is_queued(store: Arc<dyn MessageStore>) {
     let rig = Rig::new(store);
     let id = rig.submit(&draft("unwanted")).await;
-    done(&rig, id, Amendment::Cancel, Status::Cancelled).await;
+    done(&rig, id, Change::Cancel, Status::Cancelled).await;
     assert!(rig.claim_all(&[id], LONG).await.is_empty());
     let later = rig.submit(&draft("unwanted later").at(rig.now().await + time::Duration::hours(1))).await;
-    done(&rig, later, Amendment::Cancel, Status::Cancelled).await;
+    done(&rig, later, Change::Cancel, Status::Cancelled).await;
 }
 
 /// What may have been sent cannot be withdrawn any more, only left in doubt.
 pub async fn doubts_what_it_cancels_too_late(store: Arc<dyn MessageStore>) {
     let rig = Rig::new(store);
     let id = settled(&rig, ambiguous(), eager()).await;
-    done(&rig, id, Amendment::Cancel, Status::Unknown).await;
+    done(&rig, id, Change::Cancel, Status::Unknown).await;
 }
 
 /// What is being sent, or is at its end, cannot be withdrawn or moved.
@@ -66,11 +66,11 @@ pub async fn cancels_nothing_that_is_sending_or_done(store: Arc<dyn MessageStore
     let failed = settled(&rig, refused(), eager()).await;
     let unknown = settled(&rig, ambiguous(), holding()).await;
     let cancelled = rig.submit(&draft("cancelled")).await;
-    rig.amend(cancelled, Amendment::Cancel).await;
+    rig.change(cancelled, Change::Cancel).await;
     let at = rig.now().await + time::Duration::hours(1);
     for id in [sending, sent, failed, unknown, cancelled] {
-        not_allowed(&rig, id, Amendment::Cancel).await;
-        not_allowed(&rig, id, Amendment::Reschedule(at)).await;
+        not_allowed(&rig, id, Change::Cancel).await;
+        not_allowed(&rig, id, Change::Reschedule(at)).await;
     }
 }
 
@@ -81,7 +81,7 @@ pub async fn retries_what_waits(store: Arc<dyn MessageStore>) {
     let id = settled(&rig, deferred(), DeliveryPolicy { retry, ..eager() }).await;
     assert!(rig.claim_all(&[id], LONG).await.is_empty(), "not due yet");
     let before = rig.now().await;
-    done(&rig, id, Amendment::RetryNow, Status::Queued).await;
+    done(&rig, id, Change::RetryNow, Status::Queued).await;
     let claimed = rig.claim(id, LONG).await;
     assert_eq!(claimed.delivery.attempt, 2);
     let most = Duration::try_from(claimed.claimed_at - before).expect("time moves on");
@@ -92,13 +92,13 @@ pub async fn retries_what_waits(store: Arc<dyn MessageStore>) {
 pub async fn retries_what_failed_or_is_unknown(store: Arc<dyn MessageStore>) {
     let rig = Rig::new(store);
     let failed = settled(&rig, refused(), eager()).await;
-    done(&rig, failed, Amendment::RetryNow, Status::Queued).await;
+    done(&rig, failed, Change::RetryNow, Status::Queued).await;
     let claimed = rig.claim(failed, LONG).await;
     assert_eq!(claimed.delivery.recipients[0].status, RecipientStatus::Queued);
     assert_eq!(claimed.delivery.attempts.len(), 1, "the log goes on");
 
     let unknown = settled(&rig, ambiguous(), holding()).await;
-    done(&rig, unknown, Amendment::RetryNow, Status::Queued).await;
+    done(&rig, unknown, Change::RetryNow, Status::Queued).await;
     let claimed = rig.claim(unknown, LONG).await;
     assert!(claimed.delivery.maybe_sent());
     rig.settle(&claimed, report([(ANA, refused())]), eager()).await;
@@ -109,13 +109,13 @@ pub async fn retries_what_failed_or_is_unknown(store: Arc<dyn MessageStore>) {
 pub async fn retries_nothing_that_is_sent(store: Arc<dyn MessageStore>) {
     let rig = Rig::new(store);
     let sent = settled(&rig, accepted(), eager()).await;
-    not_allowed(&rig, sent, Amendment::RetryNow).await;
+    not_allowed(&rig, sent, Change::RetryNow).await;
     let sending = rig.submit(&draft("sending")).await;
     rig.claim(sending, LONG).await;
-    not_allowed(&rig, sending, Amendment::RetryNow).await;
+    not_allowed(&rig, sending, Change::RetryNow).await;
     let cancelled = rig.submit(&draft("cancelled")).await;
-    rig.amend(cancelled, Amendment::Cancel).await;
-    not_allowed(&rig, cancelled, Amendment::RetryNow).await;
+    rig.change(cancelled, Change::Cancel).await;
+    not_allowed(&rig, cancelled, Change::RetryNow).await;
 }
 
 /// What retention has taken the content of cannot be tried again.
@@ -128,7 +128,7 @@ pub async fn retries_nothing_without_content(store: Arc<dyn MessageStore>) {
         (pruned == Pruned { contents: 1, ..Pruned::default() }).then_some(())
     })
     .await;
-    not_allowed(&rig, id, Amendment::RetryNow).await;
+    not_allowed(&rig, id, Change::RetryNow).await;
 }
 
 /// What waits can be moved, back and forth.
@@ -137,13 +137,13 @@ pub async fn reschedules(store: Arc<dyn MessageStore>) {
     let id = rig.submit(&draft("moved")).await;
     let ahead = rig.now().await + time::Duration::hours(2);
     let ahead = ahead.replace_nanosecond(654_321_000).expect("a nanosecond within its second");
-    done(&rig, id, Amendment::Reschedule(ahead), Status::Queued).await;
+    done(&rig, id, Change::Reschedule(ahead), Status::Queued).await;
     let moved = rig.record(id).await;
     assert_eq!((moved.due_at, moved.scheduled_at), (ahead, Some(ahead)));
     assert!(rig.claim_all(&[id], LONG).await.is_empty(), "not due yet");
 
     let soon = rig.now().await + time::Duration::milliseconds(30);
-    done(&rig, id, Amendment::Reschedule(soon), Status::Queued).await;
+    done(&rig, id, Change::Reschedule(soon), Status::Queued).await;
     let due_at = rig.record(id).await.due_at;
     rig.past(soon).await;
     let claimed = rig.claim(id, LONG).await;
@@ -161,7 +161,7 @@ pub async fn moves_nothing_into_the_past(store: Arc<dyn MessageStore>) {
     let moved = rig.submit(&draft("moved").at(rig.now().await + time::Duration::hours(1))).await;
     rig.tick().await;
     let before = rig.now().await;
-    done(&rig, moved, Amendment::Reschedule(before - time::Duration::days(7)), Status::Queued).await;
+    done(&rig, moved, Change::Reschedule(before - time::Duration::days(7)), Status::Queued).await;
     let due_at = rig.record(moved).await.due_at;
     assert!((before..=rig.now().await).contains(&due_at), "{due_at} for a wish of {before}");
     let due = rig.store.due(Lane::Normal, None, 10).await.expect("what is due is told");
@@ -176,11 +176,11 @@ pub async fn finds_only_the_tenants_own(store: Arc<dyn MessageStore>) {
     let rig = Rig::new(store);
     let nowhere = rig.message(&draft("nowhere")).await.id;
     let hers = rig.submit_for("acme", &draft("hers")).await;
-    for amendment in [Amendment::Cancel, Amendment::RetryNow, Amendment::Reschedule(rig.now().await)] {
-        assert_eq!(rig.amend(nowhere, amendment).await, Amended::NotFound);
-        let answer = rig.store.amend(Some("umbrella"), hers, amendment).await.expect("a wish is answered");
-        assert_eq!(answer, Amended::NotFound);
+    for change in [Change::Cancel, Change::RetryNow, Change::Reschedule(rig.now().await)] {
+        assert_eq!(rig.change(nowhere, change).await, Changed::NotFound);
+        let answer = rig.store.change(Some("umbrella"), hers, change).await.expect("a wish is answered");
+        assert_eq!(answer, Changed::NotFound);
     }
-    let answer = rig.store.amend(Some("acme"), hers, Amendment::Cancel).await.expect("a wish is answered");
-    assert!(matches!(answer, Amended::Done { status: Status::Cancelled, .. }), "{answer:?}");
+    let answer = rig.store.change(Some("acme"), hers, Change::Cancel).await.expect("a wish is answered");
+    assert!(matches!(answer, Changed::Done { status: Status::Cancelled, .. }), "{answer:?}");
 }

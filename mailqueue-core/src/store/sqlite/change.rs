@@ -8,7 +8,7 @@ use super::job::Transaction;
 use super::statement::Statement;
 use super::time::time;
 use crate::contracts::queue::Entry;
-use crate::contracts::store::{Amended, Amendment, StoreError};
+use crate::contracts::store::{Change, Changed, StoreError};
 use crate::domain::id::MessageId;
 use crate::domain::transition::{DeliveryPolicy, decide};
 
@@ -16,30 +16,30 @@ const LOAD: &str = "SELECT d.* FROM deliveries d JOIN emails e ON e.id = d.email
 const OF_TENANT: &str = " AND e.tenant = ?";
 
 /// Does it if the state allows it.
-pub(super) fn amend(
+pub(super) fn change(
     transaction: &mut Transaction<'_>,
     tenant: Option<&str>,
     id: MessageId,
-    amendment: Amendment,
-) -> Result<Amended, StoreError> {
+    change: Change,
+) -> Result<Changed, StoreError> {
     let mut load = Statement::new(LOAD).bind(id);
     if let Some(tenant) = tenant {
         load = load.push(OF_TENANT).bind(tenant);
     }
     let row: Option<DeliveryRow> = load.get_result(transaction.connection).optional().map_err(outcome)?;
-    let Some(row) = row else { return Ok(Amended::NotFound) };
+    let Some(row) = row else { return Ok(Changed::NotFound) };
     let current = row.delivery()?;
     // Once retention has taken the content there is nothing left to be sent.
     if !row.has_content {
-        return Ok(Amended::NotAllowed(current.status));
+        return Ok(Changed::NotAllowed(current.status));
     }
     // No rule has a say in a wish.
-    match decide(&current, &amendment.event(), &DeliveryPolicy::default()) {
-        Err(refused) => Ok(Amended::NotAllowed(refused.status)),
+    match decide(&current, &change.event(), &DeliveryPolicy::default()) {
+        Err(refused) => Ok(Changed::NotAllowed(refused.status)),
         Ok(next) => {
             let due_at = time(delivery::write(transaction, &row, &next)?)?;
             let entry = Entry { lane: row.lane()?, due_at, id };
-            Ok(Amended::Done { status: next.delivery.status, entry })
+            Ok(Changed::Done { status: next.delivery.status, entry })
         }
     }
 }

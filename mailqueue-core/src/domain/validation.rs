@@ -6,7 +6,7 @@ use serde::Serialize;
 
 /// One fault in one field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Fault {
+pub struct FieldError {
     /// Where the fault is, as a JSON pointer (RFC 6901) into the submitted message: `/to/0`.
     pub pointer: String,
     /// A sentence that says what would be right. It never repeats what was sent.
@@ -15,12 +15,12 @@ pub struct Fault {
 
 /// A message that cannot be accepted, with every fault that was found in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct Invalid {
+pub struct ValidationError {
     /// At least one fault, in the order of the fields.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<FieldError>,
 }
 
-impl fmt::Display for Invalid {
+impl fmt::Display for ValidationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (n, fault) in self.faults.iter().enumerate() {
             let separator = if n == 0 { "" } else { "; " };
@@ -32,12 +32,12 @@ impl fmt::Display for Invalid {
 
 /// Collects faults while a message is checked, so that all are named at once.
 #[derive(Debug, Default)]
-pub(crate) struct Faults(Vec<Fault>);
+pub(crate) struct FieldErrors(Vec<FieldError>);
 
-impl Faults {
+impl FieldErrors {
     /// Notes a fault.
     pub(crate) fn add(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
-        self.0.push(Fault { pointer: pointer.into(), detail: detail.into() });
+        self.0.push(FieldError { pointer: pointer.into(), detail: detail.into() });
     }
 
     /// Takes the value, or notes why there is none.
@@ -50,7 +50,7 @@ impl Faults {
     }
 
     /// `Ok` iff nothing was noted.
-    pub(crate) fn into_result(self) -> Result<(), Invalid> {
-        if self.0.is_empty() { Ok(()) } else { Err(Invalid { faults: self.0 }) }
+    pub(crate) fn into_result(self) -> Result<(), ValidationError> {
+        if self.0.is_empty() { Ok(()) } else { Err(ValidationError { faults: self.0 }) }
     }
 }

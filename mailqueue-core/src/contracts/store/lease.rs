@@ -1,0 +1,95 @@
+//! Leases: how messages are claimed, kept and lost.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::domain::delivery::Delivery;
+use crate::domain::id::MessageId;
+use crate::domain::lane::Lane;
+use crate::domain::status::Status;
+
+/// On what terms messages are claimed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaseTerms {
+    /// The worker, by the name it has in logs.
+    pub owner: String,
+    /// Made anew for every claim, so that no later lease can be mistaken for this one (the fence).
+    pub token: Uuid,
+    /// How long the lease holds unless it is renewed.
+    pub duration: Duration,
+    /// How many octets a message may have as it is sent: what there is memory for.
+    pub largest: u64,
+}
+
+/// What became of messages that were to be claimed.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Claims {
+    /// Those that were leased.
+    pub leased: Vec<Claimed>,
+    /// Those that could have been, but for their size.
+    pub too_large: Vec<TooLarge>,
+}
+
+/// A message that is queued and due, and larger than was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooLarge {
+    /// The message.
+    pub id: MessageId,
+    /// Its size as it is sent.
+    pub octets: u64,
+}
+
+/// A lease on one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Lease {
+    /// The message.
+    pub id: MessageId,
+    /// The claim that gave it.
+    pub token: Uuid,
+}
+
+/// A message that this caller alone may send now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claimed {
+    /// The lease.
+    pub lease: Lease,
+    /// The lane it waited in.
+    pub lane: Lane,
+    /// The state it is in now: `sending`.
+    pub delivery: Delivery,
+    /// When it was claimed, by the store's clock.
+    pub claimed_at: OffsetDateTime,
+    /// How long it had been waiting since it was last due.
+    pub waited: Duration,
+    /// How long it has been due in all: what the time until giving up is measured by.
+    pub age: Duration,
+    /// The sender of the envelope.
+    pub sender: String,
+    /// What is to be sent.
+    pub raw: Bytes,
+    /// Whether only a server that offers SMTPUTF8 can take it.
+    pub smtputf8: bool,
+}
+
+/// A lease to be extended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Renewal {
+    /// The lease.
+    pub lease: Lease,
+    /// Whether its holder is about to send the final dot.
+    pub before_dot: bool,
+}
+
+/// A lease that was ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reclaimed {
+    /// The message.
+    pub id: MessageId,
+    /// Where it stands now.
+    pub status: Status,
+    /// Whether the dot had been allowed: a copy may be out.
+    pub ambiguous: bool,
+}

@@ -1,0 +1,122 @@
+//! Where messages are kept.
+
+mod backlog;
+mod change;
+mod lease;
+mod query;
+mod retention;
+mod settlement;
+mod submission;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use time::OffsetDateTime;
+
+pub use self::backlog::{Backlog, Probe};
+pub use self::change::{Change, Changed};
+pub use self::lease::{Claimed, Claims, Lease, LeaseTerms, Reclaimed, Renewal, TooLarge};
+pub use self::query::{Cursor, Filter, Listed, Page};
+pub use self::retention::{Pruned, Retention};
+pub use self::settlement::{Settled, Settlement};
+pub use self::submission::{Idempotency, Inserted, NewMessage, Submission};
+use super::queue::Entry;
+use crate::domain::id::MessageId;
+use crate::domain::lane::Lane;
+use crate::domain::record::Record;
+use crate::domain::transition::DeliveryPolicy;
+
+/// The record and the truth: what a store has committed is what happened.
+///
+/// Every method is safe to call from many tasks and processes at once. A future that is dropped may have taken
+/// effect or not, never half.
+#[async_trait]
+pub trait MessageStore: Send + Sync + 'static {
+    /// Keeps submissions, each wholly or not at all. When its result is `Ok`, the submission is committed and survives
+    /// a crash. One that cannot be kept does not fail its neighbours. Results are in the order of the arguments.
+    async fn insert(&self, submissions: Vec<Arc<Submission>>) -> Vec<Result<Inserted, StoreError>>;
+
+    /// The messages that were submitted before with the same content under the same key, in their order; `None` when
+    /// there are none, the key stood for something else, or it has run out. Asked when a repeat cannot be
+    /// inserted because it would not be valid any more. A store that does not tell loses nothing: such repeats are
+    /// refused as invalid.
+    async fn find_by_key(&self, _key: &Idempotency) -> Result<Option<Vec<MessageId>>, StoreError> {
+        Ok(None)
+    }
+
+    /// One message with everything that is known of it; `None` when there is none or it is another tenant's.
+    async fn get(&self, tenant: Option<&str>, id: MessageId) -> Result<Option<Record>, StoreError>;
+
+    /// A page of messages, newest first, without their bodies.
+    async fn list(&self, filter: &Filter) -> Result<Page, StoreError>;
+
+    /// Leases those of `ids` that are queued and due and have at most `terms.largest` octets, for `terms.duration` from
+    /// now: exactly one caller gets each, however many ask. Larger ones are named and stay as they are; the others are
+    /// left out of the answer.
+    async fn claim(&self, ids: &[MessageId], terms: &LeaseTerms) -> Result<Claims, StoreError>;
+
+    /// Extends leases to `duration` from now. The answer is, in their order, whether each is still held. One that is
+    /// renewed with `before_dot` counts from then on as maybe sent: it survives a crash that the dot was allowed.
+    async fn renew(&self, renewals: Vec<Renewal>, duration: Duration) -> Result<Vec<bool>, StoreError>;
+
+    /// Writes down results. What a server accepted is recorded whoever holds the lease; anything else only while
+    /// the reporter holds it. Saying the same twice changes nothing. Results are in the order of the arguments.
+    async fn settle(&self, settlements: Vec<Arc<Settlement>>) -> Vec<Result<Settled, StoreError>>;
+
+    /// Messages of a lane that are queued and due before `before`, and by now; the longest due first, at most `limit`.
+    async fn due(
+        &self,
+        lane: Lane,
+        before: Option<OffsetDateTime>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, StoreError>;
+
+    /// Ends at most `limit` leases that ran out before `expired_before`, a time this store has told, and says what
+    /// became of the messages. In parallel callers share the work.
+    async fn reclaim(
+        &self,
+        expired_before: OffsetDateTime,
+        limit: usize,
+        policy: &DeliveryPolicy,
+    ) -> Result<Vec<Reclaimed>, StoreError>;
+
+    /// Does what a person asks for, if the message's state allows it, and says where the message stands then.
+    async fn change(
+        &self,
+        tenant: Option<&str>,
+        id: MessageId,
+        change: Change,
+    ) -> Result<Changed, StoreError>;
+
+    /// Writes something small and tells the time here. `Ok` means that results could be written down at this moment: it
+    /// is committed, as durably as everything else.
+    async fn probe(&self) -> Result<Probe, StoreError>;
+
+    /// How much is waiting, counted up to `count` messages, and what time it is here.
+    async fn backlog(&self, count: u64) -> Result<Backlog, StoreError>;
+
+    /// Forgets at most `limit` finished messages that are older than `retention` says, content before record, and
+    /// idempotency keys that have run out. Never touches a message that is not finished.
+    async fn prune(&self, retention: &Retention, limit: usize) -> Result<Pruned, StoreError>;
+}
+
+/// Why a store did not do what it was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot be reached, or the connection broke before it answered. Whether it did it is not known.
+    #[error("the message store is out of reach: {0}")]
+    Unavailable(String),
+    /// More is being asked than it can do. It has not been done.
+    #[error("the message store is overloaded: {0}")]
+    Overloaded(String),
+    /// It has no space for new messages, which has not been kept. What is there can still be sent and written down.
+    #[error("the message store has no space for new messages: {0}")]
+    NoSpace(String),
+    /// It refused this item. It has not been done, and will be refused again.
+    #[error("the message store refused it: {0}")]
+    Refused(String),
+    /// What it holds makes no sense to this version.
+    #[error("the message store holds something unreadable: {0}")]
+    Unreadable(String),
+}
