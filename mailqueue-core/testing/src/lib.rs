@@ -8,6 +8,7 @@
 //! | [`PostfixSink`] | Postfix's `smtp-sink`, for benches |
 //! | [`Certificate`] | an authority and a server certificate for 127.0.0.1, new in every test |
 //! | [`Proxy`] | a TCP proxy that refuses, stalls, swallows, delays and cuts |
+//! | [`eventually`] | waits for a condition |
 //!
 //! Three things hold for all of them. Nothing outlives the test process, not even one that was killed
 //! with SIGKILL. No port is fixed, and a stopped server's port stays reserved until it is started again.
@@ -19,6 +20,7 @@
 
 mod certificate;
 mod directory;
+mod eventually;
 mod pgbouncer;
 mod port;
 mod postfix;
@@ -31,6 +33,7 @@ mod smtp;
 mod tool;
 
 pub use certificate::Certificate;
+pub use eventually::eventually;
 pub use pgbouncer::PgBouncer;
 pub use postfix::PostfixSink;
 pub use postgres::Postgres;
