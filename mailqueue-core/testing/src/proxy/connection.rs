@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::Direction;
+use super::direction::Direction;
 use super::trigger::{LONGEST_NEEDLE, Trigger};
 use super::valve::{Flow, Valve};
 

@@ -1,6 +1,7 @@
 //! A TCP proxy that fails on demand.
 
 mod connection;
+mod direction;
 mod trigger;
 mod valve;
 
@@ -17,18 +18,10 @@ use tokio_util::task::TaskTracker;
 use crate::port::Port;
 use crate::runtime;
 use connection::Shared;
+pub use direction::Direction;
 pub use trigger::CutAt;
 use trigger::Trigger;
 use valve::{Flow, Valve};
-
-/// Which way bytes go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// From the client to the server behind the proxy.
-    ToTarget,
-    /// From the server behind the proxy to the client.
-    FromTarget,
-}
 
 /// A TCP proxy in front of a server; what it does with bytes and connections changes while it runs.
 ///

@@ -2,7 +2,7 @@
 
 use memchr::memmem;
 
-use super::Direction;
+use super::direction::Direction;
 
 /// The longest needle, and how much of a stream's past is kept to find one that came in pieces.
 pub(super) const LONGEST_NEEDLE: usize = 256;

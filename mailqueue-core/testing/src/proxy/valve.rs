@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Direction;
+use super::direction::Direction;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Flow {
