@@ -4,7 +4,7 @@ use std::io::Write;
 
 use clap::{Args, Subcommand};
 use mailqueue_http::{ApiKey, Rights, Scope, read_day, read_domain};
-use mailqueue_worker::command::{Command as Common, Failure};
+use mailqueue_worker::service::command::{Command as Common, Failure};
 
 /// What is asked for.
 #[derive(Debug, Clone, Subcommand)]

@@ -10,9 +10,9 @@ use clap::Parser;
 use command::Command;
 use mailqueue_core::Outbox;
 use mailqueue_http::{App, Server};
-use mailqueue_worker::command::{Command as Common, Failure, end};
-use mailqueue_worker::settings::Started;
-use mailqueue_worker::{CancellationToken, Worker, healthcheck};
+use mailqueue_worker::service::command::{Command as Common, Failure, end};
+use mailqueue_worker::service::{healthcheck, process::Process};
+use mailqueue_worker::{CancellationToken, Worker};
 use settings::{Args, Settings};
 
 #[tokio::main]
@@ -33,8 +33,10 @@ async fn check(args: &Args) -> Result<(), Failure> {
 
 async fn run(args: Args) -> Result<(), Failure> {
     let Settings { listen, workers, options, capacity, service } = args.resolve()?;
-    let Some(Started { metrics: measured, shutdown, opened }) = service.start().await? else { return Ok(()) };
-    let (store, queue) = (Arc::clone(&opened.store), Arc::clone(&opened.queue));
+    let Some(Process { metrics: measured, shutdown, backends }) = Process::start(&service).await? else {
+        return Ok(());
+    };
+    let (store, queue) = (Arc::clone(&backends.store), Arc::clone(&backends.queue));
     let outbox = Outbox::start_within(capacity, store, queue).await;
     let app = App::with_metrics(outbox, options, move || measured.render());
     let server = Server::bind(listen, app).await;
@@ -46,7 +48,7 @@ async fn run(args: Args) -> Result<(), Failure> {
         server.run(shutdown.cancelled_owned()).await;
         return Ok(());
     }
-    let worker = service.worker(&opened).concurrency(workers).memory(service.memory / 2).build();
+    let worker = backends.worker(&service).concurrency(workers).memory(service.memory / 2).build();
     Ok(both(server, worker, shutdown).await?)
 }
 

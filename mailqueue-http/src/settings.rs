@@ -6,7 +6,9 @@ use clap::Parser;
 use mailqueue_core::Capacity;
 use mailqueue_core::domain::address::Mailbox;
 use mailqueue_http::{ApiKeys, HeaderName, Options, Rate, RateError, Recipients};
-use mailqueue_worker::settings::{Faults, Service, SettingFault, SharedArgs, unknown_variables};
+use mailqueue_worker::service::settings::{
+    Faults, ServiceSettings, SettingFault, SharedArgs, unknown_variables,
+};
 use secrecy::ExposeSecret;
 
 use crate::command::Command;
@@ -87,7 +89,7 @@ pub(crate) struct Settings {
     /// How much may wait.
     pub(crate) capacity: Capacity,
     /// Store, queue and relays.
-    pub(crate) service: Service,
+    pub(crate) service: ServiceSettings,
 }
 
 impl Args {

@@ -12,14 +12,8 @@
 //! # }
 //! ```
 
-pub mod admin;
-pub mod command;
-pub mod healthcheck;
-pub mod logging;
-pub mod metrics;
 mod room;
-pub mod settings;
-pub mod signals;
+pub mod service;
 mod source;
 mod sweeping;
 mod worker;

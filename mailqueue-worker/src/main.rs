@@ -5,10 +5,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use mailqueue_worker::admin::Admin;
-use mailqueue_worker::command::{self, Command, Failure};
-use mailqueue_worker::healthcheck;
-use mailqueue_worker::settings::{Faults, Service, SettingFault, SharedArgs, Started, unknown_variables};
+use mailqueue_worker::service::admin::Admin;
+use mailqueue_worker::service::command::{self, Command, Failure};
+use mailqueue_worker::service::healthcheck;
+use mailqueue_worker::service::process::Process;
+use mailqueue_worker::service::settings::{
+    Faults, ServiceSettings, SettingFault, SharedArgs, unknown_variables,
+};
 
 /// Sends queued mail: takes ids from the queue, claims the messages in the database, sends them by SMTP and writes
 /// down what happened.
@@ -50,7 +53,7 @@ struct Settings {
     concurrency: usize,
     admin_listen: SocketAddr,
     worker_name: Option<String>,
-    service: Service,
+    service: ServiceSettings,
 }
 
 impl Args {
@@ -90,11 +93,13 @@ async fn check(args: &Args) -> Result<(), Failure> {
 
 async fn run(args: Args) -> Result<(), Failure> {
     let Settings { concurrency, admin_listen, worker_name, service } = args.resolve()?;
-    let Some(Started { metrics, shutdown, opened }) = service.start().await? else { return Ok(()) };
-    let admin = Admin::bind(admin_listen, Arc::clone(&opened.health), metrics, shutdown.clone()).await;
+    let Some(Process { metrics, shutdown, backends }) = Process::start(&service).await? else {
+        return Ok(());
+    };
+    let admin = Admin::bind(admin_listen, Arc::clone(&backends.health), metrics, shutdown.clone()).await;
     let admin = admin.map_err(|error| format!("MAILQUEUE_ADMIN_LISTEN: {admin_listen}: {error}"))?;
     tokio::spawn(admin.serve());
-    let mut worker = service.worker(&opened).concurrency(concurrency);
+    let mut worker = backends.worker(&service).concurrency(concurrency);
     if let Some(name) = worker_name {
         worker = worker.name(name);
     }

@@ -7,9 +7,9 @@ use mailqueue_core::health::HealthOptions;
 use mailqueue_core::{DeliveryPolicy, LaneWeights, OnUnknown, Retention, RetryPolicy};
 use secrecy::SecretString;
 
+use super::checked::ServiceSettings;
 use super::faults::Faults;
-use super::service::Service;
-use crate::logging::LogFormat;
+use crate::service::logging::LogFormat;
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -94,7 +94,7 @@ pub struct SharedArgs {
 
 impl SharedArgs {
     /// What the arguments ask for; every fault is added to `faults`.
-    pub fn resolve(&self, faults: &mut Faults) -> Service {
+    pub fn resolve(&self, faults: &mut Faults) -> ServiceSettings {
         let database = self.secret("DATABASE_URL", &self.database_url, &self.database_url_file, faults);
         let smtp = self.secret("SMTP_URL", &self.smtp_url, &self.smtp_url_file, faults);
         let lease = faults.duration("MAILQUEUE_LEASE", &self.lease, SECOND, DAY);
@@ -109,7 +109,7 @@ impl SharedArgs {
         let migrate = faults.switch("MAILQUEUE_MIGRATE", &self.migrate);
         let allow_unsafe = faults.switch("MAILQUEUE_ALLOW_UNSAFE_DATABASE", &self.allow_unsafe_database);
         let (log_format, log) = (self.log_format(faults), self.log.clone());
-        Service {
+        ServiceSettings {
             database: database.unwrap_or_else(|| SecretString::from("sqlite://mailqueue.db")),
             redis: self.secret("REDIS_URL", &self.redis_url, &self.redis_url_file, faults),
             relays: smtp.unwrap_or_else(|| SecretString::from("file://outbox")),

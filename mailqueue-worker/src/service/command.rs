@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use crate::settings::{EXIT_CONFIG, SettingFault};
+use super::settings::{EXIT_CONFIG, SettingFault};
 
 /// What a binary can do besides its work.
 #[derive(Debug, Clone, Subcommand)]

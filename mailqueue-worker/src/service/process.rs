@@ -1,0 +1,111 @@
+//! A process of a binary: its backends, metrics and signals.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mailqueue_core::connect::{self, ConnectError, StoreOptions};
+use mailqueue_core::health::{Health, HealthOptions};
+use mailqueue_core::{MessageStore, Queue, Transport};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::settings::ServiceSettings;
+use super::{logging, metrics, signals};
+use crate::worker::{Worker, WorkerBuilder};
+
+/// The number of further tries to open a database that is still starting.
+const STORE_RETRIES: u32 = 30;
+
+/// The pause before each of them.
+const STORE_RETRY_INTERVAL: Duration = Duration::from_secs(2);
+
+/// A process that has begun.
+pub struct Process {
+    /// Renders the metrics.
+    pub metrics: PrometheusHandle,
+    /// Cancelled by the first signal.
+    pub shutdown: CancellationToken,
+    /// The opened parts.
+    pub backends: Backends,
+}
+
+/// The opened parts.
+pub struct Backends {
+    /// The message store; calls are gathered into batches.
+    pub store: Arc<dyn MessageStore>,
+    /// The queue.
+    pub queue: Arc<dyn Queue>,
+    /// The relays.
+    pub transport: Arc<dyn Transport>,
+    /// Knows if the store takes writes.
+    pub health: Arc<Health>,
+}
+
+impl Process {
+    /// Begins as a process of its own: logs, measures, listens for signals and opens everything. `None` when a signal
+    /// came before everything was open.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that names the variable.
+    pub async fn start(settings: &ServiceSettings) -> Result<Option<Self>, String> {
+        logging::start(settings.log_format, &settings.log)
+            .map_err(|error| format!("MAILQUEUE_LOG: {error}"))?;
+        let metrics = metrics::start().map_err(|error| format!("metrics cannot be collected: {error}"))?;
+        let shutdown = CancellationToken::new();
+        signals::end_on_signal(shutdown.clone(), settings.shutdown_grace)
+            .map_err(|error| format!("signals cannot be listened for: {error}"))?;
+        tokio::select! {
+            backends = Backends::open(settings) => {
+                let backends = backends.map_err(|error| error.to_string())?;
+                Ok(Some(Self { metrics, shutdown, backends }))
+            }
+            () = shutdown.cancelled() => Ok(None),
+        }
+    }
+}
+
+impl Backends {
+    /// Opens everything, waiting up to a minute for a database that is still starting.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that names the variable.
+    pub async fn open(settings: &ServiceSettings) -> Result<Self, ConnectError> {
+        let transport = connect::transport(&settings.relays)?;
+        let queue = connect::queue(settings.redis.as_ref(), &settings.queue_name)?;
+        let store = open_store(settings).await?;
+        let options = HealthOptions { grace: settings.grace, ..HealthOptions::for_lease(settings.lease) };
+        let health = Health::new(Arc::clone(&store), options);
+        Ok(Self { store, queue, transport, health })
+    }
+
+    /// A worker by these settings.
+    #[must_use]
+    pub fn worker(&self, settings: &ServiceSettings) -> WorkerBuilder {
+        let (store, queue) = (Arc::clone(&self.store), Arc::clone(&self.queue));
+        Worker::builder(store, queue, Arc::clone(&self.transport))
+            .policy(settings.policy)
+            .lane_weights(settings.lane_weights)
+            .lease(settings.lease)
+            .sweep_interval(settings.sweep_interval)
+            .health(Arc::clone(&self.health))
+            .retention(settings.retention)
+            .memory(settings.memory)
+    }
+}
+
+async fn open_store(settings: &ServiceSettings) -> Result<Arc<dyn MessageStore>, ConnectError> {
+    let mut tries = 0;
+    loop {
+        let options = StoreOptions { migrate: settings.migrate, allow_unsafe: settings.allow_unsafe };
+        match connect::store_with(&settings.database, options).await {
+            Err(error) if error.may_pass() && tries < STORE_RETRIES => {
+                tries += 1;
+                tracing::warn!(%error, "waiting for the database");
+                tokio::time::sleep(STORE_RETRY_INTERVAL).await;
+            }
+            result => return result,
+        }
+    }
+}
