@@ -68,7 +68,10 @@ async fn a_row_the_host_objects_to_fails_alone() {
                 }
                 Err(StoreError::Refused(words)) => {
                     assert!(n == 1 || n == 4, "{objection}: {words}");
-                    assert!(words.contains("SQLSTATE") && !words.contains("odd"), "{words}");
+                    assert!(
+                        words.message().contains("SQLSTATE") && !words.message().contains("odd"),
+                        "{words}"
+                    );
                 }
                 Err(other) => panic!("{objection}: {other}"),
             }
@@ -181,7 +184,7 @@ async fn a_database_without_every_character_is_refused() {
     let url = postgres.url_for("narrow");
     let opened = PostgresStore::open(&url.into(), &lenient()).await;
     let Some(StoreError::Refused(words)) = opened.err() else { panic!("it was taken") };
-    assert!(words.contains("LATIN1") && words.contains("UTF8"), "{words}");
+    assert!(words.message().contains("LATIN1") && words.message().contains("UTF8"), "{words}");
 }
 
 /// A rule of the host's on one message keeps its neighbours from nothing.

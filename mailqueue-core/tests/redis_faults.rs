@@ -251,7 +251,7 @@ async fn a_full_redis_refuses_pushes_and_serves_pulls() {
     redis.command(&["CONFIG", "SET", "maxmemory", "1"]);
     for _ in 0..3 {
         let error = queue.push(&[entry(1)]).await.unwrap_err();
-        assert!(matches!(&error, QueueError::Refused(why) if why.contains("OOM")), "{error:?}");
+        assert!(matches!(&error, QueueError::Refused(why) if why.message().contains("OOM")), "{error:?}");
     }
     assert_eq!(queue.head(Lane::Normal).await.unwrap(), Some(pushed.due_at));
     assert_eq!(queue.pull(&Lane::ALL, 1, PATIENCE).await.unwrap().ids, [pushed.id]);

@@ -323,7 +323,7 @@ async fn a_newer_versions_file_is_refused() {
     beside(&path).batch_execute(newer).expect("the ledger can be written");
     for migrate in [true, false] {
         match SqliteStore::open(&path, &SqliteOptions { migrate, ..SqliteOptions::default() }).await {
-            Err(StoreError::Refused(why)) => assert!(why.contains("29990101000001"), "{why}"),
+            Err(StoreError::Refused(why)) => assert!(why.message().contains("29990101000001"), "{why}"),
             other => panic!("{other:?}"),
         }
     }

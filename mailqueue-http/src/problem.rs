@@ -287,6 +287,10 @@ impl From<StoreError> for Problem {
                 );
                 Self::broken()
             }
+            _ => {
+                tracing::error!("a request could not be served");
+                Self::broken()
+            }
         }
     }
 }

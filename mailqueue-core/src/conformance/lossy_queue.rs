@@ -141,7 +141,7 @@ impl Chance {
 }
 
 fn lost() -> QueueError {
-    QueueError::Unavailable("the lossy queue lost this call on purpose".to_owned())
+    QueueError::Unavailable("the lossy queue lost this call on purpose".into())
 }
 
 #[async_trait]

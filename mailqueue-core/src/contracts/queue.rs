@@ -1,10 +1,13 @@
 //! How workers learn what is due.
 
+use std::error::Error;
+use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use time::OffsetDateTime;
 
+use super::detail::Detail;
 use crate::domain::id::MessageId;
 use crate::domain::lane::Lane;
 
@@ -50,13 +53,40 @@ pub trait Queue: Send + Sync + 'static {
     async fn depth(&self, lane: Lane) -> Result<u64, QueueError>;
 }
 
-/// Why a queue did not do what it was asked.
-#[derive(Debug, Clone, thiserror::Error)]
+/// The outcome of a call that a queue did not carry out, with its message and, where a driver named one, its source.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum QueueError {
     /// It cannot be reached or did not answer in time.
-    #[error("the queue is out of reach: {0}")]
-    Unavailable(String),
+    Unavailable(Detail),
     /// It answered that it cannot: out of memory, read-only, wrong password.
-    #[error("the queue refused: {0}")]
-    Refused(String),
+    Refused(Detail),
+}
+
+impl QueueError {
+    /// Whether the same call may succeed later, with nothing changed but time.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+
+    fn parts(&self) -> (&'static str, &Detail) {
+        match self {
+            Self::Unavailable(detail) => ("the queue is out of reach", detail),
+            Self::Refused(detail) => ("the queue refused", detail),
+        }
+    }
+}
+
+impl fmt::Display for QueueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (outcome, detail) = self.parts();
+        write!(f, "{outcome}: {detail}")
+    }
+}
+
+impl Error for QueueError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.parts().1.source()
+    }
 }

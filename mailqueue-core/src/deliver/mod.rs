@@ -156,7 +156,7 @@ impl Deliverer {
                     break;
                 }
                 Some(Err(StoreError::Refused(reason) | StoreError::Unreadable(reason))) => {
-                    telling::not_settled(settlement.lease.id, &reason);
+                    telling::not_settled(settlement.lease.id, reason.message());
                     break;
                 }
                 Some(Err(error)) => unwritten.get_or_insert_with(|| self.waiting.begin()).tell(&error),

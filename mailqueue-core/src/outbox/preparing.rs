@@ -60,7 +60,7 @@ impl Outbox {
         if octets <= ON_THE_SPOT {
             return Ok(work());
         }
-        let ending = |ending: Ending| StoreError::Overloaded(ending.to_string()).into();
+        let ending = |ending: Ending| StoreError::Overloaded(ending.to_string().into()).into();
         self.rendering.run(work).await.map_err(ending)
     }
 

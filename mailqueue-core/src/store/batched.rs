@@ -249,7 +249,7 @@ impl<I: Send + 'static, O: Clone + Send + 'static> Gatherer<I, O> {
     }
 
     fn ask(&self, item: I) -> Result<oneshot::Receiver<Result<O, StoreError>>, StoreError> {
-        let too_much = || StoreError::Overloaded("too much is waiting".to_owned());
+        let too_much = || StoreError::Overloaded("too much is waiting".into());
         let octets = (self.octets)(&item);
         let weight = u32::try_from(octets / 1024).unwrap_or(ROOM_KIB).min(ROOM_KIB);
         let room = Arc::clone(&self.room).try_acquire_many_owned(weight).map_err(|_| too_much())?;
@@ -265,11 +265,11 @@ impl<I: Send + 'static, O: Clone + Send + 'static> Gatherer<I, O> {
 
 /// Nobody can say how far the store had come.
 fn panicked() -> StoreError {
-    StoreError::Unavailable("it panicked".to_owned())
+    StoreError::Unavailable("it panicked".into())
 }
 
 fn ended() -> StoreError {
-    StoreError::Unavailable("the task that asks it has ended".to_owned())
+    StoreError::Unavailable("the task that asks it has ended".into())
 }
 
 /// A batch, and what was taken after it and would have been too much.

@@ -13,7 +13,7 @@ pub(super) const LEFT_ALONE: Duration = Duration::from_secs(60);
 /// address or subject: the parser's own words would quote it.
 pub(super) fn json(column: &str, error: &serde_json::Error) -> StoreError {
     let (kind, at) = (error.classify(), error.column());
-    StoreError::Unreadable(format!("{column}, octet {at}: {kind:?} error"))
+    StoreError::Unreadable(format!("{column}, octet {at}: {kind:?} error").into())
 }
 
 /// Says that the database lets nobody change a row, whichever it is; its neighbours were done without it.

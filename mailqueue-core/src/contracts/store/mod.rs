@@ -2,6 +2,7 @@
 
 mod backlog;
 mod change;
+mod error;
 mod lease;
 mod query;
 mod retention;
@@ -16,6 +17,7 @@ use time::OffsetDateTime;
 
 pub use self::backlog::{Backlog, Probe};
 pub use self::change::{Change, Changed};
+pub use self::error::StoreError;
 pub use self::lease::{Claimed, Claims, Lease, LeaseTerms, Reclaimed, Renewal, TooLarge};
 pub use self::query::{Cursor, Filter, Listed, Page};
 pub use self::retention::{Pruned, Retention};
@@ -99,24 +101,4 @@ pub trait MessageStore: Send + Sync + 'static {
     /// Forgets at most `limit` finished messages that are older than `retention` says, content before record, and
     /// idempotency keys that have run out. Never touches a message that is not finished.
     async fn prune(&self, retention: &Retention, limit: usize) -> Result<Pruned, StoreError>;
-}
-
-/// Why a store did not do what it was asked.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum StoreError {
-    /// It cannot be reached, or the connection broke before it answered. Whether it did it is not known.
-    #[error("the message store is out of reach: {0}")]
-    Unavailable(String),
-    /// More is being asked than it can do. It has not been done.
-    #[error("the message store is overloaded: {0}")]
-    Overloaded(String),
-    /// It has no space for new messages, which has not been kept. What is there can still be sent and written down.
-    #[error("the message store has no space for new messages: {0}")]
-    NoSpace(String),
-    /// It refused this item. It has not been done, and will be refused again.
-    #[error("the message store refused it: {0}")]
-    Refused(String),
-    /// What it holds makes no sense to this version.
-    #[error("the message store holds something unreadable: {0}")]
-    Unreadable(String),
 }

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     fn fault() -> Fault {
-        Fault::OutOfReach("gone".to_owned())
+        Fault::OutOfReach("gone".into())
     }
 
     #[test]

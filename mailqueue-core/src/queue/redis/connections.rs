@@ -182,7 +182,7 @@ impl ManageConnection for Pooling {
     async fn is_valid(&self, pooled: &mut Pooled) -> Result<(), Fault> {
         // No question to a connection from before Redis was given up: in a black hole it would cost the bound.
         if self.has_broken(pooled) {
-            return Err(Fault::OutOfReach("the connection is from before".to_owned()));
+            return Err(Fault::OutOfReach("the connection is from before".into()));
         }
         pooled.midway = true;
         self.inner.is_valid(&mut pooled.connection).await?;

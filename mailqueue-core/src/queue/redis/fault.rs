@@ -4,26 +4,27 @@ use std::time::Duration;
 
 use redis::{ErrorKind, RedisError};
 
+use crate::contracts::detail::Detail;
 use crate::contracts::queue::QueueError;
 
 /// A failed exchange. The connection it happened on is not used again, whichever it is.
 #[derive(Debug, Clone)]
 pub(super) enum Fault {
     /// No connection, no answer, or an answer that the server is not ready: opens the breaker.
-    OutOfReach(String),
+    OutOfReach(Detail),
     /// No connection can be had, and trying again will not help before somebody changes a setting: opens the
     /// breaker too, for a probe would fail alike.
-    Rejected(String),
+    Rejected(Detail),
     /// A key of ours holds something that is not a sorted set.
     WrongType,
     /// The server answered that it will not do this.
-    Refused(String),
+    Refused(Detail),
 }
 
 impl Fault {
     /// No answer within the bound.
     pub(super) fn silence(bound: Duration) -> Self {
-        Self::OutOfReach(format!("no answer within {bound:?}"))
+        Self::OutOfReach(format!("no answer within {bound:?}").into())
     }
 
     /// Whether further calls would fail alike.
@@ -36,9 +37,9 @@ impl From<RedisError> for Fault {
     fn from(error: RedisError) -> Self {
         match error.kind() {
             // These texts are ours: what a server says about a login may quote it.
-            ErrorKind::AuthenticationFailed => Self::Rejected("wrong user name or password".to_owned()),
-            ErrorKind::InvalidClientConfig => Self::Rejected("this Redis URL cannot be used".to_owned()),
-            ErrorKind::Io | ErrorKind::Parse => Self::OutOfReach(error.to_string()),
+            ErrorKind::AuthenticationFailed => Self::Rejected("wrong user name or password".into()),
+            ErrorKind::InvalidClientConfig => Self::Rejected("this Redis URL cannot be used".into()),
+            ErrorKind::Io | ErrorKind::Parse => Self::OutOfReach(Detail::of(error)),
             _ => from_answer(error),
         }
     }
@@ -48,26 +49,27 @@ fn from_answer(error: RedisError) -> Fault {
     let strange = format!("a strange answer ({})", error.category());
     let answers = error.into_server_errors();
     let Some((_, answer)) = answers.as_deref().and_then(<[_]>::first) else {
-        return Fault::OutOfReach(strange);
+        return Fault::OutOfReach(strange.into());
     };
     let detail: String = answer.details().unwrap_or_default().chars().take(200).collect();
     match answer.code() {
         "WRONGTYPE" => Fault::WrongType,
         // The server quotes the command's arguments after these words.
         "ERR" if detail.contains("unknown command") => {
-            Fault::Refused("it lacks a command: Redis 7.0 or newer, or Valkey, is needed".to_owned())
+            Fault::Refused("it lacks a command: Redis 7.0 or newer, or Valkey, is needed".into())
         }
         code @ "NOPERM" => {
-            Fault::Refused(format!("{code} {detail}; README.md lists the commands that a user needs"))
+            Fault::Refused(format!("{code} {detail}; README.md lists the commands that a user needs").into())
         }
-        code @ ("MOVED" | "ASK") => Fault::Refused(format!(
-            "{code} {detail}: another node of its cluster holds this queue; name a Redis that is no cluster"
-        )),
-        "NOAUTH" => Fault::Rejected("it wants a password".to_owned()),
+        code @ ("MOVED" | "ASK") => Fault::Refused(
+            format!("{code} {detail}: another node of its cluster holds this queue; name a Redis that is no cluster")
+                .into(),
+        ),
+        "NOAUTH" => Fault::Rejected("it wants a password".into()),
         code @ ("LOADING" | "BUSY" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "UNBLOCKED") => {
-            Fault::OutOfReach(format!("{code} {detail}"))
+            Fault::OutOfReach(format!("{code} {detail}").into())
         }
-        code => Fault::Refused(format!("{code} {detail}")),
+        code => Fault::Refused(format!("{code} {detail}").into()),
     }
 }
 
@@ -76,9 +78,7 @@ impl From<Fault> for QueueError {
         match fault {
             Fault::OutOfReach(why) => Self::Unavailable(why),
             Fault::Rejected(why) | Fault::Refused(why) => Self::Refused(why),
-            Fault::WrongType => {
-                Self::Refused("a key of the queue is no sorted set, again and again".to_owned())
-            }
+            Fault::WrongType => Self::Refused("a key of the queue is no sorted set, again and again".into()),
         }
     }
 }
@@ -110,7 +110,10 @@ mod tests {
                 "NOPERM User mq has no permissions",
             ),
         ] {
-            assert!(matches!(answer(line), Fault::Refused(why) if why.starts_with(begin)), "{line}");
+            assert!(
+                matches!(answer(line), Fault::Refused(why) if why.message().starts_with(begin)),
+                "{line}"
+            );
         }
         assert!(matches!(answer("-LOADING Redis is loading the dataset in memory"), Fault::OutOfReach(_)));
         assert!(matches!(answer("-UNBLOCKED force unblock from blocking operation"), Fault::OutOfReach(_)));
@@ -133,6 +136,6 @@ mod tests {
     #[test]
     fn a_long_answer_is_cut() {
         let Fault::Refused(text) = answer(&format!("-ERR {}", "x".repeat(10_000))) else { panic!() };
-        assert!(text.len() < 300);
+        assert!(text.message().len() < 300);
     }
 }

@@ -56,7 +56,7 @@ impl Refusals {
         let refusal = match done {
             Ok(_) => None,
             Err(Fault::WrongType) => Some("WRONGTYPE"),
-            Err(Fault::Refused(why)) => Some(why.as_str()),
+            Err(Fault::Refused(why)) => Some(why.message()),
             Err(Fault::OutOfReach(_) | Fault::Rejected(_)) => return,
         };
         let word = refusal.map(|why| why.split(' ').next().unwrap_or_default());

@@ -152,13 +152,13 @@ fn claimed(row: ClaimedRow, token: Uuid) -> Result<Claimed, StoreError> {
     let duration = |microseconds: i64| Duration::from_micros(u64::try_from(microseconds).unwrap_or(0));
     Ok(Claimed {
         lease: Lease { id: id.into(), token },
-        lane: lane.parse().map_err(StoreError::Unreadable)?,
+        lane: lane.parse().map_err(|what: String| StoreError::Unreadable(what.into()))?,
         delivery: state.try_into()?,
         claimed_at,
         waited: duration(waited),
         age: duration(age),
         sender,
-        raw: raw.ok_or_else(|| StoreError::Unreadable("its content is gone".to_owned()))?.into(),
+        raw: raw.ok_or_else(|| StoreError::Unreadable("its content is gone".into()))?.into(),
         smtputf8,
     })
 }

@@ -56,7 +56,7 @@ impl Target {
     /// Reads a `postgres://` URL. `sslmode=require` and above mean TLS with the certificate checked; `sslrootcert`
     /// names a further authority. `prepare=false` is for a pooler that is not recognised as one.
     pub(super) fn parse(url: &SecretString, options: &PostgresOptions) -> Result<Self, StoreError> {
-        let faulty = |what: &str| StoreError::Refused(format!("the database URL {what}"));
+        let faulty = |what: &str| StoreError::Refused(format!("the database URL {what}").into());
         let mut url = Uri::parse(url.expose_secret()).map_err(|error| faulty(&error.to_string()))?;
         let (tls_mode, authority) = (url.take("sslmode"), url.take("sslrootcert"));
         let prepare = url.take("prepare");
@@ -147,7 +147,7 @@ impl Target {
 
 fn unreachable(error: Option<DriverError>) -> StoreError {
     error.map_or_else(
-        || StoreError::Unavailable("it did not answer in time".to_owned()),
+        || StoreError::Unavailable("it did not answer in time".into()),
         |error| error.outcome_of_login(),
     )
 }
@@ -186,6 +186,6 @@ fn ask_for_settings(config: &mut Config, options: &PostgresOptions) {
 
 fn tls_connector(authority: Option<&str>) -> Result<MakeRustlsConnect, StoreError> {
     let config = crate::tls::client_config(authority.map(std::path::Path::new))
-        .map_err(|error| StoreError::Refused(format!("the database URL asks for TLS, but {error}")))?;
+        .map_err(|error| StoreError::Refused(format!("the database URL asks for TLS, but {error}").into()))?;
     Ok(MakeRustlsConnect::new(config))
 }

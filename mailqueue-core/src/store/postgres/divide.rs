@@ -16,11 +16,11 @@ pub(super) async fn divided<I: Clone, T>(
     while let Some(mut part) = parts.pop() {
         match work(part.clone()).await {
             Ok(done) => results.extend(done.into_iter().map(Ok)),
-            Err(StoreError::Refused(_) | StoreError::Unreadable(_)) if part.len() > 1 => {
+            Err(error) if !error.is_transient() && part.len() > 1 => {
                 let rest = part.split_off(part.len() / 2);
                 parts.extend([rest, part]);
             }
-            Err(error @ (StoreError::Refused(_) | StoreError::Unreadable(_))) => results.push(Err(error)),
+            Err(error) if !error.is_transient() => results.push(Err(error)),
             Err(error) => {
                 let left = part.len() + parts.iter().map(Vec::len).sum::<usize>();
                 results.extend((0..left).map(|_| Err(error.clone())));

@@ -45,26 +45,31 @@ impl DriverError {
 
     /// The outcome it stands for.
     pub(super) fn outcome(&self) -> StoreError {
-        let Some(error) = self.0.as_db_error() else { return StoreError::Unavailable(self.words()) };
-        let words = || said(error).unwrap_or_else(|| self.unsaid());
+        let Some(error) = self.0.as_db_error() else { return StoreError::Unavailable(self.words().into()) };
+        let detail = said(error).unwrap_or_else(|| self.unsaid()).into();
         match meaning(error) {
-            Meaning::Item => StoreError::Refused(words()),
-            Meaning::NoSpace => StoreError::NoSpace(words()),
-            Meaning::Overloaded => StoreError::Overloaded(words()),
-            Meaning::Again | Meaning::Connection | Meaning::Server => StoreError::Unavailable(words()),
+            Meaning::Item => StoreError::Refused(detail),
+            Meaning::NoSpace => StoreError::NoSpace(detail),
+            Meaning::Overloaded => StoreError::Overloaded(detail),
+            Meaning::Again | Meaning::Connection | Meaning::Server => StoreError::Unavailable(detail),
+        }
+    }
+
+    /// The same with the driver's error as its source, where that is of the socket: a server's error can quote a row.
+    fn into_outcome(self) -> StoreError {
+        match self.outcome() {
+            StoreError::Unavailable(detail) if self.0.as_db_error().is_none() => {
+                StoreError::Unavailable(detail.with_source(self.0))
+            }
+            other => other,
         }
     }
 
     /// The outcome it stands for where nothing was asked but to connect.
-    pub(super) fn outcome_of_login(&self) -> StoreError {
-        match self.outcome() {
-            StoreError::Overloaded(words) => StoreError::Overloaded(words),
-            other => StoreError::Unavailable(match other {
-                StoreError::Refused(words) | StoreError::NoSpace(words) | StoreError::Unavailable(words) => {
-                    words
-                }
-                StoreError::Overloaded(words) | StoreError::Unreadable(words) => words,
-            }),
+    pub(super) fn outcome_of_login(self) -> StoreError {
+        match self.into_outcome() {
+            StoreError::Refused(detail) | StoreError::NoSpace(detail) => StoreError::Unavailable(detail),
+            other => other,
         }
     }
 
@@ -156,13 +161,12 @@ pub(super) fn outcome(error: Error) -> StoreError {
     match error {
         Error::DatabaseError(kind, info) => by_kind(&kind, info.message()),
         Error::DeserializationError(error) => unreadable(&*error),
-        Error::SerializationError(_) => {
-            StoreError::Refused("a value cannot be written to a column".to_owned())
-        }
-        other => match DriverError::of(&other) {
-            Some(error) => error.outcome(),
-            None => StoreError::Unavailable(other.to_string()),
+        Error::SerializationError(_) => StoreError::Refused("a value cannot be written to a column".into()),
+        Error::QueryBuilderError(error) => match error.downcast::<DriverError>() {
+            Ok(error) => error.into_outcome(),
+            Err(other) => StoreError::Unavailable(other.to_string().into()),
         },
+        other => StoreError::Unavailable(other.to_string().into()),
     }
 }
 
@@ -172,12 +176,12 @@ fn by_kind(kind: &DatabaseErrorKind, message: &str) -> StoreError {
         DatabaseErrorKind::UniqueViolation
         | DatabaseErrorKind::ForeignKeyViolation
         | DatabaseErrorKind::NotNullViolation
-        | DatabaseErrorKind::CheckViolation => StoreError::Refused("a constraint is violated".to_owned()),
+        | DatabaseErrorKind::CheckViolation => StoreError::Refused("a constraint is violated".into()),
         // The driver's own words.
         DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection => {
-            StoreError::Unavailable(message.to_owned())
+            StoreError::Unavailable(message.into())
         }
-        _ => StoreError::Unavailable("an error that may quote what was to be kept".to_owned()),
+        _ => StoreError::Unavailable("an error that may quote what was to be kept".into()),
     }
 }
 
@@ -187,6 +191,6 @@ fn unreadable(error: &(dyn std::error::Error + Send + Sync + 'static)) -> StoreE
     let column = field.and_then(|field| field.field_name.as_deref()).unwrap_or("a column");
     match field.and_then(|field| field.error.downcast_ref()) {
         Some(json) => unreadable::json(column, json),
-        None => StoreError::Unreadable(format!("{column} is not what this version expects")),
+        None => StoreError::Unreadable(format!("{column} is not what this version expects").into()),
     }
 }

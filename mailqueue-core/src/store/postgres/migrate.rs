@@ -10,6 +10,7 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use super::super::ledger::{self, MigrationError};
 use super::error;
 use super::session::Session;
+use crate::contracts::detail::Detail;
 use crate::contracts::store::StoreError;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
@@ -31,7 +32,7 @@ pub(super) async fn migrate(mut session: Session, run: bool) -> Result<(), Store
     let applied = applied(&mut session).await?;
     let blocking = tokio::task::spawn_blocking(move || run_pending(session, &applied));
     // A session that has not committed is gone when this returns, and the transaction with it.
-    let migrated = blocking.await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    let migrated = blocking.await.map_err(|error| StoreError::Unavailable(Detail::of(error)))?;
     migrated.map_err(refused)
 }
 
@@ -51,7 +52,7 @@ fn run_pending(session: Session, applied: &[String]) -> Result<(), MigrationErro
 }
 
 fn refused(error: MigrationError) -> StoreError {
-    StoreError::Refused(format!("migrating failed: {error}"))
+    StoreError::Refused(format!("migrating failed: {error}").into())
 }
 
 /// The versions in the ledger; none where there is no ledger.
@@ -67,7 +68,7 @@ async fn applied(session: &mut Session) -> Result<Vec<String>, StoreError> {
 /// A missing right or a server that takes no writes keeps the tables from being brought up to date.
 fn refuse(error: diesel::result::Error) -> StoreError {
     match error::outcome(error) {
-        StoreError::Refused(words) => StoreError::Refused(format!("migrating failed: {words}")),
+        StoreError::Refused(words) => StoreError::Refused(format!("migrating failed: {words}").into()),
         other => other,
     }
 }

@@ -116,7 +116,7 @@ impl PostgresStore {
         submission: Submission,
     ) -> Result<Inserted, StoreError> {
         let mut inserted = insert::insert_within(connection, vec![Arc::new(submission)]).await?;
-        inserted.pop().ok_or_else(|| StoreError::Unreadable("an insert without a result".to_owned()))
+        inserted.pop().ok_or_else(|| StoreError::Unreadable("an insert without a result".into()))
     }
 
     /// Inserts together, and apart what cannot be inserted together.
@@ -203,7 +203,7 @@ impl PostgresStore {
                 .run(move |connection| Box::pin(sweep::reclaim_one(connection, id, expired_before, policy)));
             match one.await {
                 Ok(one) => reclaimed.extend(one),
-                Err(StoreError::Refused(reason)) => unreadable::tell_refused("reclaim", &reason),
+                Err(StoreError::Refused(reason)) => unreadable::tell_refused("reclaim", reason.message()),
                 Err(error) if reclaimed.is_empty() => return Err(error),
                 Err(_) => break,
             }
@@ -231,7 +231,7 @@ impl PostgresStore {
 impl MessageStore for PostgresStore {
     async fn insert(&self, submissions: Vec<Arc<Submission>>) -> Vec<Result<Inserted, StoreError>> {
         if !self.has_space().await {
-            let full = StoreError::NoSpace("the server had none a moment ago".to_owned());
+            let full = StoreError::NoSpace("the server had none a moment ago".into());
             return vec![Err(full); submissions.len()];
         }
         let results = self.insert_all(submissions).await;
@@ -266,7 +266,7 @@ impl MessageStore for PostgresStore {
                     all.leased.extend(leased);
                     all.too_large.extend(too_large);
                 }
-                Err(StoreError::Refused(reason)) => unreadable::tell_refused("claim", &reason),
+                Err(StoreError::Refused(reason)) => unreadable::tell_refused("claim", reason.message()),
                 // What was leased before it went away is handed over all the same.
                 Err(error) if all.leased.is_empty() => return Err(error),
                 Err(_) => break,

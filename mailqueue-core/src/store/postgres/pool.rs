@@ -35,7 +35,7 @@ impl Pool {
             bb8::RunError::TimedOut => self
                 .last_fault
                 .told()
-                .unwrap_or_else(|| StoreError::Unavailable("no connection came up in time".to_owned())),
+                .unwrap_or_else(|| StoreError::Unavailable("no connection came up in time".into())),
         })
     }
 }
@@ -55,7 +55,7 @@ impl bb8::ManageConnection for Manager {
 
     async fn is_valid(&self, session: &mut Session) -> Result<(), StoreError> {
         if session.is_useless() {
-            return Err(StoreError::Unavailable("the connection has ended".to_owned()));
+            return Err(StoreError::Unavailable("the connection has ended".into()));
         }
         session.check().await.map_err(error::outcome)
     }

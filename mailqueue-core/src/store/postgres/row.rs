@@ -43,7 +43,7 @@ impl TryFrom<StateRow> for Delivery {
 
     fn try_from(row: StateRow) -> Result<Self, Self::Error> {
         Ok(Self {
-            status: row.status.parse().map_err(StoreError::Unreadable)?,
+            status: row.status.parse().map_err(|what: String| StoreError::Unreadable(what.into()))?,
             attempt: row.attempt.unsigned_abs(),
             lost_leases: row.lost_leases.unsigned_abs(),
             dot_allowed: row.dot_allowed,
@@ -129,7 +129,7 @@ impl RecordRow {
             text,
             html,
             raw,
-            lane: self.lane.parse().map_err(StoreError::Unreadable)?,
+            lane: self.lane.parse().map_err(|what: String| StoreError::Unreadable(what.into()))?,
             due_at: self.due_at,
             finished_at: self.finished_at,
             delivery: state.try_into()?,

@@ -28,7 +28,7 @@ pub(super) enum Failure {
 
 impl Failure {
     pub(super) fn unreadable(what: String) -> Self {
-        Self::Store(StoreError::Unreadable(what))
+        Self::Store(StoreError::Unreadable(what.into()))
     }
 
     fn is_lack_of_space(&self) -> bool {
@@ -79,7 +79,7 @@ impl PostgresStore {
     {
         match tokio::time::timeout(self.limit, self.run_on(purpose, work)).await {
             Ok(result) => result,
-            Err(_) => Err(StoreError::Unavailable("it did not answer in time".to_owned())),
+            Err(_) => Err(StoreError::Unavailable("it did not answer in time".into())),
         }
     }
 
@@ -109,8 +109,6 @@ impl PostgresStore {
                 }
             }
         });
-        running
-            .await
-            .unwrap_or_else(|_| Err(StoreError::Unavailable("the task that asked it ended".to_owned())))
+        running.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the task that asked it ended".into())))
     }
 }

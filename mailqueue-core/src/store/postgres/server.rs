@@ -13,11 +13,11 @@ pub(super) async fn check(session: &mut Session, allow_unsafe: bool) -> Result<(
     let answer = session.simply(SETTINGS).await.map_err(error::outcome)?;
     let values: Vec<&str> = answer.iter().flatten().map(|value| value.as_deref().unwrap_or("")).collect();
     let [encoding, durable @ ..] = &values[..] else {
-        return Err(StoreError::Unavailable("the server does not tell its settings".to_owned()));
+        return Err(StoreError::Unavailable("the server does not tell its settings".into()));
     };
     if *encoding != "UTF8" {
         let words = format!("the database's encoding is {encoding}; mail needs one whose encoding is UTF8");
-        return Err(StoreError::Refused(words));
+        return Err(StoreError::Refused(words.into()));
     }
     let names = ["fsync", "full_page_writes", "synchronous_commit"];
     let off: Vec<&str> =
@@ -31,7 +31,7 @@ pub(super) async fn check(session: &mut Session, allow_unsafe: bool) -> Result<(
         return Err(StoreError::Refused(format!(
             "the database server has {off} off and may lose accepted mail in a crash; switch it on, or set \
              MAILQUEUE_ALLOW_UNSAFE_DATABASE=true"
-        )));
+        ).into()));
     }
     tracing::warn!(
         off,

@@ -167,7 +167,7 @@ fn end_lease(row: ExpiredRow, policy: &DeliveryPolicy) -> Result<(Reclaimed, sta
         jitter: fastrand::f64(),
     };
     let transition = decide(&delivery, &Event::LeaseExpired(context), policy)
-        .map_err(|error| StoreError::Unreadable(error.to_string()))?;
+        .map_err(|error| StoreError::Unreadable(error.to_string().into()))?;
     let (id, status) = (id.into(), transition.delivery.status);
     let reclaimed = Reclaimed { id, status, ambiguous: delivery.dot_allowed };
     Ok((reclaimed, state::NewState::locked(id, transition)))

@@ -79,7 +79,7 @@ impl Claimable {
         let row = &self.delivery;
         // No rule has a say in a claim.
         let next = decide(&row.delivery()?, &Event::Claimed, &DeliveryPolicy::default())
-            .map_err(|error| StoreError::Unreadable(error.to_string()))?;
+            .map_err(|error| StoreError::Unreadable(error.to_string().into()))?;
         let raw = self.raw.ok_or_else(|| StoreError::Unreadable("its content is gone".into()))?;
         Ok(Claimed {
             lease: Lease { id: row.id()?, token: terms.token },

@@ -8,6 +8,7 @@ use diesel::declare_sql_function;
 use diesel::prelude::*;
 
 use super::error::is_locked;
+use crate::contracts::detail::Detail;
 use crate::contracts::store::StoreError;
 
 /// How long SQLite waits for a lock that another process holds.
@@ -42,7 +43,7 @@ extern "SQL" {
 
 /// Opens the file, which is created if it is not there, readable for its owner alone: it holds people's mail.
 pub(super) fn open(path: &Path) -> Result<SqliteConnection, StoreError> {
-    let fault = |error: &dyn std::fmt::Display| StoreError::Unavailable(error.to_string());
+    let fault = |error: &dyn std::fmt::Display| StoreError::Unavailable(error.to_string().into());
     // An absolute path is never taken for a URI or for `:memory:`.
     let path = std::path::absolute(path).map_err(|error| fault(&error))?;
     create(&path).map_err(|error| fault(&error))?;
@@ -63,7 +64,7 @@ pub(super) fn open(path: &Path) -> Result<SqliteConnection, StoreError> {
 pub(super) fn limit_log(connection: &mut SqliteConnection, octets: u64) -> Result<(), StoreError> {
     let (pages, file) = (octets.min(LONGEST_LOG).div_ceil(PAGE).max(16), octets.min(LARGEST_LOG_FILE));
     let pragmas = format!("PRAGMA wal_autocheckpoint = {pages}; PRAGMA journal_size_limit = {file}");
-    connection.batch_execute(&pragmas).map_err(|error| StoreError::Unavailable(error.to_string()))
+    connection.batch_execute(&pragmas).map_err(|error| StoreError::Unavailable(Detail::of(error)))
 }
 
 fn create(path: &Path) -> std::io::Result<()> {

@@ -11,7 +11,7 @@ pub(super) fn outcome(error: Error) -> StoreError {
         Error::DatabaseError(
             UniqueViolation | CheckViolation | NotNullViolation | ForeignKeyViolation,
             information,
-        ) => StoreError::Refused(information.message().to_owned()),
+        ) => StoreError::Refused(information.message().into()),
         Error::DatabaseError(_, information) => by_message(information.message()),
         Error::DeserializationError(_) | Error::NotFound => {
             StoreError::Unreadable("a row does not have the shape this version expects".into())
@@ -25,7 +25,7 @@ pub(super) fn outcome(error: Error) -> StoreError {
 
 /// diesel keeps SQLite's message but not its code; the messages are those of `sqlite3ErrStr`, which never change.
 fn by_message(message: &str) -> StoreError {
-    let text = message.to_owned();
+    let text = message.into();
     match message {
         "database or disk is full" => StoreError::NoSpace(text),
         "out of memory" => StoreError::Overloaded(text),

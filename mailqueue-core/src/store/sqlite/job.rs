@@ -62,7 +62,7 @@ where
         let result = catch_unwind(AssertUnwindSafe(|| (self.work)(transaction)));
         let result = result.unwrap_or_else(|_| {
             tracing::error!("work on SQLite panicked; who was waiting for it is told so");
-            Err(StoreError::Unavailable("it panicked".to_owned()))
+            Err(StoreError::Unavailable("it panicked".into()))
         });
         self.result = Some(result?);
         Ok(())

@@ -9,7 +9,7 @@ use crate::contracts::store::StoreError;
 /// A column's text.
 pub(super) fn write<T: Serialize + ?Sized>(column: &str, value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value)
-        .map_err(|_| StoreError::Refused(format!("{column} cannot be written as JSON")))
+        .map_err(|_| StoreError::Refused(format!("{column} cannot be written as JSON").into()))
 }
 
 /// What a column's text says.

@@ -38,6 +38,7 @@ use self::insert::Prepared;
 use self::space::Space;
 use self::thread::ConnectionThread;
 use super::unreadable;
+use crate::contracts::detail::Detail;
 use crate::contracts::queue::Entry;
 use crate::contracts::store::{
     Backlog, Change, Changed, Claims, Idempotency, Inserted, LeaseTerms, MessageStore, Probe, Pruned,
@@ -89,7 +90,7 @@ impl SqliteStore {
     pub async fn open(path: impl AsRef<Path>, options: &SqliteOptions) -> Result<Self, StoreError> {
         let (path, options) = (path.as_ref().to_owned(), options.clone());
         let opening = tokio::task::spawn_blocking(move || Self::open_blocking(&path, &options));
-        opening.await.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
+        opening.await.unwrap_or_else(|error| Err(StoreError::Unavailable(Detail::of(error))))
     }
 
     fn open_blocking(path: &Path, options: &SqliteOptions) -> Result<Self, StoreError> {
@@ -100,7 +101,7 @@ impl SqliteStore {
         migrate::migrate(&mut connection, options.migrate)?;
         let start = |name, connection, serve| {
             ConnectionThread::start(name, connection, serve, Arc::clone(&lock))
-                .map_err(|error| StoreError::Unavailable(error.to_string()))
+                .map_err(|error| StoreError::Unavailable(Detail::of(error)))
         };
         Ok(Self {
             writer: start("write", connection, writer::serve)?,
@@ -137,7 +138,7 @@ impl MessageStore for SqliteStore {
     async fn insert(&self, submissions: Vec<Arc<Submission>>) -> Vec<Result<Inserted, StoreError>> {
         let octets = submissions.iter().map(|submission| submission.size()).sum();
         if !self.space.admits(octets) {
-            let full = StoreError::NoSpace("its file system is nearly full".to_owned());
+            let full = StoreError::NoSpace("its file system is nearly full".into());
             return vec![Err(full); submissions.len()];
         }
         join_all(submissions.into_iter().map(|submission| {

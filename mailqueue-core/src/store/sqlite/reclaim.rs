@@ -67,7 +67,7 @@ fn expired(
         jitter: fastrand::f64(),
     };
     let next = decide(&current, &Event::LeaseExpired(context), policy)
-        .map_err(|error| StoreError::Unreadable(error.to_string()))?;
+        .map_err(|error| StoreError::Unreadable(error.to_string().into()))?;
     let one = Reclaimed { id: row.id()?, status: next.delivery.status, ambiguous: current.dot_allowed };
     Ok((one, next))
 }

@@ -1,0 +1,53 @@
+//! The errors of a store.
+
+use std::error::Error;
+use std::fmt;
+
+use crate::contracts::detail::Detail;
+
+/// The outcome of a call that a store did not carry out, with its message and, where a driver named one, its source.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// It cannot be reached, or the connection broke before it answered. Whether it did it is not known.
+    Unavailable(Detail),
+    /// More is being asked than it can do. It has not been done.
+    Overloaded(Detail),
+    /// It has no space for new messages, which has not been kept. Messages it holds can still be sent and settled.
+    NoSpace(Detail),
+    /// It refused this item. It has not been done, and will be refused again.
+    Refused(Detail),
+    /// Its data makes no sense to this version.
+    Unreadable(Detail),
+}
+
+impl StoreError {
+    /// Whether the same call may succeed later, with nothing changed but time or space.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Overloaded(_) | Self::NoSpace(_))
+    }
+
+    fn parts(&self) -> (&'static str, &Detail) {
+        match self {
+            Self::Unavailable(detail) => ("the message store is out of reach", detail),
+            Self::Overloaded(detail) => ("the message store is overloaded", detail),
+            Self::NoSpace(detail) => ("the message store has no space for new messages", detail),
+            Self::Refused(detail) => ("the message store refused it", detail),
+            Self::Unreadable(detail) => ("the message store holds something unreadable", detail),
+        }
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (outcome, detail) = self.parts();
+        write!(f, "{outcome}: {detail}")
+    }
+}
+
+impl Error for StoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.parts().1.source()
+    }
+}
