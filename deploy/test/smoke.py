@@ -70,7 +70,7 @@ def serves_the_page_the_binary_embeds(system):
     for query, file in [("", "index.pt.html"), ("?lang=en", "index.en.html")]:
         status, fields, page = ask(f"{system.url}/{query}")
         assert status == 200 and "default-src 'none'" in fields["content-security-policy"], fields
-        assert page == (system.folder / "mailqueue-http/src/page/static" / file).read_text()
+        assert page == (system.folder / "mailqueue-http/src/pages/static" / file).read_text()
         from_the_app = run(["docker", "run", "--rm", "--network", f"{PROJECT}_web", "nginx:1.30-alpine", "curl", "-sS", f"http://app:8080/{query}"])
         assert from_the_app.stdout == page
     assert "nginx/" not in fields.get("server", ""), fields["server"]

@@ -53,7 +53,7 @@ class System:
         self.folder = Path(tempfile.mkdtemp(prefix="mailqueue-smoke-"))
         self.port = free_port()
         shutil.copytree(REPOSITORY / "deploy", self.folder / "deploy", ignore=shutil.ignore_patterns("secrets", ".env", "test"))
-        page = Path("mailqueue-http/src/page/static")
+        page = Path("mailqueue-http/src/pages/static")
         shutil.copytree(REPOSITORY / page, self.folder / page)
         self.folder.chmod(0o755)
         self.settings = {"HTTP_PORT": str(self.port), "COMPOSE_PROJECT_NAME": PROJECT, **(settings or {})}

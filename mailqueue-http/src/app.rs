@@ -1,33 +1,19 @@
-//! Which request is answered by what, and what is noted of it.
+//! The state that all requests share.
 
-use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-use futures_util::FutureExt;
-use hyper::Method;
-use hyper::body::Incoming;
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::HeaderName;
 use mailqueue_core::Outbox;
 use mailqueue_core::domain::address::Mailbox;
 
-use crate::answer::Answer;
 use crate::auth::ApiKeys;
-use crate::body::Payload;
-use crate::docs::Docs;
-use crate::emails::Underway;
-use crate::form::{self, Recipients};
-use crate::language::Language;
-use crate::memory::{self, Memory};
-use crate::page::Pages;
-use crate::problem::Problem;
-use crate::rate::{AddressLimiter, Allowance, Limiter, Rate};
-use crate::request::{Peer, Request, Taste, is_local};
-use crate::route::{Found, Route, Routes};
-use crate::{client_address, emails, head, health, messages, openapi};
-
-/// How long the outbox may take for anything that is asked of it.
-const OUTBOX_PATIENCE: Duration = Duration::from_secs(10);
+use crate::in_flight_keys::InFlightKeys;
+use crate::rate::{AddressLimiter, Limiter, Rate};
+use crate::recipients::Recipients;
+use crate::wire::memory::{self, Memory};
+use crate::wire::problem::Problem;
+use crate::wire::rate_limit_status::RateLimitStatus;
+use crate::wire::request::Request;
 
 /// What the service is told to do beyond its defaults.
 #[derive(Debug, Clone)]
@@ -62,12 +48,12 @@ impl Default for Options {
             key_rate: None,
             form_rate: Some(Rate::per_minute(10)),
             client_address: None,
-            memory: memory::DEFAULT,
+            memory: memory::DEFAULT_CAPACITY,
         }
     }
 }
 
-/// The service behind the port: answers requests by asking an outbox. Cheap to clone.
+/// The service behind the port: an outbox, and the rules for its use. Cheap to clone.
 #[derive(Clone)]
 pub struct App(Arc<Inner>);
 
@@ -75,17 +61,14 @@ struct Inner {
     outbox: Outbox,
     options: Options,
     sender: Option<String>,
-    routes: Routes,
-    pages: Pages,
-    docs: Docs,
     memory: Memory,
-    underway: Underway,
-    keys: Option<Limiter>,
-    senders: Option<AddressLimiter>,
+    in_flight_keys: InFlightKeys,
+    key_limiter: Option<Limiter>,
+    form_limiter: Option<AddressLimiter>,
     metrics: Option<Metrics>,
 }
 
-/// Renders what was measured.
+/// Renders the metrics of this process.
 type Metrics = Box<dyn Fn() -> String + Send + Sync>;
 
 impl App {
@@ -107,126 +90,57 @@ impl App {
     }
 
     fn build(outbox: Outbox, options: Options, metrics: Option<Metrics>) -> Self {
-        let sender = options.from.as_ref().map(ToString::to_string);
-        let (routes, pages, memory) = (Routes::new(), Pages::new(), Memory::new(options.memory));
-        let (docs, underway) = (Docs::new(), Underway::default());
-        let (keys, senders) =
-            (options.key_rate.map(Limiter::new), options.form_rate.map(AddressLimiter::new));
-        let inner =
-            Inner { outbox, options, sender, routes, pages, docs, memory, underway, keys, senders, metrics };
+        let inner = Inner {
+            sender: options.from.as_ref().map(ToString::to_string),
+            memory: Memory::new(options.memory),
+            in_flight_keys: InFlightKeys::default(),
+            key_limiter: options.key_rate.map(Limiter::new),
+            form_limiter: options.form_rate.map(AddressLimiter::new),
+            outbox,
+            options,
+            metrics,
+        };
         Self(Arc::new(inner))
     }
 
-    /// Answers a request, whatever it is, and notes it.
-    pub(crate) async fn answer(self, request: hyper::Request<Incoming>, peer: Peer) -> Answer {
-        let begun = Instant::now();
-        let id = request_id(request.headers().get(&REQUEST_ID));
-        let method = method_label(request.method());
-        let found = self.0.routes.find(request.uri().path());
-        let route = found.as_ref().map_or("unknown", |found| found.route.template());
-        let answered = AssertUnwindSafe(self.route(request, peer, found)).catch_unwind().await;
-        let mut answer = answered.unwrap_or_else(|_| {
-            tracing::error!(request_id = %id, route, "a request could not be answered: there is a bug here");
-            Problem::broken().into_answer(false)
-        });
-        let took = begun.elapsed();
-        note(method, route, answer.status().as_u16(), took, &id);
-        if let Ok(id) = HeaderValue::from_str(&id) {
-            answer.headers_mut().insert(REQUEST_ID, id);
-        }
-        answer
-    }
-
-    /// Answers a request with what it asks for or with why not.
-    async fn route(&self, request: hyper::Request<Incoming>, peer: Peer, found: Option<Found>) -> Answer {
-        let (head, body) = request.into_parts();
-        let taste = Taste::of(&head.headers);
-        let language = Language::of(&head);
-        let payload = Payload::new(&head, body, self.0.memory.clone());
-        let checked = head::check(&head, peer);
-        let proxy = self.0.options.client_address.as_ref();
-        let proxied = proxy.is_some_and(|name| head.headers.contains_key(name));
-        let local = !proxied && is_local(&head.headers, peer);
-        let route = found.as_ref().map(|found| found.route);
-        let path = if found.is_some() { head.uri.path() } else { "/" }.to_owned();
-        let (base, id, part) = found.map(|found| (found.base, found.id, found.part)).unwrap_or_default();
-        let hands_over = route.is_some_and(|route| route.hands_over(&head.method));
-        let from = client_address::of(&head.headers, proxy, peer.address);
-        let allowance = OnceLock::new();
-        let mut request =
-            Request { head, payload, base, path, id, part, hands_over, from, allowance, local, language };
-        let answered = match (checked, route) {
-            (Err(problem), _) => Err(problem),
-            (Ok(()), None) => Err(nothing_here()),
-            (Ok(()), Some(route)) => self.dispatch(route, &mut request, taste).await,
-        };
-        let mut answer = answered.unwrap_or_else(|problem| {
-            if taste.html && route.is_none_or(Route::is_page) {
-                return self.0.pages.problem(&request, &problem);
-            }
-            problem.into_answer(taste.problem)
-        });
-        if let Some(allowance) = request.allowance.get() {
-            allowance.mark(&mut answer);
-        }
-        request.payload.discard();
-        answer
-    }
-
-    async fn dispatch(&self, route: Route, request: &mut Request, taste: Taste) -> Result<Answer, Problem> {
-        match (route, request.method()) {
-            (Route::Form, &Method::GET) => Ok(form::show(self, request)),
-            (Route::Form, &Method::POST) => form::submit(self, request, taste).await,
-            (Route::Emails, &Method::GET) => emails::list(self, request).await,
-            (Route::Emails, &Method::POST) => emails::submit(self, request).await,
-            (Route::Batch, &Method::POST) => emails::submit_batch(self, request).await,
-            (Route::Email, &Method::GET) => emails::get(self, request).await,
-            (Route::Email, &Method::PATCH) => emails::reschedule(self, request).await,
-            (Route::Cancel, &Method::POST) => emails::cancel(self, request).await,
-            (Route::Retry, &Method::POST) => emails::retry(self, request).await,
-            (Route::Attachments, &Method::GET) => emails::attachments(self, request).await,
-            (Route::Attachment, &Method::GET) => emails::attachment(self, request).await,
-            (Route::Content, &Method::GET) => emails::content(self, request).await,
-            (Route::Messages, &Method::GET) => messages::list(self, request).await,
-            (Route::Message, &Method::GET) => messages::show(self, request).await,
-            (Route::Style, &Method::GET) => Ok(crate::page::style()),
-            (Route::OpenApi, &Method::GET) => Ok(openapi::show()),
-            (Route::Docs, &Method::GET) => Ok(self.0.docs.show()),
-            (Route::Live, &Method::GET) => Ok(health::live()),
-            (Route::Ready, &Method::GET) => health::ready(&self.0.outbox).await,
-            (Route::Metrics, &Method::GET) => match &self.0.metrics {
-                Some(render) if request.base.is_empty() => Ok(health::metrics(render())),
-                _ => Err(nothing_here()),
-            },
-            _ => Err(Problem::method_not_allowed(route.allow())),
-        }
-    }
-
-    /// The outbox of whoever sent a request to the JSON API, which keeps them to what is theirs and what they may do.
+    /// The outbox for a request to the JSON API, limited to the mail and the rights of the request's key.
+    ///
+    /// # Errors
+    ///
+    /// 401 and 403 for a key that is missing, wrong or restricted; 429 for one that is used too often.
     pub(crate) fn outbox_of(&self, request: &Request) -> Result<Outbox, Problem> {
         let Inner { outbox, options, .. } = &*self.0;
         let now = outbox.clock().now();
-        let Some(client) = options.api_keys.judge(&request.head.headers, request.local, now)? else {
+        let Some(client) = options.api_keys.authenticate(&request.head.headers, request.local, now)? else {
             return Ok(outbox.clone());
         };
-        if let Some(limiter) = &self.0.keys {
+        if let Some(limiter) = &self.0.key_limiter {
             count(
                 request,
                 limiter.take(client.number),
                 "This API key is used more often than its rate allows.",
             )?;
         }
-        if !client.may_all() && !request.hands_over {
+        if !client.has_full_access() && !request.is_send {
             return Err(Problem::restricted_key());
         }
         let own = outbox.for_tenant(client.tenant());
         Ok(client.domains().map_or_else(|| own.clone(), |domains| own.sending_for(domains)))
     }
 
-    /// Counts a form that was sent, whatever is in it.
+    /// Counts a form, whatever its content.
+    ///
+    /// # Errors
+    ///
+    /// 429 when its address has sent too many.
     pub(crate) fn count_form(&self, request: &Request) -> Result<(), Problem> {
-        let Some(limiter) = &self.0.senders else { return Ok(()) };
+        let Some(limiter) = &self.0.form_limiter else { return Ok(()) };
         count(request, limiter.take(request.from), "The form was sent too often from this address.")
+    }
+
+    /// The outbox itself, past keys and tenants.
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.0.outbox
     }
 
     /// The outbox behind the page: mail that no API key stands for.
@@ -234,8 +148,8 @@ impl App {
         self.0.outbox.for_tenant("")
     }
 
-    /// Whether the page may show what messages say and whom they are for: only to whoever runs this machine,
-    /// and only while the API asks no one for a key.
+    /// Whether the page may show content and addresses: only to a person on this machine, and only while the API
+    /// asks nobody for a key.
     pub(crate) fn shows_content(&self, request: &Request) -> bool {
         request.local && self.0.options.api_keys.is_empty()
     }
@@ -245,79 +159,37 @@ impl App {
         self.0.sender.as_deref()
     }
 
-    /// The idempotency keys of requests that are under way.
-    pub(crate) fn underway(&self) -> &Underway {
-        &self.0.underway
+    /// The idempotency keys of requests that are not answered yet.
+    pub(crate) fn in_flight_keys(&self) -> &InFlightKeys {
+        &self.0.in_flight_keys
     }
 
-    /// What it was told to do.
+    /// The memory for the content of requests.
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.0.memory
+    }
+
+    /// The metrics as text; `None` where this service serves none.
+    pub(crate) fn metrics(&self) -> Option<String> {
+        self.0.metrics.as_ref().map(|render| render())
+    }
+
+    /// The options it was built with.
     pub(crate) fn options(&self) -> &Options {
         &self.0.options
-    }
-
-    /// The pages.
-    pub(crate) fn pages(&self) -> &Pages {
-        &self.0.pages
     }
 }
 
 /// Notes what is left of a rate; 429 when nothing was.
-fn count(request: &Request, taken: Result<Allowance, Allowance>, detail: &str) -> Result<(), Problem> {
-    let (Ok(allowance) | Err(allowance)) = taken;
-    // Whoever asks is counted once a request; a second time would change nothing here.
-    let _ = request.allowance.set(allowance);
-    let wait = allowance.wait();
+fn count(
+    request: &Request,
+    taken: Result<RateLimitStatus, RateLimitStatus>,
+    detail: &str,
+) -> Result<(), Problem> {
+    let (Ok(status) | Err(status)) = taken;
+    // A request is counted once; a second count would change nothing here.
+    let _ = request.rate_limit_status.set(status);
+    let wait = status.wait();
     let refusal = || Problem::too_many(format!("{detail} Please try again in {wait} s."), wait);
     if taken.is_ok() { Ok(()) } else { Err(refusal()) }
-}
-
-fn nothing_here() -> Problem {
-    Problem::not_found("There is nothing at this address.")
-}
-
-/// What an outbox answers, or 503 when it takes too long.
-pub(crate) async fn in_time<T>(asked: impl Future<Output = T>) -> Result<T, Problem> {
-    tokio::time::timeout(OUTBOX_PATIENCE, asked).await.map_err(|_| {
-        tracing::warn!("a request could not be served: the message store did not answer in time");
-        Problem::unavailable(
-            "The message store did not answer in time. Please try again, with an Idempotency-Key to be sure.",
-        )
-    })
-}
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// The id a proxy has given the request, or a new one.
-fn request_id(given: Option<&HeaderValue>) -> String {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-    let usable = |id: &&str| (1..=64).contains(&id.len()) && id.bytes().all(allowed);
-    let given = given.and_then(|id| id.to_str().ok()).filter(usable);
-    given.map_or_else(|| format!("{:032x}", fastrand::u128(..)), str::to_owned)
-}
-
-/// A word for a method, of which there are few: a client may send any, and each would be a metric of its own.
-fn method_label(method: &Method) -> &'static str {
-    match method.as_str() {
-        "GET" => "GET",
-        "HEAD" => "HEAD",
-        "POST" => "POST",
-        "PUT" => "PUT",
-        "PATCH" => "PATCH",
-        "DELETE" => "DELETE",
-        "OPTIONS" => "OPTIONS",
-        _ => "other",
-    }
-}
-
-fn note(method: &'static str, route: &'static str, status: u16, took: Duration, id: &str) {
-    let labels = [("route", route.to_owned()), ("method", method.to_owned()), ("status", status.to_string())];
-    metrics::histogram!("mailqueue_http_request_duration_seconds", &labels).record(took.as_secs_f64());
-    let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    let routine = status < 400 && ["/livez", "/readyz", "/metrics"].contains(&route);
-    if routine {
-        // Supervisors ask every few seconds.
-        tracing::debug!(method, route, status, duration_ms, request_id = id, "answered");
-    } else {
-        tracing::info!(method, route, status, duration_ms, request_id = id, "answered");
-    }
 }

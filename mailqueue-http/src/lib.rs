@@ -15,37 +15,24 @@
 //! # }
 //! ```
 
-mod answer;
+mod access_log;
+mod api;
 mod app;
-mod aside;
 mod auth;
-mod base64;
-mod body;
-mod client_address;
-mod docs;
-mod emails;
-mod form;
-mod head;
-mod health;
-mod json;
-mod language;
-mod memory;
-mod messages;
-mod openapi;
-mod page;
-mod problem;
+mod in_flight_keys;
+mod pages;
 mod rate;
-mod request;
-mod route;
+mod recipients;
+mod router;
 mod server;
-mod urlencoded;
+mod wire;
 
 pub use app::{App, Options};
 pub use auth::{
     ApiKey, ApiKeyError, ApiKeys, ApiKeysError, GenerateError, Rights, Scope, read_day, read_domain,
 };
-pub use form::{Recipients, RecipientsError};
 /// The name of a header field, for [`Options::client_address`].
 pub use hyper::header::HeaderName;
 pub use rate::{Rate, RateError};
+pub use recipients::{Recipients, RecipientsError};
 pub use server::Server;

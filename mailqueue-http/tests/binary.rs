@@ -114,7 +114,7 @@ fn without_settings_it_keeps_and_sends_mail_by_itself() {
 }
 
 #[test]
-fn what_was_accepted_just_before_a_kill_is_delivered_after_the_restart() {
+fn mail_accepted_just_before_a_kill_is_delivered_after_the_restart() {
     let directory = tempfile::tempdir().unwrap();
     let settings = [("MAILQUEUE_WORKERS", "0"), ("MAILQUEUE_FORM_RATE", "off")];
     let mut running = Running::start(directory.path(), &settings);
@@ -268,7 +268,7 @@ fn a_key_that_is_made_opens_what_its_entry_says() {
 }
 
 #[test]
-fn what_is_empty_is_not_given() {
+fn an_empty_setting_counts_as_absent() {
     let directory = tempfile::tempdir().unwrap();
     let empty = ["DATABASE_URL", "REDIS_URL", "SMTP_URL", "MAILQUEUE_API_KEYS"];
     let files = empty.map(|name| format!("{name}_FILE"));
@@ -424,7 +424,7 @@ fn a_cancelled_message_counts_as_finished_once() {
 }
 
 #[test]
-fn what_redis_refuses_is_counted_and_mail_is_taken_all_the_same() {
+fn a_hint_that_redis_refuses_is_counted_and_the_mail_is_accepted() {
     let (directory, redis) = (tempfile::tempdir().unwrap(), mailqueue_testing::Redis::start());
     redis.command(&["REPLICAOF", "127.0.0.1", "1"]);
     let running = Running::start(directory.path(), &[("REDIS_URL", &redis.url())]);

@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_refused() {
+    fn an_unknown_right_of_a_key_is_refused() {
         for parts in [
             ":",
             ":send",

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use time::OffsetDateTime;
 
-use crate::problem::Problem;
+use crate::wire::problem::Problem;
 pub use key::{ApiKey, ApiKeyError, GenerateError, Rights, Scope, read_day, read_domain};
 
 /// The keys of the API, known only by their SHA-256.
@@ -66,7 +66,7 @@ impl<'k> Client<'k> {
     }
 
     /// Whether it may do more than hand mail over.
-    pub(crate) fn may_all(&self) -> bool {
+    pub(crate) fn has_full_access(&self) -> bool {
         self.key.rights.scope == Scope::Full
     }
 }
@@ -79,7 +79,7 @@ impl ApiKeys {
     }
 
     /// Who a request comes from; `None` where there are no keys and the request is local.
-    pub(crate) fn judge(
+    pub(crate) fn authenticate(
         &self,
         headers: &HeaderMap,
         local: bool,
@@ -127,31 +127,37 @@ mod tests {
         format!("shop:{},\nnews:{}", hex("mq_one"), hex("mq_two").to_uppercase()).parse().unwrap()
     }
 
-    fn judge(keys: &ApiKeys, authorization: Option<&str>, local: bool) -> Result<Option<String>, StatusCode> {
+    fn authenticate(
+        keys: &ApiKeys,
+        authorization: Option<&str>,
+        local: bool,
+    ) -> Result<Option<String>, StatusCode> {
         let mut headers = HeaderMap::new();
         if let Some(authorization) = authorization {
             headers.insert(AUTHORIZATION, authorization.parse().unwrap());
         }
-        let judged = keys.judge(&headers, local, NOW);
-        judged.map(|client| client.map(|client| client.tenant().to_owned())).map_err(|problem| problem.status)
+        let authenticated = keys.authenticate(&headers, local, NOW);
+        authenticated
+            .map(|client| client.map(|client| client.tenant().to_owned()))
+            .map_err(|problem| problem.status)
     }
 
     #[test]
     fn a_key_stands_for_its_name() {
-        assert_eq!(judge(&keys(), Some("Bearer mq_one"), false), Ok(Some("shop".into())));
-        assert_eq!(judge(&keys(), Some("bearer  mq_two "), false), Ok(Some("news".into())));
+        assert_eq!(authenticate(&keys(), Some("Bearer mq_one"), false), Ok(Some("shop".into())));
+        assert_eq!(authenticate(&keys(), Some("bearer  mq_two "), false), Ok(Some("news".into())));
         for wrong in ["Bearer mq_onE", "Bearer mq_on", "Bearer x"] {
-            assert_eq!(judge(&keys(), Some(wrong), true), Err(StatusCode::FORBIDDEN));
+            assert_eq!(authenticate(&keys(), Some(wrong), true), Err(StatusCode::FORBIDDEN));
         }
         for missing in [None, Some("Bearer "), Some("Basic bXFfb25l"), Some("mq_one")] {
-            assert_eq!(judge(&keys(), missing, true), Err(StatusCode::UNAUTHORIZED));
+            assert_eq!(authenticate(&keys(), missing, true), Err(StatusCode::UNAUTHORIZED));
         }
     }
 
     #[test]
     fn without_keys_only_this_machine_is_let_in() {
-        assert_eq!(judge(&ApiKeys::default(), None, true), Ok(None));
-        assert_eq!(judge(&ApiKeys::default(), Some("Bearer x"), false), Err(StatusCode::UNAUTHORIZED));
+        assert_eq!(authenticate(&ApiKeys::default(), None, true), Ok(None));
+        assert_eq!(authenticate(&ApiKeys::default(), Some("Bearer x"), false), Err(StatusCode::UNAUTHORIZED));
     }
 
     #[test]

@@ -8,10 +8,11 @@ use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 
-use super::{Allowance, Rate};
+use super::Rate;
+use crate::wire::rate_limit_status::RateLimitStatus;
 
 /// How many counters there are for addresses at most: a few MiB.
-const CELLS: u64 = 1 << 16;
+const MAX_COUNTERS: u64 = 1 << 16;
 
 /// Holds everybody to a rate of their own, by a number that stands for them.
 pub(crate) struct Limiter {
@@ -25,29 +26,29 @@ impl Limiter {
     }
 
     /// Counts a request; the error says when to come again.
-    pub(crate) fn take(&self, who: u32) -> Result<Allowance, Allowance> {
+    pub(crate) fn take(&self, who: u32) -> Result<RateLimitStatus, RateLimitStatus> {
         match self.counters.check_key(&who) {
             Ok(state) => {
                 let (quota, remaining) = (state.quota(), state.remaining_burst_capacity());
-                Ok(allowance(quota, remaining, std::time::Duration::ZERO))
+                Ok(status(quota, remaining, std::time::Duration::ZERO))
             }
             Err(not_yet) => {
                 let wait = not_yet.wait_time_from(self.counters.clock().now());
-                Err(allowance(not_yet.quota(), 0, wait))
+                Err(status(not_yet.quota(), 0, wait))
             }
         }
     }
 }
 
-fn allowance(quota: Quota, remaining: u32, wait: std::time::Duration) -> Allowance {
+fn status(quota: Quota, remaining: u32, wait: std::time::Duration) -> RateLimitStatus {
     let limit = quota.burst_size().get();
     let reset = quota.replenish_interval() * limit.saturating_sub(remaining);
-    Allowance { limit, remaining, reset, wait }
+    RateLimitStatus { limit, remaining, reset, wait }
 }
 
 /// Holds every network address to a rate.
 ///
-/// Its memory is bounded whatever comes: addresses share [`CELLS`] counters by a hash that nobody outside can foresee.
+/// Its memory is bounded whatever comes: addresses share [`MAX_COUNTERS`] counters by a hash that nobody outside can foresee.
 /// Two of them may meet in one counter, which is rare while there are far fewer of them, and forgotten in time.
 pub(crate) struct AddressLimiter {
     limiter: Limiter,
@@ -61,8 +62,8 @@ impl AddressLimiter {
     }
 
     /// Counts a request; the error says when to come again.
-    pub(crate) fn take(&self, address: IpAddr) -> Result<Allowance, Allowance> {
-        let cell = self.hashes.hash_one(network(address)) % CELLS;
+    pub(crate) fn take(&self, address: IpAddr) -> Result<RateLimitStatus, RateLimitStatus> {
+        let cell = self.hashes.hash_one(network(address)) % MAX_COUNTERS;
         self.limiter.take(u32::try_from(cell).unwrap_or_default())
     }
 }
@@ -106,6 +107,6 @@ mod tests {
         for n in 0..200_000_u128 {
             let _ = limiter.take(IpAddr::V6((n << 64).into()));
         }
-        assert!(limiter.limiter.counters.len() as u64 <= CELLS);
+        assert!(limiter.limiter.counters.len() as u64 <= MAX_COUNTERS);
     }
 }

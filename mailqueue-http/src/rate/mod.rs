@@ -1,6 +1,5 @@
 //! How often something may be asked for.
 
-mod allowance;
 mod limiter;
 
 use std::fmt;
@@ -9,7 +8,6 @@ use std::str::FromStr;
 
 use governor::Quota;
 
-pub(crate) use allowance::Allowance;
 pub(crate) use limiter::{AddressLimiter, Limiter};
 
 /// So many times in a second, a minute or an hour: as many at once, and then one by one as time passes.
@@ -27,18 +25,18 @@ enum Unit {
 }
 
 /// More would be no limit, and a nanosecond is the finest step that is counted.
-const MOST: u32 = 1_000_000;
+const MAX_TIMES: u32 = 1_000_000;
 
 /// A text that is no rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be a rate such as 100/s, 10/m or 1000/h, the number between 1 and {MOST}")]
+#[error("must be a rate such as 100/s, 10/m or 1000/h, the number between 1 and {MAX_TIMES}")]
 pub struct RateError;
 
 impl Rate {
     /// So many a minute; of none, one.
     #[must_use]
     pub fn per_minute(times: u32) -> Self {
-        Self { times: NonZeroU32::new(times.min(MOST)).unwrap_or(NonZeroU32::MIN), unit: Unit::Minute }
+        Self { times: NonZeroU32::new(times.min(MAX_TIMES)).unwrap_or(NonZeroU32::MIN), unit: Unit::Minute }
     }
 
     fn quota(self) -> Quota {
@@ -61,7 +59,7 @@ impl FromStr for Rate {
             "h" => Unit::Hour,
             _ => return Err(RateError),
         };
-        let times = times.parse().ok().filter(|times: &NonZeroU32| times.get() <= MOST);
+        let times = times.parse().ok().filter(|times: &NonZeroU32| times.get() <= MAX_TIMES);
         Ok(Self { times: times.ok_or(RateError)?, unit })
     }
 }

@@ -19,19 +19,20 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::answer::Answer;
 use crate::app::App;
-use crate::request::Peer;
+use crate::router::Router;
+use crate::wire::peer::Peer;
+use crate::wire::response::Response;
 use stream::Stream;
 
 /// How long a client may take for the head of a request, and how long a connection may stay silent.
-const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The largest head that is looked at at all; [`head`](crate::head) is stricter and says why.
-const HEAD_LIMIT: usize = 64 * 1024;
+/// The largest head that is looked at at all; [`head`](crate::wire::head) is stricter and says why.
+const MAX_HEAD: usize = 64 * 1024;
 
 /// How long no connection is taken after the system refused one, for want of descriptors mostly.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A listening server.
 pub struct Server {
@@ -76,45 +77,45 @@ impl Server {
     /// Serves until `shutdown` ends, then takes no more connections, lets the requests that are under way end, and
     /// returns. Whatever has not ended in time is cut off.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { listener, app, drain, connections } = self;
+        let Self { listener, app, drain, connections: limit } = self;
         let loopback = listener.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
-        let talk = Talk {
-            app,
+        let connections = Connections {
+            router: Router::new(app),
             loopback,
             tasks: TaskTracker::new(),
             drain: CancellationToken::new(),
             cut: CancellationToken::new(),
         };
         tokio::select! {
-            () = accept(&listener, connections, &talk) => {}
+            () = accept(&listener, limit, &connections) => {}
             () = shutdown => {}
         }
         drop(listener);
-        talk.drain.cancel();
-        talk.tasks.close();
-        if tokio::time::timeout(drain, talk.tasks.wait()).await.is_err() {
-            tracing::warn!(left = talk.tasks.len(), "requests were cut off: they did not end in time");
-            talk.cut.cancel();
+        connections.drain.cancel();
+        connections.tasks.close();
+        if tokio::time::timeout(drain, connections.tasks.wait()).await.is_err() {
+            tracing::warn!(left = connections.tasks.len(), "requests were cut off: they did not end in time");
+            connections.cut.cancel();
         }
     }
 }
 
-/// Takes connections, never more than `most` at once.
-async fn accept(listener: &TcpListener, most: usize, talk: &Talk) {
-    let seats = Arc::new(Semaphore::new(most));
+/// Takes connections, never more than `limit` at once.
+async fn accept(listener: &TcpListener, limit: usize, connections: &Connections) {
+    let slots = Arc::new(Semaphore::new(limit));
     loop {
-        let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { return };
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, from)) => {
-                let talk = talk.clone();
-                talk.tasks.clone().spawn(async move {
-                    talk.with(stream, from.ip()).await;
-                    drop(seat);
+                let connections = connections.clone();
+                connections.tasks.clone().spawn(async move {
+                    connections.with(stream, from.ip()).await;
+                    drop(slot);
                 });
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be taken");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                tokio::time::sleep(ACCEPT_RETRY_INTERVAL).await;
             }
         }
     }
@@ -122,8 +123,8 @@ async fn accept(listener: &TcpListener, most: usize, talk: &Talk) {
 
 /// What it takes to serve connections.
 #[derive(Clone)]
-struct Talk {
-    app: App,
+struct Connections {
+    router: Router,
     loopback: bool,
     tasks: TaskTracker,
     /// Ends connections after the request that is under way.
@@ -132,7 +133,7 @@ struct Talk {
     cut: CancellationToken,
 }
 
-impl Talk {
+impl Connections {
     /// Serves one connection until it ends.
     async fn with(&self, stream: TcpStream, address: IpAddr) {
         // Without it every second small answer on a kept connection waits 40 ms for the client's delayed ACK.
@@ -143,12 +144,12 @@ impl Talk {
         let service = service_fn(|request| {
             let faulty = faulty.load(Ordering::Acquire);
             let peer = Peer { address, loopback: self.loopback, faulty };
-            self.answer(request, peer)
+            self.respond(request, peer)
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_PATIENCE)
-            .max_buf_size(HEAD_LIMIT)
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(MAX_HEAD)
             .half_close(true)
             .serve_connection(io, service);
         let mut connection = std::pin::pin!(connection);
@@ -164,8 +165,8 @@ impl Talk {
     }
 
     /// Answers in a task of its own: a client that hangs up does not undo what it has asked for.
-    async fn answer(&self, request: hyper::Request<Incoming>, peer: Peer) -> Result<Answer, Infallible> {
-        let answer = self.tasks.spawn(self.app.clone().answer(request, peer)).await;
-        Ok(answer.unwrap_or_else(|_| crate::problem::Problem::broken().into_answer(false)))
+    async fn respond(&self, request: hyper::Request<Incoming>, peer: Peer) -> Result<Response, Infallible> {
+        let response = self.tasks.spawn(self.router.clone().respond(request, peer)).await;
+        Ok(response.unwrap_or_else(|_| crate::wire::problem::Problem::broken().into_response(false)))
     }
 }

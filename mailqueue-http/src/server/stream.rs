@@ -14,7 +14,7 @@ use tokio::time::{Instant, Sleep};
 use super::framing::Framing;
 
 /// How long a client may refuse to take a single octet of an answer before its connection is closed.
-const WRITE_PATIENCE: Duration = Duration::from_secs(30);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A connection that notes faulty framing and gives up on a client that does not read.
 pub(super) struct Stream {
@@ -31,14 +31,14 @@ impl Stream {
     }
 
     /// `written`, or an error once nothing could be written for too long.
-    fn judge<T>(&mut self, cx: &mut Context<'_>, written: Poll<Result<T>>) -> Poll<Result<T>> {
+    fn or_stalled<T>(&mut self, cx: &mut Context<'_>, written: Poll<Result<T>>) -> Poll<Result<T>> {
         if written.is_ready() {
             self.stalled = None;
             return written;
         }
         let stalled = self
             .stalled
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + WRITE_PATIENCE)));
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + WRITE_TIMEOUT)));
         ready!(stalled.as_mut().poll(cx));
         Poll::Ready(Err(Error::new(ErrorKind::TimedOut, "the client does not read")))
     }
@@ -58,7 +58,7 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
         let written = Pin::new(&mut self.inner).poll_write(cx, bytes);
-        self.judge(cx, written)
+        self.or_stalled(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
@@ -79,6 +79,6 @@ impl AsyncWrite for Stream {
         bytes: &[std::io::IoSlice<'_>],
     ) -> Poll<Result<usize>> {
         let written = Pin::new(&mut self.inner).poll_write_vectored(cx, bytes);
-        self.judge(cx, written)
+        self.or_stalled(cx, written)
     }
 }

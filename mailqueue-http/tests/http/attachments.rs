@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use mailqueue_core::contracts::store::Retention;
 use serde_json::{Value, json};
 
-use crate::house::{House, Reply};
+use crate::test_server::{Reply, TestServer};
 
 /// Files of every kind: each is a name, its media type, its Content-ID and what is in it.
 fn files() -> Vec<(&'static str, Value, Value, Vec<u8>)> {
@@ -25,7 +25,7 @@ fn files() -> Vec<(&'static str, Value, Value, Vec<u8>)> {
     ]
 }
 
-async fn submit(house: &House, html: Option<&str>) -> String {
+async fn submit(server: &TestServer, html: Option<&str>) -> String {
     let attachments: Vec<Value> = files()
         .into_iter()
         .map(|(filename, content_type, content_id, content)| {
@@ -35,25 +35,25 @@ async fn submit(house: &House, html: Option<&str>) -> String {
         .collect();
     let body =
         json!({"to": "a@example.org", "subject": "s", "text": "t", "html": html, "attachments": attachments});
-    house.submit(&body.to_string()).await.id()
+    server.submit(&body.to_string()).await.id()
 }
 
-async fn list(house: &House, id: &str, query: &str) -> Reply {
-    house.get(&format!("/emails/{id}/attachments{query}")).await
+async fn list(server: &TestServer, id: &str, query: &str) -> Reply {
+    server.get(&format!("/emails/{id}/attachments{query}")).await
 }
 
 /// What stands behind a server's name and port.
-fn path(url: &str, house: &House) -> String {
-    let origin = format!("http://{}", house.address);
+fn path(url: &str, server: &TestServer) -> String {
+    let origin = format!("http://{}", server.address);
     url.strip_prefix(&origin).unwrap_or_else(|| panic!("{url} is not on {origin}")).to_owned()
 }
 
 #[tokio::test]
 async fn every_file_comes_back_as_it_was() {
-    let house = House::open().await;
+    let server = TestServer::open().await;
     for html in [Some("<p><img src='cid:logo'></p>"), None] {
-        let id = submit(&house, html).await;
-        let told = list(&house, &id, "").await.json();
+        let id = submit(&server, html).await;
+        let told = list(&server, &id, "").await.json();
         assert_eq!((&told["object"], &told["has_more"]), (&json!("list"), &json!(false)));
         let types = [
             "text/plain",
@@ -71,10 +71,10 @@ async fn every_file_comes_back_as_it_was() {
             let inline = html.is_some() && !content_id.is_null();
             assert_eq!(file["content_disposition"], if inline { "inline" } else { "attachment" });
             let address = format!("/emails/{id}/attachments/{}", file["id"].as_str().unwrap());
-            let alone = house.get(&address).await.json();
+            let alone = server.get(&address).await.json();
             assert_eq!((&alone["id"], &alone["object"]), (&file["id"], &json!("attachment")));
-            let url = path(file["download_url"].as_str().unwrap(), &house);
-            let download = house.get(&url).await;
+            let url = path(file["download_url"].as_str().unwrap(), &server);
+            let download = server.get(&url).await;
             assert_eq!(download.status, 200);
             assert_eq!(download.body, content, "{name}");
             assert_eq!(download.header("content-type"), Some(media_type));
@@ -84,10 +84,10 @@ async fn every_file_comes_back_as_it_was() {
 
 #[tokio::test]
 async fn a_download_is_saved_and_never_run() {
-    let house = House::open().await;
-    let id = submit(&house, None).await;
-    let told = list(&house, &id, "").await.json();
-    let page = house.get(&path(told["data"][2]["download_url"].as_str().unwrap(), &house)).await;
+    let server = TestServer::open().await;
+    let id = submit(&server, None).await;
+    let told = list(&server, &id, "").await.json();
+    let page = server.get(&path(told["data"][2]["download_url"].as_str().unwrap(), &server)).await;
     assert_eq!(
         page.header("content-disposition"),
         Some(
@@ -101,24 +101,24 @@ async fn a_download_is_saved_and_never_run() {
 
 #[tokio::test]
 async fn addresses_are_those_that_the_client_can_reach() {
-    let house = House::open().await;
-    let id = submit(&house, None).await;
+    let server = TestServer::open().await;
+    let id = submit(&server, None).await;
     let headers = [("Host", "localhost"), ("X-Forwarded-Proto", "https")];
     let told =
-        house.send("GET", &format!("/api/emails/{id}/attachments?limit=1"), &headers, b"").await.json();
+        server.send("GET", &format!("/api/emails/{id}/attachments?limit=1"), &headers, b"").await.json();
     let url = told["data"][0]["download_url"].as_str().unwrap();
     assert!(url.starts_with(&format!("https://localhost/api/emails/{id}/attachments/")), "{url}");
 }
 
 #[tokio::test]
 async fn the_list_is_paged() {
-    let house = House::open().await;
-    let id = submit(&house, None).await;
-    let all = list(&house, &id, "").await.json();
+    let server = TestServer::open().await;
+    let id = submit(&server, None).await;
+    let all = list(&server, &id, "").await.json();
     let ids: Vec<&str> =
         all["data"].as_array().unwrap().iter().map(|file| file["id"].as_str().unwrap()).collect();
     let page = async |query: String| {
-        let told = list(&house, &id, &query).await.json();
+        let told = list(&server, &id, &query).await.json();
         let data = told["data"].as_array().unwrap().clone();
         let found: Vec<String> = data.iter().map(|file| file["id"].as_str().unwrap().to_owned()).collect();
         (found, told["has_more"] == true)
@@ -133,18 +133,18 @@ async fn the_list_is_paged() {
     for (query, pointer) in
         [("limit=0", "/limit"), ("after=x", "/after"), ("x=1", "/x"), ("after=a&before=b", "/before")]
     {
-        list(&house, &id, &format!("?{query}")).await.assert_invalid(&[pointer]);
+        list(&server, &id, &format!("?{query}")).await.assert_invalid(&[pointer]);
     }
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_404() {
-    let house = House::open().await;
-    let id = submit(&house, None).await;
-    let told = list(&house, &id, "").await.json();
+async fn an_unknown_attachment_is_404() {
+    let server = TestServer::open().await;
+    let id = submit(&server, None).await;
+    let told = list(&server, &id, "").await.json();
     let file = told["data"][0]["id"].as_str().unwrap();
-    let other = house.submit(r#"{"to":"a@example.org","subject":"s","text":"t"}"#).await.id();
-    assert_eq!(list(&house, &other, "").await.json()["data"], json!([]));
+    let other = server.submit(r#"{"to":"a@example.org","subject":"s","text":"t"}"#).await.id();
+    assert_eq!(list(&server, &other, "").await.json()["data"], json!([]));
     let nobody = "019353a1-0000-7000-8000-000000000000";
     for path in [
         format!("/emails/{nobody}/attachments"),
@@ -153,25 +153,25 @@ async fn what_is_not_there_is_404() {
         format!("/emails/{id}/attachments/0"),
         format!("/emails/{id}/attachments/{nobody}/content"),
     ] {
-        house.get(&path).await.assert_problem(404, "not_found");
+        server.get(&path).await.assert_problem(404, "not_found");
     }
-    house.get("/emails/x/attachments").await.assert_invalid(&["/id"]);
+    server.get("/emails/x/attachments").await.assert_invalid(&["/id"]);
 }
 
 #[tokio::test]
 async fn after_retention_the_files_are_gone() {
-    let house = House::open().await;
-    let id = submit(&house, None).await;
-    let told = list(&house, &id, "").await.json();
-    let url = path(told["data"][0]["download_url"].as_str().unwrap(), &house);
-    house.outbox.cancel(id.parse().unwrap()).await.unwrap();
-    let store = house.store.as_ref().unwrap();
+    let server = TestServer::open().await;
+    let id = submit(&server, None).await;
+    let told = list(&server, &id, "").await.json();
+    let url = path(told["data"][0]["download_url"].as_str().unwrap(), &server);
+    server.outbox.cancel(id.parse().unwrap()).await.unwrap();
+    let store = server.store.as_ref().unwrap();
     let retention = Retention { content: Duration::ZERO, record: Duration::from_secs(3600) };
     while store.prune(&retention, 10).await.unwrap().contents == 0 {
         tokio::task::yield_now().await;
     }
-    house.get(&url).await.assert_problem(404, "not_found");
-    house.get(url.trim_end_matches("/content")).await.assert_problem(404, "not_found");
-    list(&house, &id, "").await.assert_problem(404, "not_found");
-    assert_eq!(house.get(&format!("/emails/{id}")).await.json()["attachments"][0]["filename"], "notes.txt");
+    server.get(&url).await.assert_problem(404, "not_found");
+    server.get(url.trim_end_matches("/content")).await.assert_problem(404, "not_found");
+    list(&server, &id, "").await.assert_problem(404, "not_found");
+    assert_eq!(server.get(&format!("/emails/{id}")).await.json()["attachments"][0]["filename"], "notes.txt");
 }

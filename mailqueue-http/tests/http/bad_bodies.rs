@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::house::House;
+use crate::test_server::TestServer;
 
 /// What would be accepted, with some members replaced.
 fn with(changes: Value) -> String {
@@ -23,8 +23,8 @@ fn attachment(changes: Value) -> String {
 }
 
 #[tokio::test]
-async fn what_is_not_json_is_malformed() {
-    let house = House::open().await;
+async fn a_body_that_is_not_json_is_malformed() {
+    let server = TestServer::open().await;
     let fine = with(json!({}));
     let mut bodies: Vec<Vec<u8>> = ["", " ", "{", "NaN", "{} x", "null null", "{'to':1}", "{\"to\":1e999}"]
         .iter()
@@ -39,17 +39,17 @@ async fn what_is_not_json_is_malformed() {
     bodies.push("[".repeat(100_000).into_bytes());
     bodies.push(format!("{{\"x\":{}{}}}", "[".repeat(200), "]".repeat(200)).into_bytes());
     for body in bodies {
-        let reply = house.send("POST", "/emails", &[("Content-Type", "application/json")], &body).await;
+        let reply = server.send("POST", "/emails", &[("Content-Type", "application/json")], &body).await;
         let cut = String::from_utf8_lossy(&body[..body.len().min(80)]).into_owned();
         assert_eq!(reply.status, 400, "{cut}");
         reply.assert_problem(400, "validation_error");
     }
-    assert!(house.stored().await.is_empty());
+    assert!(server.stored().await.is_empty());
 }
 
 #[tokio::test]
 async fn wrong_shapes_are_pointed_at() {
-    let house = House::open().await;
+    let server = TestServer::open().await;
     let table = [
         ("[]", vec![""]),
         ("\"x\"", vec![""]),
@@ -77,14 +77,14 @@ async fn wrong_shapes_are_pointed_at() {
     ];
     for (body, pointers) in table {
         eprintln!("{body}");
-        house.submit(body).await.assert_invalid(&pointers);
+        server.submit(body).await.assert_invalid(&pointers);
     }
-    assert!(house.stored().await.is_empty());
+    assert!(server.stored().await.is_empty());
 }
 
 #[tokio::test]
 async fn values_that_would_harm_are_pointed_at() {
-    let house = House::open().await;
+    let server = TestServer::open().await;
     let table = [
         (json!({"subject": "a\u{0}b"}), "/subject"),
         (json!({"text": "a\u{0}b"}), "/text"),
@@ -118,7 +118,7 @@ async fn values_that_would_harm_are_pointed_at() {
     ];
     for (changes, pointer) in table {
         eprintln!("{pointer:?}");
-        house.submit(&with(changes)).await.assert_invalid(&[pointer]);
+        server.submit(&with(changes)).await.assert_invalid(&[pointer]);
     }
     for name in [
         "Bcc",
@@ -136,14 +136,14 @@ async fn values_that_would_harm_are_pointed_at() {
         "Subject",
     ] {
         let pointer = format!("/headers/{name}");
-        house.submit(&with(json!({"headers": {name: "x"}}))).await.assert_invalid(&[&pointer]);
+        server.submit(&with(json!({"headers": {name: "x"}}))).await.assert_invalid(&[&pointer]);
     }
-    assert!(house.stored().await.is_empty());
+    assert!(server.stored().await.is_empty());
 }
 
 #[tokio::test]
 async fn addresses_that_are_none_are_pointed_at() {
-    let house = House::open().await;
+    let server = TestServer::open().await;
     let local = format!("{}@example.org", "l".repeat(65));
     let long = format!("a@{}.org", vec!["d".repeat(60); 5].join("."));
     for address in [
@@ -165,40 +165,40 @@ async fn addresses_that_are_none_are_pointed_at() {
         &local,
         &long,
     ] {
-        house.submit(&with(json!({ "to": address }))).await.assert_invalid(&["/to"]);
-        house.submit(&with(json!({ "bcc": ["b@example.org", address] }))).await.assert_invalid(&["/bcc/1"]);
+        server.submit(&with(json!({ "to": address }))).await.assert_invalid(&["/to"]);
+        server.submit(&with(json!({ "bcc": ["b@example.org", address] }))).await.assert_invalid(&["/bcc/1"]);
     }
-    assert!(house.stored().await.is_empty());
+    assert!(server.stored().await.is_empty());
     for fine in ["\"a b\"@example.org", "a@пример.рф", "Ana <ana@example.org>", "ana+x@example.org"] {
-        assert_eq!(house.submit(&with(json!({ "to": fine }))).await.status, 200, "{fine}");
+        assert_eq!(server.submit(&with(json!({ "to": fine }))).await.status, 200, "{fine}");
     }
-    assert_eq!(house.submit(&with(json!({"to": "ä@e.com", "smtputf8": true}))).await.status, 200);
+    assert_eq!(server.submit(&with(json!({"to": "ä@e.com", "smtputf8": true}))).await.status, 200);
     assert!(
-        house.stored().await.iter().any(|mail| mail.summary.people.to[0].address.domain().contains("xn--"))
+        server.stored().await.iter().any(|mail| mail.summary.people.to[0].address.domain().contains("xn--"))
     );
 }
 
 #[tokio::test]
 async fn counts_are_bounded() {
-    let house = House::open().await;
+    let server = TestServer::open().await;
     let many = |n: usize| (0..n).map(|n| format!("a{n}@example.org")).collect::<Vec<_>>();
-    house.submit(&with(json!({ "to": [] }))).await.assert_invalid(&["/to"]);
-    house.submit(&with(json!({ "to": many(51) }))).await.assert_invalid(&["/to"]);
-    house.submit(&with(json!({ "to": many(99_000) }))).await.assert_invalid(&["/to"]);
-    house.submit(&with(json!({ "to": many(200_000) }))).await.assert_invalid(&[""]);
-    house.submit(&with(json!({ "text": null }))).await.assert_invalid(&["/text"]);
+    server.submit(&with(json!({ "to": [] }))).await.assert_invalid(&["/to"]);
+    server.submit(&with(json!({ "to": many(51) }))).await.assert_invalid(&["/to"]);
+    server.submit(&with(json!({ "to": many(99_000) }))).await.assert_invalid(&["/to"]);
+    server.submit(&with(json!({ "to": many(200_000) }))).await.assert_invalid(&[""]);
+    server.submit(&with(json!({ "text": null }))).await.assert_invalid(&["/text"]);
     let files: Vec<Value> = (0..21).map(|_| json!({"filename": "a", "content": "aGk="})).collect();
-    house.submit(&with(json!({ "attachments": files }))).await.assert_invalid(&["/attachments"]);
+    server.submit(&with(json!({ "attachments": files }))).await.assert_invalid(&["/attachments"]);
     let headers: serde_json::Map<_, _> = (0..21).map(|n| (format!("X-{n}"), "x".into())).collect();
-    house.submit(&with(json!({ "headers": headers }))).await.assert_invalid(&["/headers"]);
-    assert!(house.stored().await.is_empty());
+    server.submit(&with(json!({ "headers": headers }))).await.assert_invalid(&["/headers"]);
+    assert!(server.stored().await.is_empty());
 }
 
 #[tokio::test]
 async fn attachments_are_checked() {
-    let house = House::open().await;
+    let server = TestServer::open().await;
     for content in ["a", "aGk", "_-8=", "a===", "aG k*", "aGl=\u{e9}"] {
-        let reply = house.submit(&attachment(json!({ "content": content }))).await;
+        let reply = server.submit(&attachment(json!({ "content": content }))).await;
         reply.assert_invalid(&["/attachments/0/content"]);
     }
     for (member, value) in [
@@ -212,12 +212,12 @@ async fn attachments_are_checked() {
         ("content_type", "message/rfc822"),
     ] {
         let pointer = format!("/attachments/0/{member}");
-        house.submit(&attachment(json!({ member: value }))).await.assert_invalid(&[&pointer]);
+        server.submit(&attachment(json!({ member: value }))).await.assert_invalid(&[&pointer]);
     }
-    assert!(house.stored().await.is_empty());
+    assert!(server.stored().await.is_empty());
     for fine in [json!("aGk="), json!("aG\r\n k="), json!([104, 105])] {
-        let id = house.submit(&attachment(json!({ "content": fine }))).await.id();
-        let told = house.get(&format!("/emails/{id}")).await.json();
+        let id = server.submit(&attachment(json!({ "content": fine }))).await.id();
+        let told = server.get(&format!("/emails/{id}")).await.json();
         assert_eq!(told["attachments"][0]["size"], 2);
     }
 }
@@ -225,21 +225,21 @@ async fn attachments_are_checked() {
 #[tokio::test]
 async fn ten_mebibytes_are_the_limit_of_what_is_decoded() {
     use base64::Engine;
-    let house = House::open().await;
+    let server = TestServer::open().await;
     let file = |octets: usize| base64::engine::general_purpose::STANDARD.encode(vec![b'x'; octets]);
-    let too_much = house.submit(&attachment(json!({ "content": file(10 << 20) }))).await;
+    let too_much = server.submit(&attachment(json!({ "content": file(10 << 20) }))).await;
     too_much.assert_problem(413, "payload_too_large");
-    house
+    server
         .submit(&with(json!({ "text": "x".repeat((10 << 20) + 1) })))
         .await
         .assert_problem(413, "payload_too_large");
-    assert!(house.stored().await.is_empty());
-    house.submit(&attachment(json!({ "content": file((10 << 20) - 1) }))).await.id();
+    assert!(server.stored().await.is_empty());
+    server.submit(&attachment(json!({ "content": file((10 << 20) - 1) }))).await.id();
 }
 
 #[tokio::test]
 async fn times_are_checked() {
-    let house = House::open().await;
+    let server = TestServer::open().await;
     for at in [
         "2020-01-01T00:00:00Z",
         "2999-01-01T00:00:00Z",
@@ -252,19 +252,19 @@ async fn times_are_checked() {
         "2030-02-30T00:00:00Z",
         "2030-01-01T00:00:00Zx",
     ] {
-        let reply = house.submit(&with(json!({ "scheduled_at": at }))).await;
+        let reply = server.submit(&with(json!({ "scheduled_at": at }))).await;
         reply.assert_invalid(&["/scheduled_at"]);
     }
-    assert!(house.stored().await.is_empty());
-    let soon = house.outbox.clock().now() - time::Duration::seconds(30);
+    assert!(server.stored().await.is_empty());
+    let soon = server.outbox.clock().now() - time::Duration::seconds(30);
     let soon = soon.format(&time::format_description::well_known::Rfc3339).unwrap();
-    let id = house.submit(&with(json!({ "scheduled_at": soon }))).await.id();
-    assert_eq!(house.get(&format!("/emails/{id}")).await.json()["last_event"], "queued");
+    let id = server.submit(&with(json!({ "scheduled_at": soon }))).await.id();
+    assert_eq!(server.get(&format!("/emails/{id}")).await.json()["last_event"], "queued");
 }
 
 #[tokio::test]
 async fn queries_are_checked() {
-    let house = House::open().await;
+    let server = TestServer::open().await;
     for (query, pointer) in [
         ("limit=0", "/limit"),
         ("limit=101", "/limit"),
@@ -277,9 +277,9 @@ async fn queries_are_checked() {
         ("q=%00", "/q"),
         ("after=019353a1-0000-7000-8000-000000000000&before=019353a1-0000-7000-8000-000000000000", "/before"),
     ] {
-        house.get(&format!("/emails?{query}")).await.assert_invalid(&[pointer]);
+        server.get(&format!("/emails?{query}")).await.assert_invalid(&[pointer]);
     }
-    house.get("/emails?q=%FF").await.assert_problem(400, "validation_error");
-    house.get("/emails/not-an-id").await.assert_invalid(&["/id"]);
-    house.get("/emails/019353a1-0000-7000-8000-000000000000").await.assert_problem(404, "not_found");
+    server.get("/emails?q=%FF").await.assert_problem(400, "validation_error");
+    server.get("/emails/not-an-id").await.assert_invalid(&["/id"]);
+    server.get("/emails/019353a1-0000-7000-8000-000000000000").await.assert_problem(404, "not_found");
 }

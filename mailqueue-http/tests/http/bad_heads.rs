@@ -1,27 +1,27 @@
 //! Requests whose head alone is reason enough (`bad-input.md` B1 to B20).
 
-use crate::house::House;
+use crate::test_server::TestServer;
 
 /// Sends a request with a body that would be accepted, under another head.
-async fn status(house: &House, head: &str) -> Option<u16> {
+async fn status(server: &TestServer, head: &str) -> Option<u16> {
     let body = r#"{"to":"a@example.org","subject":"s","text":"t"}"#;
     let head = head.replace("{length}", &body.len().to_string());
-    house.raw(format!("{head}\r\n\r\n{body}").as_bytes()).await.map(|reply| reply.status)
+    server.raw(format!("{head}\r\n\r\n{body}").as_bytes()).await.map(|reply| reply.status)
 }
 
 const POST: &str = "POST /emails HTTP/1.1\r\nConnection: close\r\nContent-Type: application/json";
 
 #[tokio::test]
 async fn a_fine_head_is_accepted() {
-    let house = House::open().await;
+    let server = TestServer::open().await;
     let head = format!("{POST}\r\nHost: localhost\r\nContent-Length: {{length}}");
-    assert_eq!(status(&house, &head).await, Some(200));
-    assert_eq!(house.stored().await.len(), 1);
+    assert_eq!(status(&server, &head).await, Some(200));
+    assert_eq!(server.stored().await.len(), 1);
 }
 
 #[tokio::test]
 async fn lengths_that_are_doubled_or_no_numbers_are_refused() {
-    let house = House::open().await;
+    let server = TestServer::open().await;
     let heads = [
         "Content-Length: {length}\r\nContent-Length: {length}",
         "Content-Length: {length}\r\nContent-Length: 2",
@@ -39,61 +39,61 @@ async fn lengths_that_are_doubled_or_no_numbers_are_refused() {
         "Transfer-Encoding : chunked",
     ];
     for head in heads {
-        let found = status(&house, &format!("{POST}\r\nHost: localhost\r\n{head}")).await;
+        let found = status(&server, &format!("{POST}\r\nHost: localhost\r\n{head}")).await;
         assert!(matches!(found, Some(400 | 413)), "{head}: {found:?}");
     }
     let old = POST.replace("HTTP/1.1", "HTTP/1.0");
-    let found = status(&house, &format!("{old}\r\nHost: localhost\r\nTransfer-Encoding: chunked")).await;
+    let found = status(&server, &format!("{old}\r\nHost: localhost\r\nTransfer-Encoding: chunked")).await;
     assert_eq!(found, Some(400));
-    assert!(house.stored().await.is_empty());
+    assert!(server.stored().await.is_empty());
 }
 
 #[tokio::test]
 async fn chunks_that_are_no_chunks_are_refused() {
-    let house = House::open().await;
+    let server = TestServer::open().await;
     for chunks in ["zz\r\n{}\r\n0\r\n\r\n", "fffffffffffffffff\r\n{}", "-1\r\n{}", "1 2\r\n{}"] {
         let request = format!("{POST}\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}");
-        let found = house.raw(request.as_bytes()).await.map(|reply| reply.status);
+        let found = server.raw(request.as_bytes()).await.map(|reply| reply.status);
         assert_eq!(found, Some(400), "{chunks}");
     }
-    assert!(house.stored().await.is_empty());
+    assert!(server.stored().await.is_empty());
 }
 
 #[tokio::test]
 async fn a_request_names_one_host() {
-    let house = House::open().await;
+    let server = TestServer::open().await;
     let length = "Content-Length: {length}";
     for hosts in ["", "Host: localhost\r\nHost: localhost\r\n", "Host: a b\r\n", "Host: u@localhost\r\n"] {
-        assert_eq!(status(&house, &format!("{POST}\r\n{hosts}{length}")).await, Some(400), "{hosts}");
+        assert_eq!(status(&server, &format!("{POST}\r\n{hosts}{length}")).await, Some(400), "{hosts}");
     }
     for field in ["X: a\0b", "X: a\r\n b", "X\x01: a", "X : a", ": a"] {
-        let found = status(&house, &format!("{POST}\r\nHost: localhost\r\n{field}\r\n{length}")).await;
+        let found = status(&server, &format!("{POST}\r\nHost: localhost\r\n{field}\r\n{length}")).await;
         assert_eq!(found, Some(400), "{field:?}");
     }
-    assert!(house.stored().await.is_empty());
+    assert!(server.stored().await.is_empty());
 }
 
 #[tokio::test]
 async fn oversized_heads_are_refused_by_what_is_too_large() {
-    let house = House::open().await;
+    let server = TestServer::open().await;
     let long = "x".repeat(40 << 10);
-    let uri = house.raw(format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).await.unwrap();
+    let uri = server.raw(format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).await.unwrap();
     uri.assert_problem(414, "uri_too_long");
-    let field = house.send("GET", "/emails", &[("X-Long", &long)], b"").await;
+    let field = server.send("GET", "/emails", &[("X-Long", &long)], b"").await;
     field.assert_problem(431, "header_fields_too_large");
     let many = "X: y\r\n".repeat(200);
-    let many = house.raw(format!("GET / HTTP/1.1\r\nHost: a\r\n{many}\r\n").as_bytes()).await.unwrap();
+    let many = server.raw(format!("GET / HTTP/1.1\r\nHost: a\r\n{many}\r\n").as_bytes()).await.unwrap();
     assert_eq!(many.status, 431);
     let endless = "y".repeat(1 << 20);
-    let endless = house.raw(format!("GET / HTTP/1.1\r\nHost: a\r\nX: {endless}\r\n\r\n").as_bytes()).await;
+    let endless = server.raw(format!("GET / HTTP/1.1\r\nHost: a\r\nX: {endless}\r\n\r\n").as_bytes()).await;
     assert!(endless.is_none_or(|reply| reply.status == 431));
 }
 
 #[tokio::test]
 async fn unknown_addresses_and_methods_are_told_apart() {
-    let house = House::open().await;
+    let server = TestServer::open().await;
     for path in ["/nowhere", "/api/nowhere", "/emails/", "/emails/1/2", "/api/api"] {
-        house.get(path).await.assert_problem(404, "not_found");
+        server.get(path).await.assert_problem(404, "not_found");
     }
     for (method, path, allow) in [
         ("DELETE", "/emails", "GET, HEAD, POST"),
@@ -102,7 +102,7 @@ async fn unknown_addresses_and_methods_are_told_apart() {
         ("OPTIONS", "/api/emails", "GET, HEAD, POST"),
         ("BREW", "/", "GET, HEAD, POST"),
     ] {
-        let reply = house.send(method, path, &[], b"").await;
+        let reply = server.send(method, path, &[], b"").await;
         reply.assert_problem(405, "method_not_allowed");
         assert_eq!(reply.header("allow"), Some(allow));
     }
@@ -110,7 +110,7 @@ async fn unknown_addresses_and_methods_are_told_apart() {
 
 #[tokio::test]
 async fn only_plain_json_in_utf8_is_read() {
-    let house = House::open().await;
+    let server = TestServer::open().await;
     let body = br#"{"to":"a@example.org","subject":"s","text":"t"}"#;
     let json = ("Content-Type", "application/json");
     for headers in [
@@ -121,22 +121,22 @@ async fn only_plain_json_in_utf8_is_read() {
         &[json, ("Content-Encoding", "gzip")],
         &[json, ("Content-Encoding", "br")],
     ] {
-        let reply = house.send("POST", "/emails", headers, body).await;
+        let reply = server.send("POST", "/emails", headers, body).await;
         reply.assert_problem(415, "unsupported_media_type");
     }
-    assert!(house.stored().await.is_empty());
+    assert!(server.stored().await.is_empty());
     for headers in [
         &[("Content-Type", "Application/JSON; Charset=\"UTF-8\"")][..],
         &[json, ("Content-Encoding", "identity")],
     ] {
-        assert_eq!(house.send("POST", "/emails", headers, body).await.status, 200);
+        assert_eq!(server.send("POST", "/emails", headers, body).await.status, 200);
     }
 }
 
 #[tokio::test]
 async fn a_problem_is_named_as_such_where_the_client_names_it() {
-    let house = House::open().await;
-    let reply = house.send("GET", "/nowhere", &[("Accept", "application/problem+json")], b"").await;
+    let server = TestServer::open().await;
+    let reply = server.send("GET", "/nowhere", &[("Accept", "application/problem+json")], b"").await;
     assert_eq!(reply.header("content-type"), Some("application/problem+json"));
     assert_eq!(reply.json()["status"], 404);
 }
@@ -144,7 +144,7 @@ async fn a_problem_is_named_as_such_where_the_client_names_it() {
 /// A proxy may go by one of two fields and this server by the other, so neither is gone by.
 #[tokio::test]
 async fn fields_that_say_one_thing_stand_there_once() {
-    let house = House::open().await;
+    let server = TestServer::open().await;
     for (name, values, problem) in [
         ("Authorization", ["Bearer mq_one", "Bearer mq_one"], "validation_error"),
         ("Authorization", ["Bearer mq_one", "Basic eA=="], "validation_error"),
@@ -163,12 +163,12 @@ async fn fields_that_say_one_thing_stand_there_once() {
             if name != "Content-Type" {
                 headers.push(("Content-Type", media));
             }
-            house.send("POST", path, &headers, body.as_bytes()).await.assert_problem(400, problem);
+            server.send("POST", path, &headers, body.as_bytes()).await.assert_problem(400, problem);
         }
-        house
+        server
             .send("GET", "/emails", &[(name, values[0]), (name, values[1])], b"")
             .await
             .assert_problem(400, problem);
     }
-    assert!(house.stored().await.is_empty());
+    assert!(server.stored().await.is_empty());
 }

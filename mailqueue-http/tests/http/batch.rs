@@ -2,16 +2,16 @@
 
 use serde_json::{Value, json};
 
-use crate::house::{House, Reply};
+use crate::test_server::{Reply, TestServer};
 
 fn message(subject: &str) -> Value {
     json!({"to": "a@example.org", "subject": subject, "text": "t"})
 }
 
-async fn send(house: &House, validation: Option<&str>, body: &Value) -> Reply {
+async fn send(server: &TestServer, validation: Option<&str>, body: &Value) -> Reply {
     let mut headers = vec![("Content-Type", "application/json")];
     headers.extend(validation.map(|validation| ("X-Batch-Validation", validation)));
-    house.send("POST", "/emails/batch", &headers, body.to_string().as_bytes()).await
+    server.send("POST", "/emails/batch", &headers, body.to_string().as_bytes()).await
 }
 
 fn ids(reply: &Reply) -> Vec<String> {
@@ -22,23 +22,23 @@ fn ids(reply: &Reply) -> Vec<String> {
 
 #[tokio::test]
 async fn all_are_accepted_in_their_order() {
-    let house = House::open().await;
+    let server = TestServer::open().await;
     let subjects: Vec<String> = (0..100).map(|n| format!("No. {n}")).collect();
     let body: Value = subjects.iter().map(|subject| message(subject)).collect();
-    let reply = send(&house, None, &body).await;
+    let reply = send(&server, None, &body).await;
     assert_eq!(reply.json().get("errors"), None);
     let ids = ids(&reply);
     assert_eq!(ids.len(), 100);
     for (id, subject) in ids.iter().zip(&subjects) {
-        assert_eq!(house.get(&format!("/emails/{id}")).await.json()["subject"], **subject);
+        assert_eq!(server.get(&format!("/emails/{id}")).await.json()["subject"], **subject);
     }
-    let api = house.send("POST", "/api/emails/batch", &[("Content-Type", "application/json")], b"[]").await;
+    let api = server.send("POST", "/api/emails/batch", &[("Content-Type", "application/json")], b"[]").await;
     api.assert_invalid(&[""]);
 }
 
 #[tokio::test]
 async fn a_strict_batch_is_taken_whole_or_not_at_all() {
-    let house = House::open().await;
+    let server = TestServer::open().await;
     let bad = json!({"to": "nobody", "subject": "s", "text": "t"});
     let table = [
         (
@@ -56,21 +56,21 @@ async fn a_strict_batch_is_taken_whole_or_not_at_all() {
     ];
     for (body, pointers) in table {
         for validation in [None, Some("strict")] {
-            send(&house, validation, &body).await.assert_invalid(&pointers);
+            send(&server, validation, &body).await.assert_invalid(&pointers);
         }
     }
-    send(&house, Some("lenient"), &json!([message("a")])).await.assert_problem(400, "validation_error");
-    house
+    send(&server, Some("lenient"), &json!([message("a")])).await.assert_problem(400, "validation_error");
+    server
         .send("POST", "/emails/batch", &[("Content-Type", "text/plain")], b"[]")
         .await
         .assert_problem(415, "unsupported_media_type");
-    house.get("/emails/batch").await.assert_problem(405, "method_not_allowed");
-    assert!(house.stored().await.is_empty());
+    server.get("/emails/batch").await.assert_problem(405, "method_not_allowed");
+    assert!(server.stored().await.is_empty());
 }
 
 #[tokio::test]
 async fn a_permissive_batch_says_of_each_what_became_of_it() {
-    let house = House::open().await;
+    let server = TestServer::open().await;
     let body = json!([
         {"to": "nobody", "subject": "s", "text": "t"},
         message("one"),
@@ -79,7 +79,7 @@ async fn a_permissive_batch_says_of_each_what_became_of_it() {
         message("two"),
         {"to": "a@example.org", "subject": "big", "text": "x".repeat((10 << 20) + 1)},
     ]);
-    let reply = send(&house, Some("permissive"), &body).await;
+    let reply = send(&server, Some("permissive"), &body).await;
     assert_eq!(ids(&reply).len(), 2);
     let errors = reply.json()["errors"].as_array().unwrap().clone();
     let found: Vec<_> =
@@ -95,24 +95,24 @@ async fn a_permissive_batch_says_of_each_what_became_of_it() {
     );
     assert_eq!(errors[1]["errors"][1]["pointer"], "/to/1");
     assert!(errors.iter().all(|error| error["message"].as_str().is_some_and(|text| text.ends_with('.'))));
-    let mut subjects: Vec<_> = house.stored().await.into_iter().map(|mail| mail.summary.subject).collect();
+    let mut subjects: Vec<_> = server.stored().await.into_iter().map(|mail| mail.summary.subject).collect();
     subjects.sort();
     assert_eq!(subjects, ["one", "two"]);
-    let none = send(&house, Some("permissive"), &json!([1, {}])).await;
+    let none = send(&server, Some("permissive"), &json!([1, {}])).await;
     assert_eq!((ids(&none).len(), none.json()["errors"].as_array().unwrap().len()), (0, 2));
-    assert_eq!(house.stored().await.len(), 2);
+    assert_eq!(server.stored().await.len(), 2);
 }
 
 #[tokio::test]
 async fn a_batch_has_one_key() {
-    let house = House::open().await;
+    let server = TestServer::open().await;
     let send = async |body: Value, validation| {
         let headers = [
             ("Content-Type", "application/json"),
             ("Idempotency-Key", "k"),
             ("X-Batch-Validation", validation),
         ];
-        house.send("POST", "/emails/batch", &headers, body.to_string().as_bytes()).await
+        server.send("POST", "/emails/batch", &headers, body.to_string().as_bytes()).await
     };
     let body = json!([message("a"), {"subject": "b"}, message("c")]);
     let first = send(body.clone(), "permissive").await;
@@ -130,5 +130,5 @@ async fn a_batch_has_one_key() {
         send(other, "permissive").await.assert_problem(409, "invalid_idempotent_request");
     }
     send(body, "strict").await.assert_invalid(&["/1/to"]);
-    assert_eq!(house.stored().await.len(), 2);
+    assert_eq!(server.stored().await.len(), 2);
 }

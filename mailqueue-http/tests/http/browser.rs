@@ -8,7 +8,7 @@ use fantoccini::{Client, ClientBuilder, Locator};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::house::House;
+use crate::test_server::TestServer;
 
 /// A driver with a browser of its own, both ended with the test.
 struct Browser {
@@ -78,10 +78,10 @@ impl Browser {
 }
 
 async fn fill_in_and_send(scripts: bool) {
-    let house = House::open().await;
+    let server = TestServer::open().await;
     let browser = Browser::start(scripts).await;
     let client = &browser.client;
-    client.goto(&format!("http://{}/", house.address)).await.unwrap();
+    client.goto(&format!("http://{}/", server.address)).await.unwrap();
     for (id, text) in
         [("para", "ana@example.org"), ("assunto", "Olá, Ana"), ("mensagem", "Tudo bem?\nAté já")]
     {
@@ -91,16 +91,16 @@ async fn fill_in_and_send(scripts: bool) {
     let state =
         client.wait().at_most(Duration::from_secs(10)).for_element(Locator::Css(".state h1")).await.unwrap();
     assert_eq!(state.text().await.unwrap(), "Mensagem enfileirada!");
-    let stored = house.stored().await;
+    let stored = server.stored().await;
     assert_eq!(stored.len(), 1);
     assert!(client.current_url().await.unwrap().path().ends_with(&stored[0].id.to_string()));
     assert_eq!(stored[0].summary.subject, "Olá, Ana");
-    let record = house.outbox.get(stored[0].id).await.unwrap().unwrap();
+    let record = server.outbox.get(stored[0].id).await.unwrap().unwrap();
     assert_eq!(record.text.unwrap().replace("\r\n", "\n"), "Tudo bem?\nAté já");
     let page = client.find(Locator::Css("main")).await.unwrap().text().await.unwrap();
     assert!(page.contains("ana@example.org") && page.contains("Tudo bem?"));
     // The page finds out by itself what becomes of the message.
-    house.outbox.cancel(stored[0].id).await.unwrap();
+    server.outbox.cancel(stored[0].id).await.unwrap();
     let cancelled = Locator::XPath("//h1[text()='A mensagem foi cancelada']");
     client.wait().at_most(Duration::from_secs(10)).for_element(cancelled).await.unwrap();
 }

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::house::House;
+use crate::test_server::TestServer;
 
 #[tokio::test]
 async fn a_message_is_kept_and_told_in_resends_shape() {
-    let house = House::open().await;
+    let server = TestServer::open().await;
     let body = json!({
         "from": "Shop <shop@example.com>", "to": "Ana <ana@example.org>", "cc": ["c@example.org"],
         "bcc": "b@example.org", "reply_to": ["r@example.com"], "subject": "Olá ☃", "text": "oi", "html": "<p>oi</p>",
@@ -14,11 +14,11 @@ async fn a_message_is_kept_and_told_in_resends_shape() {
         "attachments": [{"filename": "a.txt", "content": "aGk=", "content_type": "text/plain", "content_id": "a"}],
         "lane": "urgent", "smtputf8": false,
     });
-    let reply = house.submit(&body.to_string()).await;
+    let reply = server.submit(&body.to_string()).await;
     let id = reply.id();
     assert_eq!(reply.json(), json!({ "id": id }));
     assert_eq!(reply.header("location"), Some(&*format!("/emails/{id}")));
-    let told = house.get(&format!("/emails/{id}")).await.json();
+    let told = server.get(&format!("/emails/{id}")).await.json();
     for (member, value) in [
         ("object", json!("email")),
         ("id", json!(id)),
@@ -44,9 +44,9 @@ async fn a_message_is_kept_and_told_in_resends_shape() {
     assert!(told["created_at"].as_str().unwrap().ends_with('Z'));
     let recipients: Vec<_> = told["recipients"].as_array().unwrap().iter().map(|r| &r["address"]).collect();
     assert_eq!(recipients, ["ana@example.org", "c@example.org", "b@example.org"]);
-    let raw = house.stored().await;
+    let raw = server.stored().await;
     assert_eq!(raw.len(), 1);
-    let record = house.outbox.get(raw[0].id).await.unwrap().unwrap();
+    let record = server.outbox.get(raw[0].id).await.unwrap().unwrap();
     let sent = String::from_utf8(record.raw.unwrap()).unwrap();
     assert!(!sent.contains("b@example.org"), "a blind copy is named in the message");
     assert!(sent.contains(&format!("Message-ID: <{id}@example.com>\r\n")));
@@ -54,65 +54,65 @@ async fn a_message_is_kept_and_told_in_resends_shape() {
 
 #[tokio::test]
 async fn the_default_sender_stands_in() {
-    let house = House::open().await;
-    let id = house.submit(r#"{"to":"a@example.org","subject":"","text":""}"#).await.id();
-    assert_eq!(house.get(&format!("/emails/{id}")).await.json()["from"], "mailqueue@example.com");
-    let nobody = House::with("127.0.0.1:0", mailqueue_http::Options::default()).await;
+    let server = TestServer::open().await;
+    let id = server.submit(r#"{"to":"a@example.org","subject":"","text":""}"#).await.id();
+    assert_eq!(server.get(&format!("/emails/{id}")).await.json()["from"], "mailqueue@example.com");
+    let nobody = TestServer::with("127.0.0.1:0", mailqueue_http::Options::default()).await;
     nobody.submit(r#"{"to":"a@example.org","subject":"s","text":"t"}"#).await.assert_invalid(&["/from"]);
 }
 
 #[tokio::test]
 async fn the_same_routes_stand_under_api() {
-    let house = House::open().await;
+    let server = TestServer::open().await;
     let json = [("Content-Type", "application/json")];
     let body = br#"{"to":"a@example.org","subject":"s","text":"t"}"#;
-    let reply = house.send("POST", "/api/emails", &json, body).await;
+    let reply = server.send("POST", "/api/emails", &json, body).await;
     let location = reply.header("location").unwrap().to_owned();
     assert_eq!(location, format!("/api/emails/{}", reply.id()));
-    assert_eq!(house.get(&location).await.json()["id"], reply.id());
-    assert_eq!(house.get("/api/emails").await.json()["data"][0]["id"], reply.id());
-    assert_eq!(house.get("/api/livez").await.status, 200);
-    assert_eq!(house.get("/api/readyz").await.status, 200);
-    let head = house.send("HEAD", "/livez", &[], b"").await;
+    assert_eq!(server.get(&location).await.json()["id"], reply.id());
+    assert_eq!(server.get("/api/emails").await.json()["data"][0]["id"], reply.id());
+    assert_eq!(server.get("/api/livez").await.status, 200);
+    assert_eq!(server.get("/api/readyz").await.status, 200);
+    let head = server.send("HEAD", "/livez", &[], b"").await;
     assert_eq!((head.status, head.body.len()), (200, 0));
 }
 
 #[tokio::test]
 async fn scheduled_messages_say_so() {
-    let house = House::open().await;
-    let at = house.outbox.clock().now() + time::Duration::hours(2);
+    let server = TestServer::open().await;
+    let at = server.outbox.clock().now() + time::Duration::hours(2);
     let at = at.replace_microsecond(0).unwrap();
     let text = at
         .to_offset(time::macros::offset!(-3))
         .format(&time::format_description::well_known::Rfc3339)
         .unwrap();
     let body = json!({"to": "a@example.org", "subject": "s", "text": "t", "scheduled_at": text});
-    let told = house.get(&format!("/emails/{}", house.submit(&body.to_string()).await.id())).await.json();
+    let told = server.get(&format!("/emails/{}", server.submit(&body.to_string()).await.id())).await.json();
     assert_eq!(told["last_event"], "scheduled");
     let read = |told: &Value| {
         let text = told["scheduled_at"].as_str().unwrap();
         time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).unwrap()
     };
     assert_eq!(read(&told), at);
-    let before = house.outbox.clock().now();
+    let before = server.outbox.clock().now();
     let body = json!({"to": "a@example.org", "subject": "s", "text": "t", "scheduled_at": "in 2 days"});
-    let told = house.get(&format!("/emails/{}", house.submit(&body.to_string()).await.id())).await.json();
+    let told = server.get(&format!("/emails/{}", server.submit(&body.to_string()).await.id())).await.json();
     assert_eq!(told["last_event"], "scheduled");
-    let after = house.outbox.clock().now();
+    let after = server.outbox.clock().now();
     let days = time::Duration::days(2);
     assert!((before + days - time::Duration::MILLISECOND..=after + days).contains(&read(&told)), "{told}");
 }
 
 #[tokio::test]
 async fn lists_are_paged_and_filtered() {
-    let house = House::open().await;
+    let server = TestServer::open().await;
     let mut ids = Vec::new();
     for n in 0..5 {
         let body = json!({"to": format!("a{n}@example.org"), "subject": format!("Pedido {n}"), "text": "t"});
-        ids.insert(0, house.submit(&body.to_string()).await.id());
+        ids.insert(0, server.submit(&body.to_string()).await.id());
     }
     let list = async |query: &str| {
-        let list = house.get(&format!("/emails{query}")).await.json();
+        let list = server.get(&format!("/emails{query}")).await.json();
         assert_eq!(list["object"], "list");
         let data = list["data"].as_array().unwrap();
         let ids: Vec<String> = data.iter().map(|mail| mail["id"].as_str().unwrap().to_owned()).collect();

@@ -2,7 +2,7 @@
 
 use mailqueue_http::Options;
 
-use crate::house::{House, Reply, plain};
+use crate::test_server::{Reply, TestServer, plain};
 
 /// The entry of a key, with what else it says.
 pub(crate) fn entry(name: &str, key: &str, parts: &str) -> String {
@@ -30,13 +30,13 @@ const NOBODYS: &str = "019353a1-0000-7000-8000-000000000000";
 
 #[tokio::test]
 async fn without_keys_the_api_is_for_this_machine_only() {
-    let house = House::public(plain()).await;
-    let reply = house.submit(BODY).await;
+    let server = TestServer::public(plain()).await;
+    let reply = server.submit(BODY).await;
     reply.assert_problem(401, "missing_api_key");
     assert!(reply.header("www-authenticate").is_some());
-    house.get("/emails").await.assert_problem(401, "missing_api_key");
-    assert!(house.stored().await.is_empty());
-    let local = House::open().await;
+    server.get("/emails").await.assert_problem(401, "missing_api_key");
+    assert!(server.stored().await.is_empty());
+    let local = TestServer::open().await;
     for foreign in
         [("Host", "evil.example"), ("X-Forwarded-For", "192.0.2.1"), ("Sec-Fetch-Site", "cross-site")]
     {
@@ -46,9 +46,9 @@ async fn without_keys_the_api_is_for_this_machine_only() {
 
 #[tokio::test]
 async fn every_wrong_key_gets_the_same_answer() {
-    let house = House::public(keys()).await;
+    let server = TestServer::public(keys()).await;
     let ask = async |authorization: &str| {
-        house.send("GET", "/emails", &[("Authorization", authorization)], b"").await
+        server.send("GET", "/emails", &[("Authorization", authorization)], b"").await
     };
     let wrong = ask("Bearer mq_three").await;
     wrong.assert_problem(403, "invalid_api_key");
@@ -60,7 +60,7 @@ async fn every_wrong_key_gets_the_same_answer() {
     for missing in ["", "Basic bXFfb25l", "Bearer", "Bearer "] {
         ask(missing).await.assert_problem(401, "missing_api_key");
     }
-    house.get("/emails").await.assert_problem(401, "missing_api_key");
+    server.get("/emails").await.assert_problem(401, "missing_api_key");
 }
 
 /// The head of an answer without what is new in each.
@@ -70,11 +70,11 @@ fn lasting(reply: &Reply) -> Vec<&str> {
 }
 
 /// Asks as the holder of a key.
-async fn ask(house: &House, key: &str, method: &str, path: &str, body: &str) -> Reply {
+async fn ask(server: &TestServer, key: &str, method: &str, path: &str, body: &str) -> Reply {
     let authorization = format!("Bearer {key}");
     let headers =
         [("Content-Type", "application/json"), ("Authorization", &*authorization), ("Idempotency-Key", "k")];
-    house.send(method, path, &headers, body.as_bytes()).await
+    server.send(method, path, &headers, body.as_bytes()).await
 }
 
 /// Every route that names a message by its id.
@@ -98,39 +98,39 @@ const OF_MANY: [&str; 5] = [
 
 #[tokio::test]
 async fn tenants_see_nothing_of_each_other() {
-    let house = House::public(keys()).await;
-    let shop = ask(&house, "mq_one", "POST", "/emails", BODY).await.id();
-    let news = ask(&house, "mq_two", "POST", "/emails", BODY).await.id();
+    let server = TestServer::public(keys()).await;
+    let shop = ask(&server, "mq_one", "POST", "/emails", BODY).await.id();
+    let news = ask(&server, "mq_two", "POST", "/emails", BODY).await.id();
     assert_ne!(shop, news, "an idempotency key is its tenant's own");
-    let before = house.stored().await;
+    let before = server.stored().await;
     for (method, path, body) in OF_ONE {
-        let nobodys = ask(&house, "mq_two", method, &path.replace("{id}", NOBODYS), body).await;
+        let nobodys = ask(&server, "mq_two", method, &path.replace("{id}", NOBODYS), body).await;
         nobodys.assert_problem(404, "not_found");
-        let foreign = ask(&house, "mq_two", method, &path.replace("{id}", &shop), body).await;
+        let foreign = ask(&server, "mq_two", method, &path.replace("{id}", &shop), body).await;
         assert_eq!((foreign.status, &foreign.body), (404, &nobodys.body), "{method} {path}");
-        let keyless = house.send(method, &path.replace("{id}", &shop), &[], body.as_bytes()).await;
+        let keyless = server.send(method, &path.replace("{id}", &shop), &[], body.as_bytes()).await;
         keyless.assert_problem(401, "missing_api_key");
     }
     for path in OF_MANY {
         for (key, own) in [("mq_one", &shop), ("mq_two", &news), ("mq_domain", &shop)] {
-            let list = ask(&house, key, "GET", path, "").await.json();
+            let list = ask(&server, key, "GET", path, "").await.json();
             let ids: Vec<&str> =
                 list["data"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
             assert_eq!(ids, [own], "{key} {path}");
         }
     }
     for cursor in ["after", "before"] {
-        let list = ask(&house, "mq_two", "GET", &format!("/emails?{cursor}={shop}"), "").await.json();
+        let list = ask(&server, "mq_two", "GET", &format!("/emails?{cursor}={shop}"), "").await.json();
         assert!(!list.to_string().contains(&shop), "{list}");
     }
     // The open page shows neither.
-    house.get(&format!("/messages/{shop}")).await.assert_problem(404, "not_found");
-    house.get("/messages").await.assert_problem(404, "not_found");
-    assert_eq!(house.stored().await, before, "nothing has changed");
+    server.get(&format!("/messages/{shop}")).await.assert_problem(404, "not_found");
+    server.get("/messages").await.assert_problem(404, "not_found");
+    assert_eq!(server.stored().await, before, "nothing has changed");
     // Their owner has all of it: a rotated key stands for the same tenant.
     for (method, path, body) in OF_ONE {
         for key in ["mq_one", "mq_domain"] {
-            let own = ask(&house, key, method, &path.replace("{id}", &shop), body).await;
+            let own = ask(&server, key, method, &path.replace("{id}", &shop), body).await;
             assert!(![401, 403, 404].contains(&own.status), "{key} {method} {path}: {}", own.status);
         }
     }
@@ -138,61 +138,61 @@ async fn tenants_see_nothing_of_each_other() {
 
 #[tokio::test]
 async fn a_key_for_sending_only_sends() {
-    let house = House::public(keys()).await;
-    let id = ask(&house, "mq_send", "POST", "/emails", BODY).await.id();
+    let server = TestServer::public(keys()).await;
+    let id = ask(&server, "mq_send", "POST", "/emails", BODY).await.id();
     let others = OF_MANY.map(|path| ("GET", path, "")).into_iter().chain(OF_ONE);
     for (method, path, body) in others.chain([("HEAD", "/emails", "")]) {
-        let refused = ask(&house, "mq_send", method, &path.replace("{id}", &id), body).await;
+        let refused = ask(&server, "mq_send", method, &path.replace("{id}", &id), body).await;
         assert_eq!(refused.status, 403, "{method} {path}");
         if method != "HEAD" {
             refused.assert_problem(403, "restricted_api_key");
         }
     }
-    assert_eq!(ask(&house, "mq_one", "GET", &format!("/emails/{id}"), "").await.status, 200);
+    assert_eq!(ask(&server, "mq_one", "GET", &format!("/emails/{id}"), "").await.status, 200);
 }
 
 #[tokio::test]
 async fn a_key_for_some_domains_sends_from_no_other() {
-    let house = House::public(keys()).await;
+    let server = TestServer::public(keys()).await;
     for from in ["a@SHOP.example", "Shop <b@example.net>", "<b@example.net>"] {
         let body = BODY.replacen('{', &format!(r#"{{"from":"{from}","#), 1);
-        assert_eq!(send_for_domains(&house, &body).await.status, 200, "{from}");
+        assert_eq!(send_for_domains(&server, &body).await.status, 200, "{from}");
     }
     for from in
         ["a@example.com", "a@sub.shop.example", "shop.example@evil.example", "\"a@shop.example\"@b.example"]
     {
         let body = BODY.replacen('{', &format!(r#"{{"from":{},"#, serde_json::json!(from)), 1);
-        let problem = send_for_domains(&house, &body).await.assert_problem(403, "validation_error");
+        let problem = send_for_domains(&server, &body).await.assert_problem(403, "validation_error");
         assert_eq!(problem["errors"][0]["pointer"], "/from", "{from}");
         assert!(!problem.to_string().contains("evil.example"));
     }
     // The default sender is at example.com.
-    send_for_domains(&house, BODY).await.assert_problem(403, "validation_error");
-    assert_eq!(house.stored().await.len(), 3);
+    send_for_domains(&server, BODY).await.assert_problem(403, "validation_error");
+    assert_eq!(server.stored().await.len(), 3);
 }
 
 #[tokio::test]
 async fn a_batch_is_held_to_the_domains_of_its_key() {
-    let house = House::public(keys()).await;
+    let server = TestServer::public(keys()).await;
     let one =
         |from: &str| serde_json::json!({"from": from, "to": "a@example.org", "subject": "s", "text": "t"});
     let body = serde_json::json!([one("a@shop.example"), one("a@evil.example")]).to_string();
     let send = async |mode: &str| {
         let authorization = ("Authorization", "Bearer mq_domain");
         let headers = [("Content-Type", "application/json"), ("X-Batch-Validation", mode), authorization];
-        house.send("POST", "/emails/batch", &headers, body.as_bytes()).await
+        server.send("POST", "/emails/batch", &headers, body.as_bytes()).await
     };
     let problem = send("strict").await.assert_problem(403, "validation_error");
     assert_eq!(problem["errors"][0]["pointer"], "/1/from");
-    assert!(house.stored().await.is_empty());
+    assert!(server.stored().await.is_empty());
     let partly = send("permissive").await.json();
     assert_eq!(partly["data"].as_array().unwrap().len(), 1);
     assert_eq!(partly["errors"][0]["index"], 1);
-    assert_eq!(house.stored().await.len(), 1);
+    assert_eq!(server.stored().await.len(), 1);
 }
 
 /// Submits with the key for two domains.
-async fn send_for_domains(house: &House, body: &str) -> Reply {
+async fn send_for_domains(server: &TestServer, body: &str) -> Reply {
     let headers = [("Content-Type", "application/json"), ("Authorization", "Bearer mq_domain")];
-    house.send("POST", "/emails", &headers, body.as_bytes()).await
+    server.send("POST", "/emails", &headers, body.as_bytes()).await
 }

@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod amending;
-mod anything;
 mod attachments;
 mod backlog;
 mod bad_bodies;
@@ -11,8 +10,8 @@ mod batch;
 mod browser;
 mod emails;
 mod form;
-mod held;
-mod house;
+mod fuzz;
+mod gated_store;
 mod idempotency;
 mod keys;
 mod memory;
@@ -22,6 +21,7 @@ mod port;
 mod rates;
 mod slow_store;
 mod tenants;
+mod test_server;
 mod texts;
 mod unavailable;
 mod unreadable;

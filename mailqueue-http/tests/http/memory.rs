@@ -10,18 +10,18 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::held::{Gate, Held};
-use crate::house::{House, Reply, plain};
+use crate::gated_store::{Gate, GatedStore};
+use crate::test_server::{Reply, TestServer, plain};
 
-/// A house with half of 32 MiB for messages that are being worked on, whose store answers nobody before the gate opens.
-async fn small_house() -> (House, Arc<Held>, Gate, tempfile::TempDir) {
+/// A server with half of 32 MiB for messages that are being worked on, whose store answers nobody before the gate opens.
+async fn small_server() -> (TestServer, Arc<GatedStore>, Gate, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(folder.path().join("mail.db"), &SqliteOptions::default()).await.unwrap();
-    let (held, gate) = Held::new(Arc::new(store));
+    let (held, gate) = GatedStore::new(Arc::new(store));
     let held = Arc::new(held);
     let options = Options { memory: 32 << 20, ..plain() };
-    let house = House::on(Arc::clone(&held) as _, "127.0.0.1:0", options).await;
-    (house, held, gate, folder)
+    let server = TestServer::on(Arc::clone(&held) as _, "127.0.0.1:0", options).await;
+    (server, held, gate, folder)
 }
 
 /// About 5.6 MB as it is posted: there is memory to work on one.
@@ -31,46 +31,46 @@ fn large() -> Vec<u8> {
     draft.to_string().into_bytes()
 }
 
-async fn post(house: &House, path: &str, body: &[u8]) -> Reply {
-    house.send("POST", path, &[("Content-Type", "application/json")], body).await
+async fn post(server: &TestServer, path: &str, body: &[u8]) -> Reply {
+    server.send("POST", path, &[("Content-Type", "application/json")], body).await
 }
 
 /// Has small requests answered while large ones are under way.
-async fn small_ones_are_answered(house: &House) {
+async fn small_ones_are_answered(server: &TestServer) {
     for _ in 0..20 {
-        post(house, "/emails", br#"{"to": 1}"#).await.assert_problem(422, "validation_error");
+        post(server, "/emails", br#"{"to": 1}"#).await.assert_problem(422, "validation_error");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn large_messages_wait_for_memory_and_hold_up_nobody() {
-    let (house, held, mut gate, _folder) = small_house().await;
+    let (server, held, mut gate, _folder) = small_server().await;
     let body = large();
     let batch = [b"[", body.as_slice(), b"]"].concat();
     let meanwhile = async {
         gate.reached().await;
-        small_ones_are_answered(&house).await;
+        small_ones_are_answered(&server).await;
         assert_eq!(held.begun(), 1, "messages that are worked on at once");
         gate.open();
     };
     let (first, second, ()) =
-        tokio::join!(post(&house, "/emails", &body), post(&house, "/emails/batch", &batch), meanwhile);
+        tokio::join!(post(&server, "/emails", &body), post(&server, "/emails/batch", &batch), meanwhile);
     for reply in [first, second] {
         assert_eq!(reply.status, 200, "{}", reply.text());
     }
-    assert_eq!(house.stored().await.len(), 2);
+    assert_eq!(server.stored().await.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_too_long_for_memory_is_asked_to_come_back() {
-    let (house, held, mut gate, _folder) = small_house().await;
+async fn a_request_that_waits_too_long_for_memory_gets_a_503() {
+    let (server, held, mut gate, _folder) = small_server().await;
     let body = large();
     let meanwhile = async {
         gate.reached().await;
         // There is room for both to come in, so that each waits once.
-        let others = [(), ()].map(|()| post(&house, "/emails", &body));
+        let others = [(), ()].map(|()| post(&server, "/emails", &body));
         let (refused, ()) =
-            tokio::join!(futures_util::future::join_all(others), small_ones_are_answered(&house));
+            tokio::join!(futures_util::future::join_all(others), small_ones_are_answered(&server));
         for reply in refused {
             reply.assert_problem(503, "service_unavailable");
             assert!(reply.header("retry-after").is_some(), "{}", reply.head);
@@ -78,24 +78,24 @@ async fn who_waits_too_long_for_memory_is_asked_to_come_back() {
         assert_eq!(held.begun(), 1);
         gate.open();
     };
-    let (first, ()) = tokio::join!(post(&house, "/emails", &body), meanwhile);
+    let (first, ()) = tokio::join!(post(&server, "/emails", &body), meanwhile);
     first.id();
-    post(&house, "/emails", &body).await.id();
-    assert_eq!(house.stored().await.len(), 2, "and nothing of those that were refused");
+    post(&server, "/emails", &body).await.id();
+    assert_eq!(server.stored().await.len(), 2, "and nothing of those that were refused");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_promises_much_and_sends_nothing_takes_no_room_from_small_ones() {
-    let (house, _held, mut gate, _folder) = small_house().await;
+async fn a_large_request_that_sends_nothing_takes_no_memory_from_small_ones() {
+    let (server, _held, mut gate, _folder) = small_server().await;
     let mut promises = Vec::new();
     for length in std::iter::repeat_n(250_000, 100).chain(std::iter::repeat_n(15_000_000, 10)) {
-        let mut stream = TcpStream::connect(house.address).await.unwrap();
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
         let head = "POST /emails HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
         stream.write_all(format!("{head}Content-Length: {length}\r\n\r\n{{").as_bytes()).await.unwrap();
         promises.push(stream);
     }
-    small_ones_are_answered(&house).await;
+    small_ones_are_answered(&server).await;
     gate.open();
     let sound = br#"{"to":"a@example.org","subject":"s","text":"t"}"#;
-    post(&house, "/emails", sound).await.id();
+    post(&server, "/emails", sound).await.id();
 }

@@ -7,18 +7,18 @@ use base64::Engine;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::house::House;
+use crate::test_server::TestServer;
 
-async fn document(house: &House) -> Value {
-    let reply = house.get("/openapi.json").await;
+async fn document(server: &TestServer) -> Value {
+    let reply = server.get("/openapi.json").await;
     assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/json")));
     reply.json()
 }
 
 #[tokio::test]
 async fn the_copy_in_the_repository_is_not_stale() {
-    let house = House::open().await;
-    let document = serde_json::to_string_pretty(&document(&house).await).unwrap() + "\n";
+    let server = TestServer::open().await;
+    let document = serde_json::to_string_pretty(&document(&server).await).unwrap() + "\n";
     let copy = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.json");
     if std::env::var_os("MAILQUEUE_RENEW").is_some() {
         std::fs::write(&copy, &document).unwrap();
@@ -59,32 +59,36 @@ fn assert_shape(document: &Value, schema: &str, told: &Value) {
 
 #[tokio::test]
 async fn answers_have_the_shapes_that_are_told() {
-    let house = House::open().await;
-    let document = document(&house).await;
+    let server = TestServer::open().await;
+    let document = document(&server).await;
     let body = json!({
         "to": "a@example.org", "subject": "s", "text": "t", "scheduled_at": "in 1 hour",
         "attachments": [{"filename": "a.txt", "content": "aGk="}],
     });
-    let accepted = house.submit(&body.to_string()).await;
+    let accepted = server.submit(&body.to_string()).await;
     assert_shape(&document, "Accepted", &accepted.json());
     let path = format!("/emails/{}", accepted.id());
-    let email = house.get(&path).await.json();
+    let email = server.get(&path).await.json();
     assert_shape(&document, "Email", &email);
     assert_shape(&document, "FileSummary", &email["attachments"][0]);
     assert_shape(&document, "Recipient", &email["recipients"][0]);
-    let list = house.get("/emails").await.json();
+    let list = server.get("/emails").await.json();
     assert_shape(&document, "EmailList", &list);
     assert_shape(&document, "EmailSummary", &list["data"][0]);
-    let files = house.get(&format!("{path}/attachments")).await.json();
+    let files = server.get(&format!("{path}/attachments")).await.json();
     assert_shape(&document, "AttachmentList", &files);
     assert_shape(&document, "Attachment", &files["data"][0]);
     let headers = [("Content-Type", "application/json"), ("X-Batch-Validation", "permissive")];
     let batch =
-        house.send("POST", "/emails/batch", &headers, format!("[{body},{{}}]").as_bytes()).await.json();
+        server.send("POST", "/emails/batch", &headers, format!("[{body},{{}}]").as_bytes()).await.json();
     assert_shape(&document, "Batch", &batch);
     assert_shape(&document, "Refused", &batch["errors"][0]);
-    assert_shape(&document, "Amended", &house.send("POST", &format!("{path}/cancel"), &[], b"").await.json());
-    let problem = house.submit("{}").await.json();
+    assert_shape(
+        &document,
+        "Amended",
+        &server.send("POST", &format!("{path}/cancel"), &[], b"").await.json(),
+    );
+    let problem = server.submit("{}").await.json();
     assert_shape(&document, "Problem", &problem);
     assert_shape(&document, "Fault", &problem["errors"][0]);
 }
@@ -92,13 +96,13 @@ async fn answers_have_the_shapes_that_are_told() {
 /// What a request may hold is what the document says: a member it names is known, and no other.
 #[tokio::test]
 async fn requests_may_hold_what_is_told() {
-    let house = House::open().await;
-    let document = document(&house).await;
+    let server = TestServer::open().await;
+    let document = document(&server).await;
     let unknown = async |schema: &str, wrap: &dyn Fn(&str) -> Value, at: &str| {
         let (names, _) = members(&document, &json!({"$ref": format!("#/components/schemas/{schema}")}));
         assert!(!names.is_empty());
         for name in names.iter().map(String::as_str).chain(["no_such_member"]) {
-            let told = house.submit(&wrap(name).to_string()).await.json();
+            let told = server.submit(&wrap(name).to_string()).await.json();
             let faults = told["errors"].as_array().cloned().unwrap_or_default();
             let refused = faults.iter().any(|fault| {
                 fault["pointer"] == format!("{at}/{name}")
@@ -115,9 +119,9 @@ async fn requests_may_hold_what_is_told() {
 /// Every operation is answered with a status that the document names, whatever it is sent.
 #[tokio::test]
 async fn every_operation_is_answered_as_told() {
-    let house = House::open().await;
-    let document = document(&house).await;
-    let id = house.submit(r#"{"to":"a@example.org","subject":"s","text":"t"}"#).await.id();
+    let server = TestServer::open().await;
+    let document = document(&server).await;
+    let id = server.submit(r#"{"to":"a@example.org","subject":"s","text":"t"}"#).await.id();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             for id in [&*id, "019353a1-0000-7000-8000-000000000000", "x"] {
@@ -130,7 +134,7 @@ async fn every_operation_is_answered_as_told() {
                         let method = method.to_uppercase();
                         let body = if method == "GET" { "" } else { body };
                         let path = format!("{base}{path}");
-                        let status = house.send(&method, &path, &headers, body.as_bytes()).await.status;
+                        let status = server.send(&method, &path, &headers, body.as_bytes()).await.status;
                         let told = operation["responses"].get(status.to_string());
                         assert!(told.is_some(), "{method} {path} was answered with {status}");
                     }
@@ -142,10 +146,10 @@ async fn every_operation_is_answered_as_told() {
 
 #[tokio::test]
 async fn the_page_needs_nobody_else() {
-    let house = House::open().await;
-    let document = document(&house).await;
+    let server = TestServer::open().await;
+    let document = document(&server).await;
     for path in ["/docs", "/api/docs"] {
-        let page = house.get(path).await;
+        let page = server.get(path).await;
         assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
         let html = page.text();
         let style = html.split("<style>").nth(1).and_then(|rest| rest.split("</style>").next()).unwrap();
@@ -173,5 +177,5 @@ async fn the_page_needs_nobody_else() {
             assert!(ids.contains(&**schema), "{schema} is not on the page");
         }
     }
-    assert_eq!(house.get("/api/openapi.json").await.json(), document);
+    assert_eq!(server.get("/api/openapi.json").await.json(), document);
 }

@@ -5,35 +5,35 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::house::{House, Reply};
+use crate::test_server::{Reply, TestServer};
 
 const HEAD: &str = "POST /emails HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
 const BODY: &str = r#"{"to":"a@example.org","subject":"s","text":"t"}"#;
 
 #[tokio::test]
 async fn a_huge_body_is_refused_and_its_sender_gets_to_know() {
-    let house = House::open().await;
+    let server = TestServer::open().await;
     let huge = vec![b'x'; 100 << 20];
-    let reply = house.send("POST", "/emails", &[("Content-Type", "application/json")], &huge).await;
+    let reply = server.send("POST", "/emails", &[("Content-Type", "application/json")], &huge).await;
     reply.assert_problem(413, "payload_too_large");
     let chunk = [format!("{:x}\r\n", 1 << 20).as_bytes(), &huge[..1 << 20], b"\r\n"].concat();
     let mut request = format!("{HEAD}Transfer-Encoding: chunked\r\n\r\n").into_bytes();
     (0..100).for_each(|_| request.extend_from_slice(&chunk));
     request.extend_from_slice(b"0\r\n\r\n");
-    house.raw(&request).await.unwrap().assert_problem(413, "payload_too_large");
-    assert!(house.stored().await.is_empty());
+    server.raw(&request).await.unwrap().assert_problem(413, "payload_too_large");
+    assert!(server.stored().await.is_empty());
 }
 
 #[tokio::test]
-async fn who_asks_first_is_told_no_before_sending() {
-    let house = House::open().await;
-    let mut stream = TcpStream::connect(house.address).await.unwrap();
+async fn a_client_that_expects_100_is_refused_before_it_sends() {
+    let server = TestServer::open().await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
     let head = format!("{HEAD}Expect: 100-continue\r\nContent-Length: 99999999\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 413"), "{}", String::from_utf8_lossy(&answer));
-    let mut stream = TcpStream::connect(house.address).await.unwrap();
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
     let head =
         format!("{HEAD}Expect: 100-continue\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", BODY.len());
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -47,11 +47,11 @@ async fn who_asks_first_is_told_no_before_sending() {
 }
 
 #[tokio::test]
-async fn who_is_slow_is_let_go() {
-    let house = House::open().await;
+async fn a_slow_client_is_disconnected() {
+    let server = TestServer::open().await;
     let begun = Instant::now();
     let slow = async |start: String, least: u64, most: u64| {
-        let mut stream = TcpStream::connect(house.address).await.unwrap();
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
         stream.write_all(start.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         let _ = tokio::time::timeout(Duration::from_secs(40), stream.read_to_end(&mut answer)).await.unwrap();
@@ -70,74 +70,74 @@ async fn who_is_slow_is_let_go() {
     for body in [half_body, half_chunk] {
         Reply::parse(&body).assert_problem(408, "request_timeout");
     }
-    assert!(house.stored().await.is_empty());
+    assert!(server.stored().await.is_empty());
 }
 
 #[tokio::test]
 async fn a_body_that_breaks_off_is_not_stored() {
-    let house = House::open().await;
-    let mut stream = TcpStream::connect(house.address).await.unwrap();
+    let server = TestServer::open().await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(format!("{HEAD}Content-Length: 1000\r\n\r\n{BODY}").as_bytes()).await.unwrap();
     stream.shutdown().await.unwrap();
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer).await;
     assert!(answer.is_empty() || Reply::parse(&answer).status == 400);
-    assert!(house.stored().await.is_empty());
+    assert!(server.stored().await.is_empty());
 }
 
 #[tokio::test]
-async fn who_hangs_up_after_sending_has_sent() {
-    let house = House::open().await;
+async fn a_client_that_hangs_up_after_sending_has_sent_its_message() {
+    let server = TestServer::open().await;
     for n in 0..20 {
-        let mut stream = TcpStream::connect(house.address).await.unwrap();
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
         let request = format!("{HEAD}Content-Length: {}\r\n\r\n{BODY}", BODY.len());
         stream.write_all(request.as_bytes()).await.unwrap();
         drop(stream);
         for _ in 0..200 {
-            if house.stored().await.len() == n + 1 {
+            if server.stored().await.len() == n + 1 {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        assert_eq!(house.stored().await.len(), n + 1);
+        assert_eq!(server.stored().await.len(), n + 1);
     }
 }
 
 #[tokio::test]
 async fn requests_follow_one_another_on_a_connection() {
-    let house = House::open().await;
-    let mut stream = TcpStream::connect(house.address).await.unwrap();
+    let server = TestServer::open().await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
     let one = format!("{HEAD}Content-Length: {}\r\n\r\n{BODY}", BODY.len());
     let last = "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     stream.write_all(format!("{one}{one}{last}").as_bytes()).await.unwrap();
     let mut answers = String::new();
     stream.read_to_string(&mut answers).await.unwrap();
     assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 3, "{answers}");
-    assert_eq!(house.stored().await.len(), 2);
+    assert_eq!(server.stored().await.len(), 2);
 }
 
 #[tokio::test]
 async fn every_answer_carries_the_requests_id() {
-    let house = House::open().await;
-    let given = house.send("GET", "/livez", &[("X-Request-Id", "a-1.b_2")], b"").await;
+    let server = TestServer::open().await;
+    let given = server.send("GET", "/livez", &[("X-Request-Id", "a-1.b_2")], b"").await;
     assert_eq!(given.header("x-request-id"), Some("a-1.b_2"));
-    let made = house.send("GET", "/nowhere", &[("X-Request-Id", "a b")], b"").await;
+    let made = server.send("GET", "/nowhere", &[("X-Request-Id", "a b")], b"").await;
     assert_eq!(made.header("x-request-id").unwrap().len(), 32);
 }
 
 #[tokio::test]
 async fn a_server_that_ends_lets_requests_end_and_takes_no_more() {
-    let house = House::open().await;
-    let mut open = TcpStream::connect(house.address).await.unwrap();
+    let server = TestServer::open().await;
+    let mut open = TcpStream::connect(server.address).await.unwrap();
     let (begin, rest) = BODY.split_at(20);
     open.write_all(format!("{HEAD}Content-Length: {}\r\n\r\n{begin}", BODY.len()).as_bytes()).await.unwrap();
-    let mut idle = TcpStream::connect(house.address).await.unwrap();
+    let mut idle = TcpStream::connect(server.address).await.unwrap();
     idle.write_all(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     tokio::time::sleep(Duration::from_millis(200)).await;
-    house.end.cancel();
+    server.end.cancel();
     tokio::time::sleep(Duration::from_millis(200)).await;
-    assert!(TcpStream::connect(house.address).await.is_err());
-    assert!(!house.running.is_finished());
+    assert!(TcpStream::connect(server.address).await.is_err());
+    assert!(!server.running.is_finished());
     open.write_all(rest.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     open.read_to_end(&mut answer).await.unwrap();
@@ -145,5 +145,5 @@ async fn a_server_that_ends_lets_requests_end_and_takes_no_more() {
     let mut other = Vec::new();
     idle.read_to_end(&mut other).await.unwrap();
     assert!(other.starts_with(b"HTTP/1.1 200"));
-    tokio::time::timeout(Duration::from_secs(5), house.running).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(5), server.running).await.unwrap().unwrap();
 }

@@ -7,13 +7,13 @@ use mailqueue_testing::Postgres;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::house::{House, Reply, plain};
+use crate::test_server::{Reply, TestServer, plain};
 
 /// A server on a database of its own.
-async fn on(url: &str) -> House {
+async fn on(url: &str) -> TestServer {
     let options = StoreOptions { allow_unsafe: true, ..StoreOptions::default() };
     let store = mailqueue_core::connect::store_with(&url.into(), options).await.unwrap();
-    House::on(store, "127.0.0.1:0", plain()).await
+    TestServer::on(store, "127.0.0.1:0", plain()).await
 }
 
 /// Has every statement on the messages wait for a while, as a database does that is being changed.
@@ -39,16 +39,16 @@ fn body(subject: &str) -> String {
     format!(r#"{{"to":"a@example.org","subject":"{subject}","text":"t"}}"#)
 }
 
-async fn submit(house: &House, subject: &str) -> Reply {
+async fn submit(server: &TestServer, subject: &str) -> Reply {
     let headers = [("Content-Type", "application/json"), ("Idempotency-Key", subject)];
-    house.send("POST", "/emails", &headers, body(subject).as_bytes()).await
+    server.send("POST", "/emails", &headers, body(subject).as_bytes()).await
 }
 
 /// Waits until these are stored, and no others.
-async fn until_stored(house: &House, subjects: &[&str]) {
+async fn until_stored(server: &TestServer, subjects: &[&str]) {
     let begun = Instant::now();
     loop {
-        let stored = house.stored().await;
+        let stored = server.stored().await;
         let mut found: Vec<&str> = stored.iter().map(|one| &*one.summary.subject).collect();
         found.sort_unstable();
         if found == subjects {
@@ -62,14 +62,14 @@ async fn until_stored(house: &House, subjects: &[&str]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn everybody_is_answered_in_time() {
     let url = Postgres::shared().database();
-    let house = on(&url).await;
-    submit(&house, "before").await.id();
+    let server = on(&url).await;
+    submit(&server, "before").await.id();
     hold_up(&url, 13).await;
     let begun = Instant::now();
-    let (first, (second, list)) = tokio::join!(submit(&house, "first"), async {
+    let (first, (second, list)) = tokio::join!(submit(&server, "first"), async {
         // The first is on its way, so the second waits behind it.
         until_locks(&url, "NOT granted").await;
-        tokio::join!(submit(&house, "second"), house.get("/emails"))
+        tokio::join!(submit(&server, "second"), server.get("/emails"))
     });
     assert!(begun.elapsed() < Duration::from_millis(11_000), "{:?}", begun.elapsed());
     for reply in [first, second, list] {
@@ -77,44 +77,48 @@ async fn everybody_is_answered_in_time() {
         assert!(reply.header("retry-after").is_some());
     }
     // What had been given to the database may be kept, as the answer said. What had not is not: nobody waits for it.
-    until_stored(&house, &["before", "first"]).await;
-    submit(&house, "after").await.id();
-    let repeated = submit(&house, "first").await;
+    until_stored(&server, &["before", "first"]).await;
+    submit(&server, "after").await.id();
+    let repeated = submit(&server, "first").await;
     assert_eq!(repeated.header("idempotent-replayed"), Some("true"));
-    until_stored(&house, &["after", "before", "first"]).await;
+    until_stored(&server, &["after", "before", "first"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_database_is_told_at_once() {
     let mut postgres = Postgres::start();
-    let house = on(&postgres.database()).await;
-    submit(&house, "before").await.id();
+    let server = on(&postgres.database()).await;
+    submit(&server, "before").await.id();
     postgres.freeze();
     let begun = Instant::now();
-    let replies =
-        tokio::join!(submit(&house, "a"), submit(&house, "b"), house.get("/emails"), house.get("/readyz"));
+    let replies = tokio::join!(
+        submit(&server, "a"),
+        submit(&server, "b"),
+        server.get("/emails"),
+        server.get("/readyz")
+    );
     assert!(begun.elapsed() < Duration::from_millis(11_000), "{:?}", begun.elapsed());
     for reply in [replies.0, replies.1, replies.2, replies.3] {
         reply.assert_problem(503, "service_unavailable");
         assert!(reply.header("retry-after").is_some());
     }
     postgres.thaw();
-    submit(&house, "a").await.id();
-    until_stored(&house, &["a", "before"]).await;
+    submit(&server, "a").await.id();
+    until_stored(&server, &["a", "before"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_hangs_up_while_it_is_slow_has_sent_all_the_same() {
+async fn a_client_that_hangs_up_on_a_slow_store_has_sent_its_message() {
     let url = Postgres::shared().database();
-    let house = on(&url).await;
-    submit(&house, "before").await.id();
+    let server = on(&url).await;
+    submit(&server, "before").await.id();
     hold_up(&url, 2).await;
-    let mut stream = TcpStream::connect(house.address).await.unwrap();
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
     let body = body("gone");
     let head = "POST /emails HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
     let request = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
     stream.write_all(request.as_bytes()).await.unwrap();
     until_locks(&url, "NOT granted").await;
     drop(stream);
-    until_stored(&house, &["before", "gone"]).await;
+    until_stored(&server, &["before", "gone"]).await;
 }

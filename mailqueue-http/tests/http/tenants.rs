@@ -3,19 +3,19 @@
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::house::{House, plain};
+use crate::test_server::{TestServer, plain};
 
 #[tokio::test]
 async fn a_foreign_message_is_none_at_every_address() {
     let hex = |key: &str| Sha256::digest(key).iter().map(|b| format!("{b:02x}")).collect::<String>();
     let list = format!("shop:{},news:{}", hex("mq_one"), hex("mq_two"));
     let options = mailqueue_http::Options { api_keys: list.parse().unwrap(), ..plain() };
-    let house = House::public(options).await;
+    let server = TestServer::public(options).await;
     let send = async |key: Option<&str>, method: &str, path: &str, body: &str| {
         let authorization = key.map(|key| format!("Bearer {key}"));
         let mut headers = vec![("Content-Type", "application/json"), ("Idempotency-Key", "k")];
         headers.extend(authorization.as_deref().map(|authorization| ("Authorization", authorization)));
-        house.send(method, path, &headers, body.as_bytes()).await
+        server.send(method, path, &headers, body.as_bytes()).await
     };
     let body = json!({
         "to": "a@example.org", "subject": "s", "text": "t", "scheduled_at": "in 1 hour",

@@ -13,7 +13,7 @@ use mailqueue_core::{
 };
 use time::OffsetDateTime;
 
-use crate::house::{BROWSER, House, plain};
+use crate::test_server::{BROWSER, TestServer, plain};
 
 /// Answers no request; to submissions it says this.
 struct Down(StoreError);
@@ -75,33 +75,33 @@ impl MessageStore for Down {
 
 #[tokio::test]
 async fn everything_that_needs_it_is_a_503_with_retry_after() {
-    let house = House::on(Arc::new(Down::default()), "127.0.0.1:0", plain()).await;
+    let server = TestServer::on(Arc::new(Down::default()), "127.0.0.1:0", plain()).await;
     let replies = [
-        house.submit(r#"{"to":"a@example.org","subject":"s","text":"t"}"#).await,
-        house.fill_in("assunto=a&mensagem=b", &[]).await,
-        house.get("/emails").await,
-        house.get("/emails/019353a1-0000-7000-8000-000000000000").await,
-        house.get("/messages").await,
-        house.get("/readyz").await,
-        house.get("/api/readyz").await,
+        server.submit(r#"{"to":"a@example.org","subject":"s","text":"t"}"#).await,
+        server.fill_in("assunto=a&mensagem=b", &[]).await,
+        server.get("/emails").await,
+        server.get("/emails/019353a1-0000-7000-8000-000000000000").await,
+        server.get("/messages").await,
+        server.get("/readyz").await,
+        server.get("/api/readyz").await,
     ];
     for reply in replies {
         let problem = reply.assert_problem(503, "service_unavailable");
         assert!(reply.header("retry-after").is_some());
         assert!(!problem.to_string().contains("connection refused"), "a reason is for the log alone");
     }
-    assert!(house.get("/readyz").await.json()["detail"].as_str().unwrap().contains("store"));
-    assert_eq!(house.get("/livez").await.status, 200);
-    let page = house.fill_in("assunto=a&mensagem=b", &[BROWSER]).await;
+    assert!(server.get("/readyz").await.json()["detail"].as_str().unwrap().contains("store"));
+    assert_eq!(server.get("/livez").await.status, 200);
+    let page = server.fill_in("assunto=a&mensagem=b", &[BROWSER]).await;
     assert_eq!(page.status, 503);
     assert!(page.header("retry-after").is_some() && page.text().contains("<h1>"));
 }
 
 #[tokio::test]
-async fn what_it_refuses_for_good_is_a_422_and_not_to_be_tried_again() {
+async fn a_message_that_the_store_refuses_for_good_is_a_422() {
     let store = Down(StoreError::Refused("a check says no".into()));
-    let house = House::on(Arc::new(store), "127.0.0.1:0", plain()).await;
-    let reply = house.submit(r#"{"to":"a@example.org","subject":"s","text":"t"}"#).await;
+    let server = TestServer::on(Arc::new(store), "127.0.0.1:0", plain()).await;
+    let reply = server.submit(r#"{"to":"a@example.org","subject":"s","text":"t"}"#).await;
     let problem = reply.assert_problem(422, "validation_error");
     assert!(reply.header("retry-after").is_none());
     assert!(!problem.to_string().contains("a check"), "a reason is for the log alone");

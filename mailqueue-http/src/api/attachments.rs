@@ -1,0 +1,167 @@
+//! The files of a message, listed and handed out.
+
+use hyper::StatusCode;
+use hyper::header::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
+use mail_parser::{MessageParser, MimeHeaders};
+use mailqueue_core::MessageId;
+use mailqueue_core::domain::attachment::AttachmentSummary;
+use mailqueue_core::domain::record::Record;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use time::{Duration, OffsetDateTime};
+
+use super::find::{asked, find};
+use super::list::List;
+use super::query;
+use crate::app::App;
+use crate::wire::base64;
+use crate::wire::origin;
+use crate::wire::problem::Problem;
+use crate::wire::request::Request;
+use crate::wire::response::{self, Response};
+
+/// How long a client may rely on an address before it asks for it again. The file itself stays until retention takes
+/// the message's content.
+const URL_LIFETIME: Duration = Duration::hours(1);
+
+/// A file as it is told: Resend's shape.
+#[derive(Serialize)]
+struct AttachmentResponse<'r> {
+    object: &'static str,
+    id: String,
+    filename: &'r str,
+    size: u64,
+    content_type: &'r str,
+    content_disposition: &'static str,
+    content_id: Option<&'r str>,
+    download_url: String,
+    #[serde(with = "time::serde::rfc3339")]
+    expires_at: OffsetDateTime,
+}
+
+/// `GET /emails/{id}/attachments`
+pub(crate) async fn attachments(app: &App, request: &Request) -> Result<Response, Problem> {
+    let outbox = app.outbox_of(request)?;
+    let (id, window) = (asked(request)?, query::window(request.query())?);
+    let record = find(&outbox, id).await?;
+    if !record.summary.attachments.is_empty() {
+        kept(&record)?;
+    }
+    let ids: Vec<String> = (0..record.summary.attachments.len()).map(|n| part_id(id, n)).collect();
+    let (range, has_more) = window.of(&ids)?;
+    let now = outbox.clock().now();
+    let data = range.map(|n| told(&record, n, request, now)).collect();
+    Ok(response::json(StatusCode::OK, &List::new(has_more, data)))
+}
+
+/// `GET /emails/{id}/attachments/{part}`
+pub(crate) async fn attachment(app: &App, request: &Request) -> Result<Response, Problem> {
+    let outbox = app.outbox_of(request)?;
+    let record = find(&outbox, asked(request)?).await?;
+    let n = place(&record, &request.part)?;
+    kept(&record)?;
+    Ok(response::json(StatusCode::OK, &told(&record, n, request, outbox.clock().now())))
+}
+
+/// `GET /emails/{id}/attachments/{part}/content`: to be saved, never to be shown or run.
+pub(crate) async fn content(app: &App, request: &Request) -> Result<Response, Problem> {
+    let outbox = app.outbox_of(request)?;
+    let mut record = find(&outbox, asked(request)?).await?;
+    let n = place(&record, &request.part)?;
+    kept(&record)?;
+    let raw = record.raw.take().unwrap_or_default();
+    let files = &record.summary.attachments;
+    let position = position(files, n, record.html.is_some());
+    let read = tokio::task::spawn_blocking(move || read(&raw, position)).await;
+    let content = read.ok().flatten().filter(|content| content.len() as u64 == files[n].size);
+    let content = content.ok_or_else(|| {
+        tracing::error!(message_id = %record.id, "a file cannot be read back out of its message");
+        Problem::broken()
+    })?;
+    Ok(download(&files[n], content))
+}
+
+fn kept(record: &Record) -> Result<(), Problem> {
+    let gone = || Problem::not_found("The content of this message is not kept any more.");
+    record.raw.is_some().then_some(()).ok_or_else(gone)
+}
+
+/// The id of a message's n-th file: a UUID that is the same whenever it is asked for.
+fn part_id(id: MessageId, n: usize) -> String {
+    let mut digest = [0; 16];
+    digest.copy_from_slice(&Sha256::digest(format!("{id}/{n}"))[..16]);
+    uuid::Builder::from_custom_bytes(digest).into_uuid().hyphenated().to_string()
+}
+
+/// Which file an id names.
+fn place(record: &Record, part: &str) -> Result<usize, Problem> {
+    let mut places = 0..record.summary.attachments.len();
+    let unknown = || Problem::not_found("The message has no attachment with this id.");
+    places.find(|n| part_id(record.id, *n) == part).ok_or_else(unknown)
+}
+
+fn told<'r>(record: &'r Record, n: usize, request: &Request, now: OffsetDateTime) -> AttachmentResponse<'r> {
+    let file = &record.summary.attachments[n];
+    let id = part_id(record.id, n);
+    let address = origin::origin(&request.head.headers) + request.base;
+    AttachmentResponse {
+        object: "attachment",
+        filename: &file.filename,
+        size: file.size,
+        content_type: &file.content_type,
+        content_disposition: if is_inline(file, record.html.is_some()) { "inline" } else { "attachment" },
+        content_id: file.content_id.as_deref(),
+        download_url: format!("{address}/emails/{}/attachments/{id}/content", record.id),
+        expires_at: now + URL_LIFETIME,
+        id,
+    }
+}
+
+/// Whether the HTML part shows a file.
+fn is_inline(file: &AttachmentSummary, has_html: bool) -> bool {
+    file.content_id.is_some() && has_html
+}
+
+/// Where the n-th file stands among the files of the rendered message: those that the HTML part shows come first.
+fn position(files: &[AttachmentSummary], n: usize, has_html: bool) -> usize {
+    let is_inline = |file: &&AttachmentSummary| is_inline(file, has_html);
+    let before = &files[..n];
+    if is_inline(&&files[n]) {
+        before.iter().filter(is_inline).count()
+    } else {
+        files.iter().filter(is_inline).count() + before.iter().filter(|file| !is_inline(file)).count()
+    }
+}
+
+/// The content of the file at a position. It is taken as it stands there: the parser would take text out of its charset.
+fn read(raw: &[u8], position: usize) -> Option<Vec<u8>> {
+    let message = MessageParser::default().parse(raw)?;
+    let mut files = message.parts.iter().filter(|part| part.content_disposition().is_some());
+    let part = files.nth(position)?;
+    let body = raw.get(part.offset_body as usize..part.offset_end as usize)?;
+    base64::decoded(body)
+}
+
+fn download(file: &AttachmentSummary, content: Vec<u8>) -> Response {
+    let mut response = response::of(StatusCode::OK, "application/octet-stream", content);
+    let headers = response.headers_mut();
+    if let Ok(content_type) = HeaderValue::from_str(&file.content_type) {
+        headers.insert(CONTENT_TYPE, content_type);
+    }
+    headers.insert(CONTENT_DISPOSITION, disposition(&file.filename));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
+    response
+}
+
+/// What RFC 8187 allows to stand as it is.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// RFC 6266: the name in ASCII for old clients and as it is for all others.
+fn disposition(filename: &str) -> HeaderValue {
+    let plain = |c: char| if c.is_ascii_graphic() && !"\"\\%".contains(c) || c == ' ' { c } else { '_' };
+    let ascii: String = filename.chars().map(plain).collect();
+    let exact = utf8_percent_encode(filename, PLAIN);
+    let value = format!("attachment; filename=\"{ascii}\"; filename*=UTF-8''{exact}");
+    HeaderValue::from_str(&value).unwrap_or_else(|_| HeaderValue::from_static("attachment"))
+}

@@ -1,0 +1,152 @@
+//! Several messages in one request.
+
+use hyper::StatusCode;
+use hyper::header::HeaderName;
+use mailqueue_core::Draft;
+use mailqueue_core::domain::validation::{FieldError, ValidationError};
+use mailqueue_core::outbox::SubmitError;
+use mailqueue_core::outbox::valid::Part;
+use serde::Serialize;
+
+use super::new_email::{NewEmail, ScalarFields};
+use super::submit::{Accepted, body, check_size, idempotency_key, replayed};
+use super::text_of_html;
+use crate::app::App;
+use crate::wire::json::Json;
+use crate::wire::problem::{Problem, sentence};
+use crate::wire::request::Request;
+use crate::wire::response::{self, Response};
+
+/// How many messages a batch may have, as at Resend.
+const MAX_MESSAGES: usize = 100;
+
+/// What a batch is answered with.
+#[derive(Serialize)]
+struct Batch {
+    data: Vec<Accepted>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Refused>,
+}
+
+/// One message of a permissive batch that was not accepted.
+#[derive(Serialize)]
+struct Refused {
+    index: usize,
+    message: String,
+    errors: Vec<FieldError>,
+}
+
+/// `POST /emails/batch`
+pub(crate) async fn submit_batch(app: &App, request: &mut Request) -> Result<Response, Problem> {
+    let outbox = app.outbox_of(request)?;
+    let is_permissive = is_permissive(request)?;
+    let key = idempotency_key(request)?;
+    let sender = app.sender().map(str::to_owned);
+    let mut parts = body(request, move |json| emails(json, sender.as_deref())).await??;
+    text_of_html::add_texts(parts.iter_mut().flatten().map(|email| &mut email.draft)).await;
+    let in_flight = app.in_flight_keys().enter(&outbox, key.as_deref());
+    if is_permissive {
+        let (parts, scalars) = permissive(parts);
+        let results = in_flight.wait(outbox.submit_permissive(parts, key.as_deref())).await??;
+        return Ok(response_of(results.into_iter().zip(scalars).collect()));
+    }
+    let (drafts, scalars) = strict(parts)?;
+    drafts.iter().try_for_each(|draft| check_size(draft, &outbox))?;
+    match in_flight.wait(outbox.submit_all(drafts, key.as_deref())).await? {
+        Ok(receipts) => Ok(response_of(receipts.into_iter().map(Ok).zip(scalars).collect())),
+        Err(SubmitError::Invalid(invalid)) => Err(Problem::invalid(locate(invalid, &scalars))),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether the messages that are valid are wanted even when others are not.
+fn is_permissive(request: &Request) -> Result<bool, Problem> {
+    match request.single(HeaderName::from_static("x-batch-validation"))? {
+        None | Some(b"strict") => Ok(false),
+        Some(b"permissive") => Ok(true),
+        Some(_) => Err(Problem::malformed("x-batch-validation must be strict or permissive.")),
+    }
+}
+
+/// The messages, or what is wrong with the form of each.
+fn emails(json: Json<'_>, sender: Option<&str>) -> Result<Vec<Result<NewEmail, Vec<FieldError>>>, Problem> {
+    Ok(items(json)?.into_iter().map(|json| NewEmail::read(json, sender)).collect())
+}
+
+/// The messages, unread.
+fn items(json: Json<'_>) -> Result<Vec<Json<'_>>, Problem> {
+    let items = match json {
+        Json::List(items) => items,
+        // A list of numbers, none of which is a message.
+        Json::Octets(octets) => octets.into_iter().map(|octet| Json::Number(Some(octet))).collect(),
+        _ => return Err(Problem::field("", "must be a list of messages")),
+    };
+    if items.is_empty() || items.len() > MAX_MESSAGES {
+        return Err(Problem::field("", format!("must be a list of 1 to {MAX_MESSAGES} messages")));
+    }
+    Ok(items)
+}
+
+/// The drafts, or every fault of form with the index of its message in front.
+fn strict(parts: Vec<Result<NewEmail, Vec<FieldError>>>) -> Result<(Vec<Draft>, Vec<ScalarFields>), Problem> {
+    let (mut drafts, mut scalars, mut faults) = (Vec::new(), Vec::new(), Vec::new());
+    for (n, part) in parts.into_iter().enumerate() {
+        match part {
+            Ok(email) => {
+                drafts.push(email.draft);
+                scalars.push(email.scalars);
+            }
+            Err(found) => faults.extend(found.into_iter().map(|fault| within(n, fault))),
+        }
+    }
+    if faults.is_empty() { Ok((drafts, scalars)) } else { Err(Problem::invalid(faults)) }
+}
+
+fn within(n: usize, fault: FieldError) -> FieldError {
+    FieldError { pointer: format!("/{n}{}", fault.pointer), ..fault }
+}
+
+/// FieldErrors that were found in the drafts, with pointers into what was handed in.
+fn locate(invalid: ValidationError, scalars: &[ScalarFields]) -> Vec<FieldError> {
+    if let [scalars] = scalars {
+        return scalars.locate(invalid.faults).into_iter().map(|fault| within(0, fault)).collect();
+    }
+    let located = invalid.faults.into_iter().map(|fault| {
+        let rest = fault.pointer.trim_start_matches('/');
+        let (index, rest) = rest.split_once('/').unwrap_or((rest, ""));
+        let Some((n, scalars)) = index.parse().ok().and_then(|n: usize| Some((n, scalars.get(n)?))) else {
+            return fault;
+        };
+        let pointer = if rest.is_empty() { String::new() } else { format!("/{rest}") };
+        within(n, scalars.locate_one(FieldError { pointer, detail: fault.detail }))
+    });
+    located.collect()
+}
+
+/// The parts as the outbox takes them.
+fn permissive(parts: Vec<Result<NewEmail, Vec<FieldError>>>) -> (Vec<Part>, Vec<ScalarFields>) {
+    let read = parts.into_iter().map(|part| match part {
+        Ok(email) => (Ok(email.draft), email.scalars),
+        Err(faults) => (Err(ValidationError { faults }), ScalarFields::default()),
+    });
+    read.unzip()
+}
+
+fn response_of(results: Vec<(Result<mailqueue_core::Receipt, ValidationError>, ScalarFields)>) -> Response {
+    let mut batch = Batch { data: Vec::new(), errors: Vec::new() };
+    let mut is_replayed = false;
+    for (index, (result, scalars)) in results.into_iter().enumerate() {
+        match result {
+            Ok(receipt) => {
+                is_replayed |= receipt.replayed;
+                batch.data.push(Accepted { id: receipt.id.to_string() });
+            }
+            Err(invalid) => {
+                let errors = scalars.locate(invalid.faults);
+                batch.errors.push(Refused { index, message: sentence(&errors), errors });
+            }
+        }
+    }
+    let response = response::json(StatusCode::OK, &batch);
+    if is_replayed { replayed(response) } else { response }
+}

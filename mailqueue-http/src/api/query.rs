@@ -1,0 +1,121 @@
+//! Which messages a list is asked for.
+
+use std::ops::Range;
+
+use mailqueue_core::MessageId;
+use mailqueue_core::contracts::store::{Cursor, Filter};
+use mailqueue_core::domain::validation::FieldError;
+
+use crate::wire::json::note;
+use crate::wire::problem::Problem;
+use crate::wire::urlencoded;
+
+/// The longest page.
+const MAX_PAGE: usize = 100;
+
+/// Reads the query of a list.
+pub(crate) fn filter(query: &str) -> Result<Filter, Problem> {
+    let mut filter = Filter::default();
+    let mut faults = Vec::new();
+    let mut seen: Vec<String> = Vec::new();
+    for (name, value) in urlencoded::pairs(query.as_bytes())? {
+        if seen.contains(&name) {
+            note(&mut faults, &pointer(&name), "must stand there once");
+        } else if let Err(detail) = apply(&mut filter, &name, &value) {
+            note(&mut faults, &pointer(&name), detail);
+        }
+        seen.push(name);
+    }
+    only_one_cursor(&seen, &mut faults);
+    if faults.is_empty() { Ok(filter) } else { Err(Problem::invalid(faults)) }
+}
+
+fn pointer(name: &str) -> String {
+    crate::wire::json::member("", name)
+}
+
+fn apply(filter: &mut Filter, name: &str, value: &str) -> Result<(), String> {
+    let id = |value: &str| parse_id(value).ok_or_else(|| "must be the id of a message".to_owned());
+    match name {
+        "limit" => filter.limit = limit(value)?,
+        "after" => filter.cursor = Cursor::After(id(value)?),
+        "before" => filter.cursor = Cursor::Before(id(value)?),
+        "status" => filter.status = Some(value.parse()?),
+        "to" => filter.to = Some(words(value)?),
+        "q" => filter.subject = Some(words(value)?),
+        _ => return Err("is not a parameter that is known here".into()),
+    }
+    Ok(())
+}
+
+fn limit(value: &str) -> Result<usize, String> {
+    let limit = value.parse().ok().filter(|limit| (1..=MAX_PAGE).contains(limit));
+    limit.ok_or_else(|| format!("must be a number from 1 to {MAX_PAGE}"))
+}
+
+fn words(value: &str) -> Result<String, String> {
+    if value.is_empty() || value.len() > 998 || value.contains('\0') {
+        return Err("must have 1 to 998 octets and no NUL".into());
+    }
+    Ok(value.to_owned())
+}
+
+fn only_one_cursor(seen: &[String], faults: &mut Vec<FieldError>) {
+    if ["after", "before"].iter().all(|cursor| seen.iter().any(|name| name == cursor)) {
+        note(faults, "/before", "must not stand beside after");
+    }
+}
+
+/// Which part of a short list is asked for, by the ids of its entries.
+#[derive(Debug, Default)]
+pub(crate) struct Window {
+    limit: Option<usize>,
+    after: Option<String>,
+    before: Option<String>,
+}
+
+/// Reads the query of a short list.
+pub(crate) fn window(query: &str) -> Result<Window, Problem> {
+    let mut window = Window::default();
+    let mut faults = Vec::new();
+    for (name, value) in urlencoded::pairs(query.as_bytes())? {
+        match &*name {
+            "limit" => match limit(&value) {
+                Ok(limit) => window.limit = Some(limit),
+                Err(detail) => note(&mut faults, "/limit", detail),
+            },
+            "after" => window.after = Some(value),
+            "before" => window.before = Some(value),
+            _ => note(&mut faults, &pointer(&name), "is not a parameter that is known here"),
+        }
+    }
+    if window.after.is_some() && window.before.is_some() {
+        note(&mut faults, "/before", "must not stand beside after");
+    }
+    if faults.is_empty() { Ok(window) } else { Err(Problem::invalid(faults)) }
+}
+
+impl Window {
+    /// The places of the entries asked for, and whether more follow in that direction.
+    pub(crate) fn of(&self, ids: &[String]) -> Result<(Range<usize>, bool), Problem> {
+        let place = |name: &str, id: &str| {
+            let unknown = || Problem::field(format!("/{name}"), "must be the id of an entry");
+            ids.iter().position(|other| other == id).ok_or_else(unknown)
+        };
+        let limit = self.limit.unwrap_or(MAX_PAGE);
+        if let Some(id) = &self.before {
+            let end = place("before", id)?;
+            let start = end.saturating_sub(limit);
+            return Ok((start..end, start > 0));
+        }
+        let start = self.after.as_ref().map_or(Ok(0), |id| place("after", id).map(|n| n + 1))?;
+        let end = ids.len().min(start + limit);
+        Ok((start..end, end < ids.len()))
+    }
+}
+
+/// An id in the one form in which it is given out.
+pub(crate) fn parse_id(text: &str) -> Option<MessageId> {
+    let hyphenated = text.len() == 36 && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+    text.parse().ok().filter(|_| hyphenated)
+}

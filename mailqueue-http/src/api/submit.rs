@@ -1,0 +1,87 @@
+//! Taking messages in, and what makes repeating that harmless.
+
+use hyper::StatusCode;
+use hyper::header::{HeaderName, HeaderValue};
+use mailqueue_core::domain::idempotency::check_key;
+use mailqueue_core::outbox::SubmitError;
+use mailqueue_core::{Draft, Outbox};
+use serde::Serialize;
+
+use super::new_email::NewEmail;
+use super::text_of_html;
+use crate::app::App;
+use crate::wire::json::{self, Json};
+use crate::wire::problem::Problem;
+use crate::wire::request::Request;
+use crate::wire::response::{self, Response};
+
+/// What tells that a message was accepted.
+#[derive(Debug, Serialize)]
+pub(super) struct Accepted {
+    /// Its id.
+    pub(super) id: String,
+}
+
+/// `POST /emails`
+pub(crate) async fn submit(app: &App, request: &mut Request) -> Result<Response, Problem> {
+    let outbox = app.outbox_of(request)?;
+    let key = idempotency_key(request)?;
+    let sender = app.sender().map(str::to_owned);
+    let read = body(request, move |json| NewEmail::read(json, sender.as_deref())).await?;
+    let NewEmail { mut draft, scalars } = read.map_err(Problem::invalid)?;
+    check_size(&draft, &outbox)?;
+    text_of_html::add_texts(std::iter::once(&mut draft)).await;
+    draft.idempotency_key.clone_from(&key);
+    let in_flight = app.in_flight_keys().enter(&outbox, key.as_deref());
+    let receipt = match in_flight.wait(outbox.submit(draft)).await? {
+        Ok(receipt) => receipt,
+        Err(SubmitError::Invalid(invalid)) => return Err(Problem::invalid(scalars.locate(invalid.faults))),
+        Err(error) => return Err(error.into()),
+    };
+    let id = receipt.id.to_string();
+    let location = format!("{}/emails/{id}", request.base);
+    let mut response = response::json(StatusCode::OK, &Accepted { id });
+    response::locate(&mut response, &location);
+    Ok(if receipt.replayed { replayed(response) } else { response })
+}
+
+/// What `then` makes of the JSON that a request carries.
+pub(super) async fn body<T, F>(request: &mut Request, then: F) -> Result<T, Problem>
+where
+    T: Send + 'static,
+    F: FnOnce(Json<'_>) -> T + Send + 'static,
+{
+    if request.media_type()?.0 != "application/json" {
+        return Err(Problem::unsupported("The body must be application/json."));
+    }
+    let read = json::read(request.payload.read().await?, then).await;
+    request.payload.digested();
+    read
+}
+
+/// Says that an answer is the one of the first time.
+pub(super) fn replayed(mut response: Response) -> Response {
+    let replayed = HeaderName::from_static("idempotent-replayed");
+    response.headers_mut().insert(replayed, HeaderValue::from_static("true"));
+    response
+}
+
+/// The key that makes repeating a request harmless.
+pub(super) fn idempotency_key(request: &Request) -> Result<Option<String>, Problem> {
+    let key = request.single(HeaderName::from_static("idempotency-key"));
+    let Some(key) = key.map_err(|_| Problem::idempotency_key())? else { return Ok(None) };
+    let key = String::from_utf8(key.to_vec()).ok().filter(|key| check_key(key).is_ok());
+    key.map(Some).ok_or_else(Problem::idempotency_key)
+}
+
+/// Refuses what is too large for a message; that is a matter of size, not of a field.
+pub(crate) fn check_size(draft: &Draft, outbox: &Outbox) -> Result<(), Problem> {
+    let files: usize = draft.attachments.iter().map(|file| file.content.len()).sum();
+    let bodies: usize = [&draft.text, &draft.html].into_iter().flatten().map(String::len).sum();
+    let most = outbox.limits().content;
+    if files + bodies > most {
+        let detail = format!("Text, html and attachments must be at most {most} octets long together.");
+        return Err(Problem::too_large(detail));
+    }
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! The form: what a person fills in, or a program that knows no JSON.
+
+use hyper::StatusCode;
+use mailqueue_core::domain::validation::FieldError;
+use mailqueue_core::outbox::SubmitError;
+use mailqueue_core::{Draft, MessageId, Outbox};
+
+use super::fields::{Field, Fields};
+use super::page::{FormError, FormValues, FormView, PAGES};
+use crate::app::App;
+use crate::recipients::Recipients;
+use crate::wire::deadline::in_time;
+use crate::wire::problem::Problem;
+use crate::wire::request::Request;
+use crate::wire::response::{self, Response};
+
+/// `GET /`
+pub(crate) async fn show(app: &App, request: &Request) -> Result<Response, Problem> {
+    let view = Rules::of(app, request).view();
+    Ok(PAGES.form(request, StatusCode::OK, &view, &FormValues::default()))
+}
+
+/// `POST /`
+pub(crate) async fn submit(app: &App, request: &mut Request) -> Result<Response, Problem> {
+    if request.is_foreign() {
+        return Err(Problem::foreign_origin());
+    }
+    app.count_form(request)?;
+    let fields = Fields::read(request).await?;
+    let outbox = app.open_outbox();
+    if fields.trapped {
+        // Only a bot fills in a field that people do not see. It is answered as if the mail was accepted.
+        return Ok(accepted(request, MessageId::new(outbox.clock().now()), &fields));
+    }
+    let rules = Rules::of(app, request);
+    let sender = app.sender().ok_or_else(closed)?;
+    let errors = match rules.draft(sender, &fields) {
+        Ok(draft) => match take(&outbox, draft).await? {
+            Ok(id) => return Ok(accepted(request, id, &fields)),
+            Err(faults) => errors(&fields, faults),
+        },
+        Err(errors) => errors,
+    };
+    if request.accept.html {
+        let filled = FormValues {
+            subject: &fields.subject,
+            message: &fields.message,
+            to: &fields.to,
+            errors: &errors,
+        };
+        return Ok(PAGES.form(request, StatusCode::UNPROCESSABLE_ENTITY, &rules.view(), &filled));
+    }
+    Err(Problem::invalid(errors.into_iter().map(|error| error.fault).collect()))
+}
+
+/// Hands a message to the outbox; the inner error is what is wrong with it.
+async fn take(outbox: &Outbox, draft: Draft) -> Result<Result<MessageId, Vec<FieldError>>, Problem> {
+    crate::api::check_size(&draft, outbox)?;
+    match in_time(outbox.submit(draft)).await? {
+        Ok(receipt) => Ok(Ok(receipt.id)),
+        Err(SubmitError::Invalid(invalid)) => Ok(Err(invalid.faults)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What whoever sent the form gets to see.
+fn accepted(request: &Request, id: MessageId, fields: &Fields) -> Response {
+    let location = format!("/messages/{id}");
+    if request.accept.html {
+        let tag = request.language.tag();
+        let query = if request.asks_language() { format!("?lang={tag}") } else { String::new() };
+        return response::see_other(&(location + &query));
+    }
+    let Fields { subject, message, .. } = fields;
+    let body = format!("Mensagem enfileirada! Assunto: {subject} Mensagem: {message}\n");
+    let mut response = response::text(StatusCode::OK, body);
+    response::locate(&mut response, &location);
+    response
+}
+
+fn closed() -> Problem {
+    Problem::unavailable("The form is not set up: MAILQUEUE_FROM has to name its sender.")
+}
+
+/// What faults of a message mean for the form's fields.
+fn errors(fields: &Fields, faults: Vec<FieldError>) -> Vec<FormError> {
+    let error = |fault: FieldError| {
+        let (field, key) = match fault.pointer.as_str() {
+            "/subject" => (Some(Field::Subject), "subject_wrong"),
+            "/text" => (Some(Field::Message), "message_wrong"),
+            "/to" | "/to/0" => (Some(Field::To), "to_wrong"),
+            _ => (None, "message_wrong"),
+        };
+        let pointer = field.map_or_else(String::new, |field| format!("/{}", fields.name(field)));
+        FormError { key, fault: FieldError { pointer, ..fault } }
+    };
+    faults.into_iter().map(error).collect()
+}
+
+/// Whom the form may write to, for one request.
+struct Rules<'a> {
+    /// Who gets what names nobody.
+    default: Option<String>,
+    /// Who else may be named.
+    others: Others<'a>,
+    sender: bool,
+}
+
+enum Others<'a> {
+    Nobody,
+    Anyone,
+    Only(&'a Recipients),
+}
+
+impl<'a> Rules<'a> {
+    fn of(app: &'a App, request: &Request) -> Self {
+        let options = app.options();
+        let others = match &options.form_recipients {
+            Some(recipients) if recipients.is_empty() => Others::Nobody,
+            Some(recipients) => Others::Only(recipients),
+            None if request.local => Others::Anyone,
+            None => Others::Nobody,
+        };
+        let default = options.form_to.as_ref().map(ToString::to_string);
+        Self { default, others, sender: app.sender().is_some() }
+    }
+
+    fn view(&self) -> FormView {
+        let to = !matches!(self.others, Others::Nobody);
+        FormView {
+            open: self.sender && (to || self.default.is_some()),
+            to,
+            to_required: self.default.is_none(),
+        }
+    }
+
+    /// The message that the fields stand for, or all that is wrong with them.
+    fn draft(&self, sender: &str, fields: &Fields) -> Result<Draft, Vec<FormError>> {
+        let mut errors = Vec::new();
+        let mut error = |field, key, detail: &str| {
+            let pointer = format!("/{}", fields.name(field));
+            errors.push(FormError { key, fault: FieldError { pointer, detail: detail.to_owned() } });
+        };
+        if fields.subject.trim().is_empty() {
+            error(Field::Subject, "subject_missing", "must not be empty");
+        }
+        if fields.message.trim().is_empty() {
+            error(Field::Message, "message_missing", "must not be empty");
+        }
+        let to = match self.recipient(fields.to.trim()) {
+            Ok(to) => to,
+            Err((key, detail)) => {
+                error(Field::To, key, &detail);
+                String::new()
+            }
+        };
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Ok(Draft::new(sender, to, fields.subject.as_str()).text(fields.message.as_str()))
+    }
+
+    fn recipient(&self, to: &str) -> Result<String, (&'static str, String)> {
+        use mailqueue_core::domain::address::Mailbox;
+        if to.is_empty() {
+            let missing = || ("to_missing", "must name a recipient".to_owned());
+            return self.default.clone().ok_or_else(missing);
+        }
+        let mailbox: Mailbox = to.parse().map_err(|detail| ("to_wrong", detail))?;
+        let allowed = match &self.others {
+            Others::Nobody => false,
+            Others::Anyone => true,
+            Others::Only(recipients) => recipients.allow(&mailbox.address),
+        };
+        let refusal = || ("to_refused", "must name a recipient that this form may write to".to_owned());
+        if allowed { Ok(to.to_owned()) } else { Err(refusal()) }
+    }
+}

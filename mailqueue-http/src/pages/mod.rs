@@ -1,0 +1,10 @@
+//! The pages that people see.
+//!
+//! The files in `static/` are the same for everybody: a web server in front may serve them itself.
+
+mod fields;
+pub(crate) mod form;
+pub(crate) mod messages;
+pub(crate) mod page;
+mod view;
+mod words;

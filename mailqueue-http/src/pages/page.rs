@@ -1,0 +1,264 @@
+//! The pages people see.
+//!
+//! Those in `static/` are the same for everybody: a web server in front may serve them itself.
+
+use std::sync::LazyLock;
+
+use hyper::StatusCode;
+use mailqueue_core::contracts::store::Listed;
+use mailqueue_core::domain::record::Record;
+use mailqueue_core::domain::validation::FieldError;
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+
+use super::view::{Line, View};
+use super::words::Words;
+use crate::app::App;
+use crate::wire::language::Language;
+use crate::wire::problem::Problem;
+use crate::wire::request::Request;
+use crate::wire::response::{self, Response};
+
+/// How the pages look.
+const STYLE: &str = include_str!("static/style.css");
+
+/// The page with an empty form whose mail goes to a fixed recipient, as `form.html` gives it. A test renews the files.
+const PLAIN: [(Language, &str); 2] = [
+    (Language::Portuguese, include_str!("static/index.pt.html")),
+    (Language::English, include_str!("static/index.en.html")),
+];
+
+const TEMPLATES: [(&str, &str); 5] = [
+    ("layout.html", include_str!("templates/layout.html")),
+    ("form.html", include_str!("templates/form.html")),
+    ("message.html", include_str!("templates/message.html")),
+    ("messages.html", include_str!("templates/messages.html")),
+    ("problem.html", include_str!("templates/problem.html")),
+];
+
+/// How the page offers the form.
+pub(crate) struct FormView {
+    /// Whether there is a form at all.
+    pub(crate) open: bool,
+    /// Whether a recipient may be named.
+    pub(crate) to: bool,
+    /// Whether one must be named.
+    pub(crate) to_required: bool,
+}
+
+/// What was filled into the form.
+#[derive(Default)]
+pub(crate) struct FormValues<'f> {
+    /// The subject.
+    pub(crate) subject: &'f str,
+    /// The message.
+    pub(crate) message: &'f str,
+    /// The recipient.
+    pub(crate) to: &'f str,
+    /// What is wrong with it.
+    pub(crate) errors: &'f [FormError],
+}
+
+/// What is wrong with a field of the form.
+#[derive(Debug)]
+pub(crate) struct FormError {
+    /// The sentence that a person gets to read, by its name in the page's words.
+    pub(crate) key: &'static str,
+    /// What a program gets to read.
+    pub(crate) fault: FieldError,
+}
+
+/// All pages, in all languages.
+pub(crate) struct Pages {
+    templates: Environment<'static>,
+    words: Words,
+    /// Changes with the style, so that no browser keeps an old one.
+    style: String,
+}
+
+/// `GET /static/style.css`
+pub(crate) async fn style(_: &App, _: &Request) -> Result<Response, Problem> {
+    let mut response = response::of(StatusCode::OK, "text/css; charset=utf-8", STYLE);
+    response::keep(&mut response);
+    Ok(response)
+}
+
+/// Parses the templates, so that no request waits for it.
+pub(crate) fn load() {
+    LazyLock::force(&PAGES);
+}
+
+/// The page for a problem.
+pub(crate) fn problem(request: &Request, problem: &Problem) -> Response {
+    PAGES.problem(request, problem)
+}
+
+/// The pages: they depend on nothing that is known only at run time.
+pub(super) static PAGES: LazyLock<Pages> = LazyLock::new(Pages::new);
+
+impl Pages {
+    /// The pages as they stand in this crate.
+    fn new() -> Self {
+        let mut templates = Environment::new();
+        templates.set_undefined_behavior(UndefinedBehavior::Strict);
+        templates.set_auto_escape_callback(|_| AutoEscape::Html);
+        for (name, source) in TEMPLATES {
+            templates.add_template(name, source).expect("the tests render every template");
+        }
+        let digest = Sha256::digest(STYLE);
+        let style = digest[..6].iter().map(|b| format!("{b:02x}")).collect();
+        Self { templates, words: Words::new(), style }
+    }
+
+    /// The page with the form.
+    pub(crate) fn form(
+        &self,
+        request: &Request,
+        status: StatusCode,
+        invite: &FormView,
+        filled: &FormValues<'_>,
+    ) -> Response {
+        let fixed = invite.open && !invite.to;
+        if fixed && request.base.is_empty() && status == StatusCode::OK {
+            let found = PLAIN.iter().find(|(language, _)| *language == request.language);
+            if let Some((_, page)) = found {
+                return response::html(status, (*page).to_owned());
+            }
+        }
+        self.render(
+            Frame::of(request),
+            status,
+            "form.html",
+            self.form_context(request.language, invite, filled),
+        )
+    }
+
+    fn form_context(&self, language: Language, invite: &FormView, filled: &FormValues<'_>) -> Value {
+        let sentence = |prefix: &str| {
+            let error = filled.errors.iter().find(|error| error.key.starts_with(prefix))?;
+            Some(self.words.of(language, error.key))
+        };
+        context! {
+            open => invite.open,
+            to_shown => invite.to,
+            to_required => invite.to_required,
+            subject => filled.subject,
+            message => filled.message,
+            to => filled.to,
+            subject_error => sentence("subject"),
+            message_error => sentence("message"),
+            to_error => sentence("to"),
+        }
+    }
+
+    /// The page of one message.
+    pub(crate) fn message(
+        &self,
+        request: &Request,
+        record: &Record,
+        content: bool,
+        now: OffsetDateTime,
+    ) -> Response {
+        let still = request.query().split('&').any(|pair| pair == "refresh=off");
+        let view = View::of(record, content, now, still);
+        self.render(
+            Frame::of(request),
+            StatusCode::OK,
+            "message.html",
+            context! { m => Value::from(Serde(view)) },
+        )
+    }
+
+    /// The page that lists messages.
+    pub(crate) fn messages(&self, request: &Request, records: &[Listed]) -> Response {
+        let lines: Vec<Line> = records.iter().map(Line::of).collect();
+        let page = context! { lines => Value::from(Serde(lines)) };
+        self.render(Frame::of(request), StatusCode::OK, "messages.html", page)
+    }
+
+    /// The page that says what went wrong.
+    fn problem(&self, request: &Request, problem: &Problem) -> Response {
+        let key = match problem.status.as_u16() {
+            403 => "problem_forbidden",
+            404 => "problem_not_found",
+            405 => "problem_method",
+            413 => "problem_large",
+            429 => "problem_often",
+            400..=499 => "problem_request",
+            503 => "problem_later",
+            _ => "problem_broken",
+        };
+        let sentence = self.words.of(request.language, key);
+        let page = context! { code => problem.status.as_u16(), sentence => sentence };
+        let mut response = self.render(Frame::of(request), problem.status, "problem.html", page);
+        problem.mark(&mut response);
+        response
+    }
+
+    fn render(&self, frame: Frame<'_>, status: StatusCode, template: &str, page: Value) -> Response {
+        match self.rendered(frame, template, page) {
+            Ok(html) => response::html(status, html),
+            Err(error) => {
+                // The kind names no value; the rest of the error may quote one.
+                tracing::error!(template, kind = %error.kind(), line = error.line(), "a page cannot be shown");
+                Problem::broken().into_response(false)
+            }
+        }
+    }
+
+    fn rendered(&self, frame: Frame<'_>, template: &str, page: Value) -> Result<String, minijinja::Error> {
+        let frame = context! {
+            w => self.words.all(frame.language),
+            lang => frame.language.tag(),
+            languages => Language::ALL.map(Language::tag),
+            base => frame.base,
+            style => self.style.as_str(),
+            path => frame.path,
+            asked => frame.asked,
+        };
+        self.templates.get_template(template)?.render(context! { ..page, ..frame })
+    }
+}
+
+/// What stands around a page.
+struct Frame<'r> {
+    language: Language,
+    /// What stands in front of every address: nothing or `/api`.
+    base: &'r str,
+    path: &'r str,
+    /// Whether the address says the language, so that links have to.
+    asked: bool,
+}
+
+impl<'r> Frame<'r> {
+    fn of(request: &'r Request) -> Self {
+        let asked = request.asks_language();
+        Self { language: request.language, base: request.base, path: &request.path, asked }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A difference means that `form.html`, the words or the style have changed: run the test once more with
+    /// `RENEW_PAGES=1` and look at what it has written.
+    #[test]
+    fn the_static_pages_are_what_the_template_gives() {
+        let pages = Pages::new();
+        let invite = FormView { open: true, to: false, to_required: false };
+        for (language, page) in PLAIN {
+            let frame = Frame { language, base: "", path: "/", asked: true };
+            let context = pages.form_context(language, &invite, &FormValues::default());
+            let rendered = pages.rendered(frame, "form.html", context).unwrap();
+            if std::env::var_os("RENEW_PAGES").is_some() {
+                let file = format!("src/pages/static/index.{}.html", language.tag());
+                std::fs::write(file, &rendered).unwrap();
+            } else {
+                assert_eq!(page, rendered, "{}: see this test's comment", language.tag());
+            }
+        }
+    }
+}

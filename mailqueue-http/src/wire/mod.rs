@@ -1,0 +1,19 @@
+//! Requests as they are read and responses as they are written. Nothing here knows the outbox's use or a route.
+
+pub(crate) mod accept;
+pub(crate) mod base64;
+pub(crate) mod body;
+pub(crate) mod client_address;
+pub(crate) mod deadline;
+pub(crate) mod head;
+pub(crate) mod json;
+pub(crate) mod language;
+pub(crate) mod memory;
+pub(crate) mod offload;
+pub(crate) mod origin;
+pub(crate) mod peer;
+pub(crate) mod problem;
+pub(crate) mod rate_limit_status;
+pub(crate) mod request;
+pub(crate) mod response;
+pub(crate) mod urlencoded;

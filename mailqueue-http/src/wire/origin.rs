@@ -1,0 +1,65 @@
+//! The site that a request is for and the site that it comes from.
+
+use hyper::header::{HOST, HeaderMap, ORIGIN};
+
+/// Browsers say where a request comes from by Sec-Fetch-Site, which no page can forge, and older ones by Origin.
+pub(crate) fn is_foreign(headers: &HeaderMap) -> bool {
+    match headers.get("sec-fetch-site").map(hyper::header::HeaderValue::as_bytes) {
+        Some(b"cross-site") => return true,
+        Some(b"same-origin") => return false,
+        _ => {}
+    }
+    let Some(origin) = headers.get(ORIGIN) else { return false };
+    let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, rest)| rest);
+    // Ports are left out: a proxy in front may have another one than it says here.
+    authority.is_none_or(|authority| !name_of(authority).eq_ignore_ascii_case(&host_name(headers)))
+}
+
+/// The host a client says it talks to, without its port and in lower case; empty when it says none.
+pub(crate) fn host_name(headers: &HeaderMap) -> String {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    name_of(host).to_ascii_lowercase()
+}
+
+/// What stands in front of a path in an address that the client can use: the host it says it talks to, by the scheme that
+/// a proxy in front says it speaks. Empty when the client names no host.
+pub(crate) fn origin(headers: &HeaderMap) -> String {
+    let is_tls = headers.get("x-forwarded-proto").is_some_and(|proto| proto.as_bytes() == b"https");
+    let scheme = if is_tls { "https" } else { "http" };
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    if host.is_empty() { String::new() } else { format!("{scheme}://{host}") }
+}
+
+/// An authority without its port.
+fn name_of(authority: &str) -> &str {
+    if let Some(end) = authority.find(']') {
+        return &authority[..=end];
+    }
+    authority.split(':').next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::header::HeaderName;
+
+    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
+        let parsed =
+            fields.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
+        parsed.collect()
+    }
+
+    #[test]
+    fn foreign_pages_are_told_from_our_own() {
+        let from = |origin: &str| is_foreign(&headers(&[("host", "mq.example:8080"), ("origin", origin)]));
+        assert!(!from("http://mq.example:8080"));
+        assert!(!from("https://MQ.example"));
+        assert!(from("http://evil.example"));
+        assert!(from("http://mq.example.evil.example"));
+        assert!(from("null"));
+        assert!(!is_foreign(&headers(&[("host", "mq.example")])));
+        let same =
+            [("host", "upstream"), ("origin", "https://mq.example"), ("sec-fetch-site", "same-origin")];
+        assert!(!is_foreign(&headers(&same)));
+    }
+}

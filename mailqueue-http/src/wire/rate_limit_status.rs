@@ -1,0 +1,43 @@
+//! What is left of a rate, and how it is told.
+
+use std::time::Duration;
+
+use hyper::header::{HeaderName, HeaderValue};
+
+use crate::wire::response::Response;
+
+/// What somebody may still ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RateLimitStatus {
+    /// How many requests may come at once.
+    pub(crate) limit: u32,
+    /// How many are left of them.
+    pub(crate) remaining: u32,
+    /// When all of them are there again.
+    pub(crate) reset: Duration,
+    /// When the next one may come.
+    pub(crate) wait: Duration,
+}
+
+impl RateLimitStatus {
+    /// When the next request may come, in whole seconds, rounded up.
+    pub(crate) fn wait(&self) -> u64 {
+        seconds(self.wait).max(1)
+    }
+
+    /// Tells it in the header fields that clients of Resend read.
+    pub(crate) fn mark(&self, response: &mut Response) {
+        let told = [
+            ("ratelimit-limit", u64::from(self.limit)),
+            ("ratelimit-remaining", u64::from(self.remaining)),
+            ("ratelimit-reset", seconds(self.reset)),
+        ];
+        for (name, value) in told {
+            response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from(value));
+        }
+    }
+}
+
+fn seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}

@@ -1,0 +1,90 @@
+//! A request on its way to its handler.
+
+use std::net::IpAddr;
+use std::sync::OnceLock;
+
+use hyper::header::HeaderName;
+use hyper::http::request::Parts;
+
+use crate::wire::accept::Accept;
+use crate::wire::body::Payload;
+use crate::wire::language::Language;
+use crate::wire::origin::is_foreign;
+use crate::wire::problem::Problem;
+use crate::wire::rate_limit_status::RateLimitStatus;
+
+/// A request whose address is known.
+pub(crate) struct Request {
+    /// Its head.
+    pub(crate) head: Parts,
+    /// Its body, unread.
+    pub(crate) payload: Payload,
+    /// What stood in front of the route: nothing or `/api`.
+    pub(crate) base: &'static str,
+    /// The address, or that of the form where nothing stands at the address: a page that is not there must not link to
+    /// what somebody made up.
+    pub(crate) path: String,
+    /// The id that stood in the address; empty where none belongs.
+    pub(crate) id: String,
+    /// The id of a part that stood in the address; empty where none belongs.
+    pub(crate) part: String,
+    /// Whether a key that may only send may ask for it.
+    pub(crate) is_send: bool,
+    /// The network address it comes from, as far as can be told.
+    pub(crate) from: IpAddr,
+    /// What its sender may still ask for, once that has been counted.
+    pub(crate) rate_limit_status: OnceLock<RateLimitStatus>,
+    /// Whether it comes from a person on this very machine.
+    pub(crate) local: bool,
+    /// The media types its sender reads.
+    pub(crate) accept: Accept,
+    /// The language its sender reads.
+    pub(crate) language: Language,
+}
+
+impl Request {
+    /// The query, without its `?`.
+    pub(crate) fn query(&self) -> &str {
+        self.head.uri.query().unwrap_or_default()
+    }
+
+    /// Whether the address says which language is wanted; links then say it too.
+    pub(crate) fn asks_language(&self) -> bool {
+        self.query().split('&').any(|pair| pair.starts_with("lang="))
+    }
+
+    /// A header field that may stand there once.
+    pub(crate) fn single(&self, name: HeaderName) -> Result<Option<&[u8]>, Problem> {
+        let mut values = self.head.headers.get_all(&name).iter();
+        let first = values.next().map(hyper::header::HeaderValue::as_bytes);
+        if values.next().is_some() {
+            return Err(Problem::malformed(format!("The request must have one {name} at most.")));
+        }
+        Ok(first)
+    }
+
+    /// The media type of the body in lower case and its parameters.
+    ///
+    /// # Errors
+    ///
+    /// 415 when it names a charset other than UTF-8.
+    pub(crate) fn media_type(&self) -> Result<(String, &str), Problem> {
+        let content_type = self.single(hyper::header::CONTENT_TYPE)?.unwrap_or_default();
+        let content_type = std::str::from_utf8(content_type).unwrap_or_default();
+        let (essence, parameters) = content_type.split_once(';').unwrap_or((content_type, ""));
+        for parameter in parameters.split(';') {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let utf8 =
+                ["utf-8", "utf8"].iter().any(|c| value.trim().trim_matches('"').eq_ignore_ascii_case(c));
+            if name.trim().eq_ignore_ascii_case("charset") && !utf8 {
+                return Err(Problem::unsupported("The body must be encoded as UTF-8."));
+            }
+        }
+        Ok((essence.trim().to_ascii_lowercase(), content_type))
+    }
+
+    /// Whether it was sent by a page of another site, as far as browsers tell.
+    pub(crate) fn is_foreign(&self) -> bool {
+        is_foreign(&self.head.headers)
+    }
+}
