@@ -6,10 +6,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::ExposeSecret;
 
+use super::fault::Fault;
 use super::quirks::Quirks;
 use super::relay_url::{Login, Mechanism};
 use super::reply::Answer;
-use super::session::{Fault, Session};
+use super::session::Session;
 use super::stream::Stream;
 use super::timeouts::Timeouts;
 use crate::domain::report::RelayFault;
@@ -29,12 +30,12 @@ pub(super) async fn log_in(
         let answer = plain(session, login, by_login, timeouts).await?;
         // A mechanism that is too weak, or not there although it is offered; 334 as if no response had come with it.
         if !(by_login && matches!(answer.code, 334 | 504 | 534)) {
-            return judge(answer);
+            return expect(235, answer);
         }
         quirks.no_plain.store(true, Ordering::Relaxed);
     }
     if by_login {
-        return judge(by_challenges(session, login, timeouts).await?);
+        return expect(235, by_challenges(session, login, timeouts).await?);
     }
     if by_plain {
         return Err(Fault::new(RelayFault::Auth, "the relay refuses AUTH PLAIN"));
@@ -66,23 +67,13 @@ async fn by_challenges(
     login: &Login,
     timeouts: &Timeouts,
 ) -> Result<Answer, Fault> {
-    expect_challenge(session.ask("AUTH LOGIN\r\n", timeouts).await?)?;
+    expect(334, session.ask("AUTH LOGIN\r\n", timeouts).await?)?;
     let user = STANDARD.encode(&login.user);
-    expect_challenge(session.ask(&format!("{user}\r\n"), timeouts).await?)?;
+    expect(334, session.ask(&format!("{user}\r\n"), timeouts).await?)?;
     let password = STANDARD.encode(login.password.expose_secret());
     Ok(session.ask(&format!("{password}\r\n"), timeouts).await?)
 }
 
-fn judge(answer: Answer) -> Result<(), Fault> {
-    match answer.code {
-        235 => Ok(()),
-        _ => Err(Fault::refused(RelayFault::Auth, answer)),
-    }
-}
-
-fn expect_challenge(answer: Answer) -> Result<(), Fault> {
-    match answer.code {
-        334 => Ok(()),
-        _ => Err(Fault::refused(RelayFault::Auth, answer)),
-    }
+fn expect(code: u16, answer: Answer) -> Result<(), Fault> {
+    if answer.code == code { Ok(()) } else { Err(Fault::refused(RelayFault::Auth, answer)) }
 }

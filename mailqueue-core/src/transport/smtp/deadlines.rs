@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::relay_url::RelayUrlError;
+use super::relay_url_error::RelayUrlError;
 use super::timeouts::Timeouts;
 
-/// What can be set, in the order of a conversation.
+/// The parameters, in the order of a conversation.
 const NAMES: [&str; 9] = [
     "connect_timeout",
     "tls_timeout",
@@ -19,7 +19,7 @@ const NAMES: [&str; 9] = [
 ];
 
 /// The longest wait that can be set.
-const LONGEST: Duration = Duration::from_hours(24);
+const MAX_TIMEOUT: Duration = Duration::from_hours(24);
 
 /// Waits that overrule those of the transport.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -68,7 +68,7 @@ fn duration(text: &str) -> Option<Duration> {
         "h" => Duration::from_secs(number.checked_mul(3600)?),
         _ => return None,
     };
-    (!found.is_zero() && found <= LONGEST).then_some(found)
+    (!found.is_zero() && found <= MAX_TIMEOUT).then_some(found)
 }
 
 #[cfg(test)]

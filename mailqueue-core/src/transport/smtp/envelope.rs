@@ -6,21 +6,22 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
+use super::conclusion::{Conclusion, Throttle};
+use super::fault::Fault;
 use super::reply::Answer;
-use super::session::Fault;
-use super::transaction::{Patience, Stop, Transaction};
-use super::wire::{Look, WireError};
+use super::transaction::Transaction;
+use super::wire::{Readable, WireError};
 use crate::domain::report::{Outcome, RelayFault, Reply};
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
     /// Names sender and recipients and asks to send the message. `true`: the server waits for it, for the recipients
     /// that have no outcome yet. `false`: every recipient has its outcome.
-    pub(super) async fn envelope(&mut self) -> Result<bool, Stop> {
-        match self.session.wire.look().await {
-            Look::Quiet => {}
-            Look::Octets | Look::Gone if self.first_on_reused => return Err(Stop::Stale),
-            Look::Octets => return Err(Stop::Fault(WireError::Unsolicited.into())),
-            Look::Gone => return Err(Stop::Fault(WireError::Closed.into())),
+    pub(super) async fn envelope(&mut self) -> Result<bool, Conclusion> {
+        match self.session.wire.readable().await {
+            Readable::Quiet => {}
+            Readable::Octets | Readable::Gone if self.first_on_reused => return Err(Conclusion::Stale),
+            Readable::Octets => return Err(Conclusion::Fault(WireError::Unsolicited.into())),
+            Readable::Gone => return Err(Conclusion::Fault(WireError::Closed.into())),
         }
         if self.pipelining {
             self.put_rset();
@@ -40,7 +41,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
         if self.is_settled() { self.no_recipient().await } else { self.data().await }
     }
 
-    async fn rset(&mut self) -> Result<(), Stop> {
+    async fn rset(&mut self) -> Result<(), Conclusion> {
         if !self.session.unfinished {
             return Ok(());
         }
@@ -50,13 +51,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
         }
         let answer = self.answer(self.timeouts.mail).await?;
         if !answer.is_yes() {
-            return Err(Stop::Stale);
+            return Err(Conclusion::Stale);
         }
         self.session.unfinished = false;
         Ok(())
     }
 
-    async fn mail(&mut self) -> Result<(), Stop> {
+    async fn mail(&mut self) -> Result<(), Conclusion> {
         if !self.pipelining {
             self.put_mail();
             self.flush().await?;
@@ -64,13 +65,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
         let answer = self.answer(self.timeouts.mail).await?;
         let pressing = answer.is_transient() && Reply::from(answer.clone()).is_pressure();
         match answer.code {
-            _ if pressing => return Err(Stop::Pressed(Fault::refused(RelayFault::Throttled, answer))),
+            _ if pressing => return Err(Conclusion::Pressed(Fault::refused(RelayFault::Throttled, answer))),
             _ if answer.is_yes() => {
                 self.session.unfinished = true;
                 return Ok(());
             }
-            530 | 535 | 538 => return Err(Stop::Fault(Fault::refused(RelayFault::Auth, answer))),
-            _ => self.settle_refusal(answer, Patience::Sender)?,
+            530 | 535 | 538 => return Err(Conclusion::Fault(Fault::refused(RelayFault::Auth, answer))),
+            _ => self.settle_refusal(answer, Throttle::Sender)?,
         }
         if self.pipelining {
             // The rest of the group is refused in turn. If it is not, this server is not to be trusted with a dot.
@@ -82,7 +83,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
         Ok(())
     }
 
-    async fn rcpt(&mut self, place: usize) -> Result<(), Stop> {
+    async fn rcpt(&mut self, place: usize) -> Result<(), Conclusion> {
         if !self.pipelining {
             self.put_rcpt(place);
             self.flush().await?;
@@ -93,18 +94,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
         }
         self.session.refusals += 1;
         if Reply::from(answer.clone()).is_pressure() {
-            self.patience = Some(Patience::Everybody);
+            self.throttle = Some(Throttle::Everybody);
         }
         let has_taken = self.outcomes[..place].iter().any(Option::is_none);
         let reply = Reply::from(answer.clone());
         self.outcomes[place] = Some(match has_taken && reply.is_one_too_many() {
             true => Outcome::Deferred(reply),
-            false => refusal(answer)?,
+            false => self.refusal(answer)?,
         });
         Ok(())
     }
 
-    async fn data(&mut self) -> Result<bool, Stop> {
+    async fn data(&mut self) -> Result<bool, Conclusion> {
         if !self.pipelining {
             self.put_data();
             self.flush().await?;
@@ -114,12 +115,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
         if answer.code == 354 {
             return Ok(true);
         }
-        self.settle_refusal(answer, Patience::Message)?;
+        self.settle_refusal(answer, Throttle::Message)?;
         Ok(false)
     }
 
     /// With no recipient taken there is no message to send; but in a group DATA was said already.
-    async fn no_recipient(&mut self) -> Result<bool, Stop> {
+    async fn no_recipient(&mut self) -> Result<bool, Conclusion> {
         if self.pipelining && self.drain().await == Some(354) {
             // RFC 2920 section 3.1: a dot alone ends what nobody will get.
             let sent = self.session.wire.send(b".\r\n", self.deadline(self.timeouts.data)).await;
@@ -148,54 +149,58 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
     }
 
     /// The reply to the next command of the envelope, unless it means that there is no point in going on.
-    async fn answer(&mut self, patience: Duration) -> Result<Answer, Stop> {
+    async fn answer(&mut self, timeout: Duration) -> Result<Answer, Conclusion> {
         let first_on_reused = mem::take(&mut self.first_on_reused);
         let in_group = self.pipelining && mem::replace(&mut self.heard, true);
-        let patience = if in_group { patience.min(self.timeouts.group) } else { patience };
-        match self.session.wire.reply(self.deadline(patience)).await {
-            Ok(answer) if answer.code == 421 && first_on_reused => Err(Stop::Stale),
+        let timeout = if in_group { timeout.min(self.timeouts.group) } else { timeout };
+        match self.session.wire.reply(self.deadline(timeout)).await {
+            Ok(answer) if answer.code == 421 && first_on_reused => Err(Conclusion::Stale),
             Ok(answer) if answer.code == 421 && self.has_refused() => {
                 // Servers say this after too many refusals. As a fault of the relay it would happen again and again;
                 // this way the refused recipients are settled and the next attempt is shorter.
                 self.settle(&Outcome::Deferred(answer.into()));
-                Err(Stop::Settled)
+                Err(self.conclude(false, false))
             }
             Ok(answer) if answer.code == 421 => {
-                Err(Stop::Fault(Fault::refused(RelayFault::Throttled, answer)))
+                Err(Conclusion::Fault(Fault::refused(RelayFault::Throttled, answer)))
             }
             Ok(answer) => Ok(answer),
             // The server had closed it before it saw a command of this message.
-            Err(error) if first_on_reused && error.is_gone() => Err(Stop::Stale),
+            Err(error) if first_on_reused && error.is_gone() => Err(Conclusion::Stale),
             // Before the dot in any case: the reply to DATA is one of these.
-            Err(WireError::TimedOut) if in_group => Err(Stop::Silent),
-            Err(error) => Err(Stop::Broken(error)),
+            Err(WireError::TimedOut) if in_group => Err(Conclusion::Silent),
+            Err(error) => Err(self.broken(&error)),
         }
     }
 
     /// The answer to MAIL or DATA, as the outcome of every recipient that has none; `whom` it asks for patience with, if
     /// it asks for that and not with everybody.
-    fn settle_refusal(&mut self, answer: Answer, whom: impl FnOnce(Reply) -> Patience) -> Result<(), Stop> {
+    fn settle_refusal(
+        &mut self,
+        answer: Answer,
+        whom: impl FnOnce(Reply) -> Throttle,
+    ) -> Result<(), Conclusion> {
         self.session.refusals += 1;
-        self.note_patience(&answer, whom);
-        let outcome = refusal(answer)?;
+        self.note_throttle(&answer, whom);
+        let outcome = self.refusal(answer)?;
         self.settle(&outcome);
         Ok(())
     }
 
-    fn deadline(&self, patience: Duration) -> Instant {
-        self.envelope_by.min(Instant::now() + patience)
+    fn deadline(&self, timeout: Duration) -> Instant {
+        self.envelope_by.min(Instant::now() + timeout)
     }
 
-    async fn flush(&mut self) -> Result<(), Stop> {
+    async fn flush(&mut self) -> Result<(), Conclusion> {
         if !self.session.wire.is_drained() {
-            return Err(Stop::Broken(WireError::Unsolicited));
+            return Err(self.broken(&WireError::Unsolicited));
         }
         let by = self.deadline(self.timeouts.mail);
         let sent = self.session.wire.send(&self.session.output, by).await;
         self.session.output.clear();
         match sent {
             // Why the server has gone may be waiting to be read.
-            Err(error) if !error.is_gone() => Err(Stop::Broken(error)),
+            Err(error) if !error.is_gone() => Err(self.broken(&error)),
             _ => Ok(()),
         }
     }
@@ -233,13 +238,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
     fn put_data(&mut self) {
         self.session.output.extend_from_slice(b"DATA\r\n");
     }
-}
 
-/// A 4yz or 5yz; anything else is no answer that a command of the envelope can have.
-fn refusal(answer: Answer) -> Result<Outcome, Stop> {
-    match answer.code / 100 {
-        4 => Ok(Outcome::Deferred(answer.into())),
-        5 => Ok(Outcome::Refused(answer.into())),
-        _ => Err(Stop::Broken(WireError::Unexpected(answer.code))),
+    /// The outcome of a 4yz or 5yz; anything else is no answer that a command of the envelope can have.
+    fn refusal(&mut self, answer: Answer) -> Result<Outcome, Conclusion> {
+        match answer.code / 100 {
+            4 => Ok(Outcome::Deferred(answer.into())),
+            5 => Ok(Outcome::Refused(answer.into())),
+            _ => Err(self.broken(&WireError::Unexpected(answer.code))),
+        }
     }
 }

@@ -6,30 +6,40 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | `relay_url`, `timeouts`, `deadlines` | what is set |
-//! | `tally` | why no relay took a message |
-//! | `relay` | one relay: `pool` of idle connections, `breaker` with its `allowance`, `pace`, limited `senders`, `quirks` |
-//! | `session` | a connection from DNS to AUTH, over `stream`, with `tls`, `capabilities`, `auth` |
-//! | `transaction` | one message: `envelope`, then `data` |
+//! | `relay_url`, `timeouts`, `deadlines` | settings |
+//! | `declines` | the reasons why no relay took a message |
+//! | `relay` | one relay: `pool` of idle connections, `rate_limit`, limited `senders`, `quirks` |
+//! | `breaker` | slots of a relay, by the `circuit` and its `concurrency_limit` |
+//! | `dial` | a connection from DNS to AUTH, over `stream`, with `tls`, `auth` |
+//! | `session` | a connection that is ready for a message, and its `capabilities` |
+//! | `conversation` | one message: `envelope`, then `content` (`data`), on one `transaction`, to its `conclusion` |
 //! | `wire`, `reply` | octets with deadlines, replies within bounds |
+//! | `fault` | the reason why a relay takes no message |
 
-mod allowance;
 mod auth;
 mod breaker;
 mod capabilities;
+mod circuit;
+mod conclusion;
+mod concurrency_limit;
+mod content;
+mod conversation;
 mod data;
 mod deadlines;
+mod declines;
+mod dial;
 mod envelope;
-mod pace;
+mod fault;
 mod pool;
 mod quirks;
+mod rate_limit;
 mod relay;
 mod relay_url;
+mod relay_url_error;
 mod reply;
 mod senders;
 mod session;
 mod stream;
-mod tally;
 mod timeouts;
 mod tls;
 mod transaction;
@@ -42,15 +52,16 @@ use async_trait::async_trait;
 use futures_util::future::{join_all, select_all};
 use tokio::time::{Instant, timeout_at};
 
+use self::declines::Declines;
 use self::relay::{Need, Relay};
-pub use self::relay_url::{RelayUrl, RelayUrlError};
-use self::tally::Tally;
+pub use self::relay_url::RelayUrl;
+pub use self::relay_url_error::RelayUrlError;
 pub use self::timeouts::Timeouts;
 pub use self::tls::TlsError;
 use crate::contracts::transport::{Gate, Outgoing, Transport};
 use crate::domain::report::Report;
 
-/// Why no SMTP transport can be opened.
+/// The reason why no SMTP transport can be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -96,19 +107,19 @@ impl Transport for SmtpTransport {
     async fn send(&self, message: &Outgoing, gate: &dyn Gate) -> Report {
         let need = Need { is_only: self.relays.len() == 1, slot_by: Instant::now() + self.slot };
         loop {
-            let mut tally = Tally::default();
+            let mut declines = Declines::default();
             for relay in &self.relays {
                 match relay.send(message, gate, need).await {
                     Ok(report) => return report,
-                    Err(declined) => tally.add(relay, declined),
+                    Err(declined) => declines.add(relay, declined),
                 }
             }
-            if tally.busy.is_empty() {
-                return tally.report(message);
+            if declines.busy.is_empty() {
+                return declines.report(message);
             }
-            let any = select_all(tally.busy.iter().map(|relay| Box::pin(relay.ready())));
+            let any = select_all(declines.busy.iter().map(|relay| Box::pin(relay.ready())));
             if timeout_at(need.slot_by, any).await.is_err() {
-                return tally.report(message);
+                return declines.report(message);
             }
         }
     }

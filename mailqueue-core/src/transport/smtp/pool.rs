@@ -8,13 +8,13 @@ use tokio::time::{Instant, sleep_until};
 
 use super::session::Session;
 use super::stream::Stream;
-use super::wire::Look;
+use super::wire::Readable;
 
-/// How many messages a connection carries. Servers close connections that live for ever.
-const MESSAGES_LIMIT: u32 = 100;
+/// The number of messages that a connection carries. Servers close connections that live for ever.
+const MAX_MESSAGES: u32 = 100;
 
-/// How many refusals a connection may see. Postfix begins to stall at 10 and hangs up at 20.
-const REFUSALS_LIMIT: u32 = 10;
+/// The number of refusals that a connection may see. Postfix begins to stall at 10 and hangs up at 20.
+const MAX_REFUSALS: u32 = 10;
 
 /// Idle connections of one relay, the last used on top. Each belongs either to the pool or to one message.
 #[derive(Debug)]
@@ -27,8 +27,8 @@ pub(super) struct Pool {
 #[derive(Debug, Default)]
 struct Kept {
     sessions: Vec<Idle>,
-    /// Whether a task is there that closes what has been idle for too long.
-    tended: bool,
+    /// Set while a task closes connections that are idle for too long.
+    expiring: bool,
 }
 
 #[derive(Debug)]
@@ -47,20 +47,20 @@ impl Pool {
         loop {
             let Idle { mut session, until } = self.kept().sessions.pop()?;
             if until <= Instant::now() {
-                retire(session);
+                close(session);
                 continue;
             }
-            match session.wire.look().await {
-                Look::Quiet => return Some(session),
-                Look::Octets => self.note_intrusion(session).await,
-                Look::Gone => {
+            match session.wire.readable().await {
+                Readable::Quiet => return Some(session),
+                Readable::Octets => self.note_intrusion(session).await,
+                Readable::Gone => {
                     tracing::debug!(relay = %self.relay, "an idle connection was closed by the relay")
                 }
             }
         }
     }
 
-    /// What is said on an idle connection answers nothing, so it must never be read by a message. Most servers say 421
+    /// Octets on an idle connection answer nothing, so it must never be read by a message. Most servers say 421
     /// when they close; anything else is strange enough to be told.
     async fn note_intrusion(&self, mut session: Session<Stream>) {
         let code = session.wire.reply(Instant::now()).await.ok().map(|answer| answer.code);
@@ -73,16 +73,16 @@ impl Pool {
 
     /// Keeps a connection on which nothing is outstanding, or takes leave if it has done its work.
     pub(super) fn put(self: &Arc<Self>, mut session: Session<Stream>) {
-        if session.messages >= MESSAGES_LIMIT || session.refusals >= REFUSALS_LIMIT {
-            retire(session);
+        if session.messages >= MAX_MESSAGES || session.refusals >= MAX_REFUSALS {
+            close(session);
             return;
         }
         session.kept = true;
         let mut kept = self.kept();
         kept.sessions.push(Idle { session, until: Instant::now() + self.idle });
-        if !kept.tended {
-            kept.tended = true;
-            tokio::spawn(tend(Arc::downgrade(self)));
+        if !kept.expiring {
+            kept.expiring = true;
+            tokio::spawn(expire_idle(Arc::downgrade(self)));
         }
     }
 
@@ -103,23 +103,23 @@ impl Pool {
         let expired = kept.sessions.iter().take_while(|idle| idle.until <= now).count();
         let expired = kept.sessions.drain(..expired).map(|idle| idle.session).collect();
         let next = kept.sessions.first().map(|idle| idle.until);
-        kept.tended = next.is_some();
+        kept.expiring = next.is_some();
         (expired, next)
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.kept().sessions.drain(..).for_each(|idle| retire(idle.session));
+        self.kept().sessions.drain(..).for_each(|idle| close(idle.session));
     }
 }
 
 /// Closes connections when their time has come, as long as there are any.
-async fn tend(pool: Weak<Pool>) {
+async fn expire_idle(pool: Weak<Pool>) {
     while let Some(found) = pool.upgrade() {
         let (expired, next) = found.expire();
         drop(found);
-        expired.into_iter().for_each(retire);
+        expired.into_iter().for_each(close);
         match next {
             Some(next) => sleep_until(next).await,
             None => return,
@@ -127,8 +127,8 @@ async fn tend(pool: Weak<Pool>) {
     }
 }
 
-/// Takes leave without making anybody wait for it.
-fn retire(session: Session<Stream>) {
+/// Closes a connection without making anybody wait for it.
+fn close(session: Session<Stream>) {
     if let Ok(runtime) = Handle::try_current() {
         runtime.spawn(session.quit());
     }

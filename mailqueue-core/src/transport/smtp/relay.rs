@@ -1,4 +1,4 @@
-//! One relay: its connections, its breaker and its pace.
+//! One relay: its connections, its breaker and its rate limit.
 
 use std::mem;
 use std::pin::Pin;
@@ -8,27 +8,31 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use super::breaker::{Breaker, Health, NotNow, Permit};
-use super::pace::Pace;
+use super::breaker::{Breaker, Permit};
+use super::circuit::{Health, Unavailable};
+use super::conclusion::{Answers, Conclusion, Throttle};
+use super::dial::dial;
+use super::fault::Fault;
 use super::pool::Pool;
 use super::quirks::Quirks;
+use super::rate_limit::RateLimit;
 use super::relay_url::RelayUrl;
 use super::senders::{Limited, Senders};
-use super::session::{Fault, Session};
+use super::session::Session;
 use super::stream::Stream;
 use super::timeouts::Timeouts;
 use super::tls::{Tls, TlsError};
-use super::transaction::{Answered, Ending, Patience, Transaction};
+use super::transaction::Transaction;
 use crate::contracts::transport::{Gate, Outgoing};
 use crate::domain::id::MessageId;
 use crate::domain::report::{RelayFault, Reply, Report, Verdict};
 
 /// The shortest pause that is asked for after a fault.
-const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+const MIN_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The longest. Nothing is claimed for a relay that rests, so that a message that waits is not in the way; and another
 /// process may find the relay working.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const MAX_RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A relay and what is known of it.
 #[derive(Debug)]
@@ -39,7 +43,7 @@ pub(super) struct Relay {
     timeouts: Timeouts,
     pool: Arc<Pool>,
     breaker: Arc<Breaker>,
-    pace: Option<Pace>,
+    rate_limit: Option<RateLimit>,
     senders: Senders,
     quirks: Quirks,
 }
@@ -47,7 +51,7 @@ pub(super) struct Relay {
 /// A connection that is being opened.
 type Opening = Pin<Box<dyn Future<Output = Result<Session<Stream>, Fault>> + Send>>;
 
-/// Why this relay took no message.
+/// The reason why this relay took no message.
 #[derive(Debug)]
 pub(super) enum Declined {
     /// It can take none now, as far as is known.
@@ -60,17 +64,17 @@ pub(super) enum Declined {
 
 impl Declined {
     fn unavailable(fault: RelayFault, text: &str, retry_after: Duration) -> Self {
-        let retry_after = retry_after.clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+        let retry_after = retry_after.clamp(MIN_RETRY_INTERVAL, MAX_RETRY_INTERVAL);
         Self::Unavailable { fault: Fault::new(fault, text), retry_after }
     }
 }
 
-/// How much a message depends on a relay.
+/// The need of a message for one relay.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Need {
-    /// Whether there is no other relay.
+    /// Set when there is no other relay.
     pub(super) is_only: bool,
-    /// Until when it may wait for a slot.
+    /// The end of its wait for a slot.
     pub(super) slot_by: Instant,
 }
 
@@ -83,7 +87,7 @@ impl Relay {
         Ok(Self {
             pool: Arc::new(Pool::new(name.clone(), timeouts.idle)),
             breaker: Arc::new(Breaker::new(url.connections, url.slow_start, first, cap)),
-            pace: url.rate.map(Pace::new),
+            rate_limit: url.rate.map(RateLimit::new),
             quirks: Quirks::default(),
             senders: Senders::new(url.connections, url.slow_start, timeouts),
             name,
@@ -102,7 +106,7 @@ impl Relay {
         self.breaker.ready().await;
     }
 
-    /// How many messages may be begun here now.
+    /// The number of messages that may be begun here now.
     pub(super) fn room(&self) -> usize {
         self.breaker.room()
     }
@@ -121,8 +125,8 @@ impl Relay {
     ) -> Result<Report, Declined> {
         let sender = self.senders.enter(&message.sender).map_err(limited)?;
         let mut permit = self.enter(need).await?;
-        if let Some(pace) = &self.pace {
-            pace.turn().await;
+        if let Some(limit) = &self.rate_limit {
+            limit.acquire().await;
         }
         let started = Instant::now();
         let mut kept = self.pool.take().await;
@@ -139,32 +143,32 @@ impl Relay {
             let transaction = Transaction::new(&mut session, message, &self.timeouts, pipelining);
             match transaction.run(gate).await {
                 // Not counted: the server had closed it before. The next connection is a new one and cannot be stale.
-                Ending::Stale => {}
+                Conclusion::Stale => {}
                 // Once more, one command at a time.
-                Ending::Silent => (pipelining, fell_silent) = (false, true),
-                Ending::Unfit(reply) => {
+                Conclusion::Silent => (pipelining, fell_silent) = (false, true),
+                Conclusion::Unfit(reply) => {
                     self.pool.put(session);
                     permit.finish(Health::Well);
                     return Err(Declined::Unfit(reply));
                 }
-                Ending::Fault(fault) => {
+                Conclusion::Fault(fault) => {
                     return Err(self.faulty(permit, message.id, fault, Health::Faulty, started));
                 }
-                Ending::Pressed(fault) => {
+                Conclusion::Pressed(fault) => {
                     return Err(self.faulty(permit, message.id, fault, Health::Pressed, started));
                 }
-                Ending::Withheld => {
+                Conclusion::Withheld => {
                     permit.finish(Health::Well);
                     return Ok(self.report(false, Verdict::Withheld));
                 }
-                Ending::Answered(mut answered) => {
-                    if fell_silent && answered.well {
+                Conclusion::Answered(mut answers) => {
+                    if fell_silent && answers.well {
                         tracing::warn!(relay = %self.name, "pipelined commands get lost, not used any more");
                         self.quirks.no_pipelining.store(true, Ordering::Relaxed);
                     }
-                    self.send_left_over(&mut session, message, gate, &mut answered).await;
-                    self.tell_senders(&message.sender, sender, &answered);
-                    return Ok(self.answered(permit, session, answered));
+                    self.send_left_over(&mut session, message, gate, &mut answers).await;
+                    self.tell_senders(&message.sender, sender, &answers);
+                    return Ok(self.answered(permit, session, answers));
                 }
             }
         }
@@ -181,28 +185,28 @@ impl Relay {
         session: &mut Session<Stream>,
         message: &Outgoing,
         gate: &dyn Gate,
-        answered: &mut Answered,
+        answers: &mut Answers,
     ) {
-        while answered.reusable && answered.well && !answered.left_over.is_empty() {
-            let rest = Outgoing { recipients: mem::take(&mut answered.left_over), ..message.clone() };
+        while answers.reusable && answers.well && !answers.left_over.is_empty() {
+            let rest = Outgoing { recipients: mem::take(&mut answers.left_over), ..message.clone() };
             match Transaction::new(session, &rest, &self.timeouts, self.pipelines()).run(gate).await {
-                Ending::Answered(next) => answered.add(next),
-                _ => answered.reusable = false,
+                Conclusion::Answered(next) => answers.add(next),
+                _ => answers.reusable = false,
             }
         }
     }
 
-    fn tell_senders(&self, sender: &str, permit: Option<Permit>, answered: &Answered) {
-        match &answered.patience {
-            Some(Patience::Sender(reply)) => {
+    fn tell_senders(&self, sender: &str, permit: Option<Permit>, answers: &Answers) {
+        match &answers.throttle {
+            Some(Throttle::Sender(reply)) => {
                 self.senders.throttled(sender, permit, Health::Faulty, reply.clone());
             }
-            Some(Patience::Message(reply)) => {
+            Some(Throttle::Message(reply)) => {
                 self.senders.throttled(sender, permit, Health::Broken, reply.clone());
             }
-            None if answered.well => self.senders.well(sender, permit),
+            None if answers.well => self.senders.well(sender, permit),
             // Says nothing about the sender.
-            None | Some(Patience::Everybody) => {}
+            None | Some(Throttle::Everybody) => {}
         }
     }
 
@@ -211,11 +215,11 @@ impl Relay {
             true => self.breaker.enter(need.slot_by).await,
             false => self.breaker.enter_unless_troubled(need.slot_by).await,
         };
-        entered.map_err(|not_now| match not_now {
-            NotNow::Resting(rest) => {
+        entered.map_err(|unavailable| match unavailable {
+            Unavailable::Open(rest) => {
                 Declined::unavailable(RelayFault::BreakerOpen, "left alone because of earlier faults", rest)
             }
-            NotNow::Busy => Declined::Busy,
+            Unavailable::Busy => Declined::Busy,
         })
     }
 
@@ -227,9 +231,10 @@ impl Relay {
         need: Need,
     ) -> Result<(Session<Stream>, Permit), Declined> {
         let (started, relay) = (Instant::now(), Arc::clone(self));
-        let mut opening: Opening = Box::pin(async move {
-            Session::open(&relay.url, relay.tls.as_ref(), &relay.quirks, &relay.timeouts).await
-        });
+        let mut opening: Opening =
+            Box::pin(
+                async move { dial(&relay.url, relay.tls.as_ref(), &relay.quirks, &relay.timeouts).await },
+            );
         let opened = if need.is_only {
             opening.await
         } else {
@@ -239,7 +244,7 @@ impl Relay {
                     permit.suspend();
                     tokio::spawn(Arc::clone(self).go_on_opening(permit, message.id, opening, started));
                     let text = "it takes long to open a connection";
-                    return Err(Declined::unavailable(RelayFault::Protocol, text, SHORTEST_PAUSE));
+                    return Err(Declined::unavailable(RelayFault::Protocol, text, MIN_RETRY_INTERVAL));
                 }
             }
         };
@@ -275,26 +280,26 @@ impl Relay {
         }
     }
 
-    fn answered(&self, permit: Permit, session: Session<Stream>, answered: Answered) -> Report {
-        if answered.reusable {
+    fn answered(&self, permit: Permit, session: Session<Stream>, answers: Answers) -> Report {
+        if answers.reusable {
             // Before the slot is given back, so that whoever takes it finds the connection.
             self.pool.put(session);
         }
-        if answered.well && answered.patience != Some(Patience::Everybody) && permit.is_probe() {
+        if answers.well && answers.throttle != Some(Throttle::Everybody) && permit.is_probe() {
             tracing::info!(relay = %self.name, "the relay works again");
         }
-        let pressed = answered.patience == Some(Patience::Everybody);
-        let rest = permit.finish(match answered.well {
+        let pressed = answers.throttle == Some(Throttle::Everybody);
+        let rest = permit.finish(match answers.well {
             true if pressed => Health::Pressed,
             true => Health::Well,
             false => Health::Broken,
         });
         if pressed {
             tracing::warn!(relay = %self.name, rest_ms = millis(rest), "asks for patience, given less");
-        } else if !answered.well && !rest.is_zero() {
+        } else if !answers.well && !rest.is_zero() {
             tracing::warn!(relay = %self.name, rest_ms = millis(rest), "transactions break, left alone");
         }
-        self.report(answered.dot_sent, Verdict::Answered(answered.outcomes))
+        self.report(answers.dot_sent, Verdict::Answered(answers.outcomes))
     }
 
     fn faulty(
@@ -315,7 +320,7 @@ impl Relay {
             rest_ms = millis(rest),
             "the relay takes no message"
         );
-        Declined::Unavailable { fault, retry_after: rest.clamp(SHORTEST_PAUSE, LONGEST_PAUSE) }
+        Declined::Unavailable { fault, retry_after: rest.clamp(MIN_RETRY_INTERVAL, MAX_RETRY_INTERVAL) }
     }
 
     fn report(&self, dot_sent: bool, verdict: Verdict) -> Report {
@@ -335,7 +340,7 @@ fn health_of_opening(fault: &Fault) -> Health {
 
 /// Spread over as long again, so that they do not come back together.
 fn limited(Limited { reply, rest }: Limited) -> Declined {
-    let retry_after = rest.max(SHORTEST_PAUSE).mul_f64(1.0 + fastrand::f64());
+    let retry_after = rest.max(MIN_RETRY_INTERVAL).mul_f64(1.0 + fastrand::f64());
     Declined::Unavailable { fault: Fault { fault: RelayFault::SenderLimited, reply }, retry_after }
 }
 

@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::breaker::{Breaker, Health, NotNow, Permit};
+use super::breaker::{Breaker, Permit};
+use super::circuit::{Health, Unavailable};
 use super::timeouts::Timeouts;
 use crate::domain::report::Reply;
 
-/// How many senders are kept in mind.
-const KNOWN_LIMIT: usize = 10_000;
+/// The number of senders that are kept in mind.
+const MAX_KNOWN: usize = 10_000;
 
-/// How long a sender is kept in mind that sends nothing.
-const KEPT_FOR: Duration = Duration::from_mins(10);
+/// The time after which a sender that sends nothing is forgotten.
+const KNOWN_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// Lets through fewer messages of senders with whom the relay asked for patience: a breaker for each of them, as the
 /// relay has one for all. Nothing is kept of the others.
@@ -29,12 +30,12 @@ pub(super) struct Senders {
 #[derive(Debug)]
 struct Known {
     breaker: Arc<Breaker>,
-    /// What the relay said last.
+    /// The last reply of the relay.
     reply: Reply,
     used: Instant,
 }
 
-/// Why a message has to wait.
+/// The reason why a message has to wait.
 #[derive(Debug)]
 pub(super) struct Limited {
     pub(super) reply: Reply,
@@ -51,10 +52,10 @@ impl Senders {
         let mut known = self.known();
         let Some(found) = known.get_mut(sender) else { return Ok(None) };
         found.used = Instant::now();
-        found.breaker.try_enter().map(Some).map_err(|not_now| {
-            let rest = match not_now {
-                NotNow::Resting(rest) => rest,
-                NotNow::Busy => self.timeouts.backoff_first,
+        found.breaker.try_enter().map(Some).map_err(|unavailable| {
+            let rest = match unavailable {
+                Unavailable::Open(rest) => rest,
+                Unavailable::Busy => self.timeouts.backoff_first,
             };
             Limited { reply: found.reply.clone(), rest }
         })
@@ -81,10 +82,10 @@ impl Senders {
 
     fn remember(&self, sender: &str, reply: &Reply) -> Option<Arc<Breaker>> {
         let (mut known, now) = (self.known(), Instant::now());
-        if known.len() >= KNOWN_LIMIT {
-            known.retain(|_, found| now - found.used < KEPT_FOR);
+        if known.len() >= MAX_KNOWN {
+            known.retain(|_, found| now - found.used < KNOWN_TIMEOUT);
         }
-        if known.len() >= KNOWN_LIMIT && !known.contains_key(sender) {
+        if known.len() >= MAX_KNOWN && !known.contains_key(sender) {
             return None;
         }
         let found = known.entry(sender.to_owned()).or_insert_with(|| {
@@ -141,13 +142,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_kept_in_mind_is_bounded() {
+    async fn the_number_of_known_senders_is_bounded() {
         let senders = Senders::new(32, 2, Timeouts::default());
-        for n in 0..KNOWN_LIMIT + 100 {
+        for n in 0..MAX_KNOWN + 100 {
             senders.throttled(&format!("{n}@x"), None, Health::Faulty, reply());
         }
-        assert_eq!(senders.known().len(), KNOWN_LIMIT);
-        tokio::time::advance(KEPT_FOR).await;
+        assert_eq!(senders.known().len(), MAX_KNOWN);
+        tokio::time::advance(KNOWN_TIMEOUT).await;
         senders.throttled("new@x", None, Health::Faulty, reply());
         assert_eq!(senders.known().len(), 1);
     }

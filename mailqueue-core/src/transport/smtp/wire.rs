@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::reply::{Answer, LINE_LIMIT, NoReply, ReplyParser};
 
-/// Why there was no reply. The texts name no data of the conversation.
+/// The reason why there was no reply. The texts name no data of the conversation.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WireError {
     #[error("the relay closed the connection")]
@@ -36,9 +36,9 @@ impl WireError {
     }
 }
 
-/// What a look at the read side has shown.
+/// The state of the read side.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Look {
+pub(super) enum Readable {
     /// Nothing: as it must be while no reply is due.
     Quiet,
     /// There is something to read.
@@ -47,9 +47,9 @@ pub(super) enum Look {
     Gone,
 }
 
-/// How far the handing over of octets came.
+/// The result of a write.
 #[derive(Debug)]
-pub(super) enum Handed {
+pub(super) enum Written {
     /// The stream took all of them.
     All,
     /// Not all of them: the server had said something.
@@ -58,7 +58,7 @@ pub(super) enum Handed {
     Broken(WireError),
 }
 
-/// Reads replies from a stream and hands octets to it.
+/// Reads replies from a stream and writes octets to it.
 #[derive(Debug)]
 pub(super) struct Wire<S> {
     stream: S,
@@ -76,10 +76,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Gives the bare stream back, for a TLS handshake; refused when something was read that nobody asked for.
     pub(super) async fn into_stream(mut self) -> Result<S, WireError> {
-        match self.look().await {
-            Look::Quiet => Ok(self.stream),
-            Look::Octets => Err(WireError::Unsolicited),
-            Look::Gone => Err(WireError::Closed),
+        match self.readable().await {
+            Readable::Quiet => Ok(self.stream),
+            Readable::Octets => Err(WireError::Unsolicited),
+            Readable::Gone => Err(WireError::Closed),
         }
     }
 
@@ -118,7 +118,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             if searched > LINE_LIMIT + 1 {
                 return Err(NoReply::LineTooLong.into());
             }
-            // TLS may still hold what was handed over. An error will show when reading.
+            // TLS may still hold what was written over. An error will show when reading.
             let _ = self.stream.flush().await;
             self.input.reserve(LINE_LIMIT);
             if self.stream.read_buf(&mut self.input).await? == 0 {
@@ -128,15 +128,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     /// Whether something was read, or can be read now, without waiting.
-    pub(super) async fn look(&mut self) -> Look {
+    pub(super) async fn readable(&mut self) -> Readable {
         if !self.input.is_empty() {
-            return Look::Octets;
+            return Readable::Octets;
         }
         let seen = unconstrained(poll_fn(|cx| Poll::Ready(self.poll_fill(cx)))).await;
         match seen {
-            Poll::Pending => Look::Quiet,
-            Poll::Ready(Ok(1..)) => Look::Octets,
-            Poll::Ready(_) => Look::Gone,
+            Poll::Pending => Readable::Quiet,
+            Poll::Ready(Ok(1..)) => Readable::Octets,
+            Poll::Ready(_) => Readable::Gone,
         }
     }
 
@@ -145,32 +145,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.input.is_empty()
     }
 
-    /// Hands `bytes` to the stream, and stops as soon as the server says anything, even before the first octet.
-    pub(super) async fn hand_over(&mut self, bytes: &[u8], by: Instant) -> Handed {
+    /// Writes `bytes`, and stops as soon as the server says anything, even before the first octet.
+    pub(super) async fn write(&mut self, bytes: &[u8], by: Instant) -> Written {
         if !self.input.is_empty() {
-            return Handed::Interrupted;
+            return Written::Interrupted;
         }
         let mut taken = 0;
-        let handing = poll_fn(|cx| {
+        let writing = poll_fn(|cx| {
             loop {
                 match self.poll_fill(cx) {
                     Poll::Pending => {}
-                    Poll::Ready(Ok(0)) => return Poll::Ready(Handed::Broken(WireError::Closed)),
-                    Poll::Ready(Ok(_)) => return Poll::Ready(Handed::Interrupted),
-                    Poll::Ready(Err(error)) => return Poll::Ready(Handed::Broken(error.into())),
+                    Poll::Ready(Ok(0)) => return Poll::Ready(Written::Broken(WireError::Closed)),
+                    Poll::Ready(Ok(_)) => return Poll::Ready(Written::Interrupted),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Written::Broken(error.into())),
                 }
                 match Pin::new(&mut self.stream).poll_write(cx, &bytes[taken..]) {
                     Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Ok(0)) => return Poll::Ready(Handed::Broken(WireError::Closed)),
+                    Poll::Ready(Ok(0)) => return Poll::Ready(Written::Broken(WireError::Closed)),
                     Poll::Ready(Ok(octets)) => taken += octets,
-                    Poll::Ready(Err(error)) => return Poll::Ready(Handed::Broken(error.into())),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Written::Broken(error.into())),
                 }
                 if taken == bytes.len() {
-                    return Poll::Ready(Handed::All);
+                    return Poll::Ready(Written::All);
                 }
             }
         });
-        timeout_at(by, handing).await.unwrap_or(Handed::Broken(WireError::TimedOut))
+        timeout_at(by, writing).await.unwrap_or(Written::Broken(WireError::TimedOut))
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
@@ -218,29 +218,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn replies_are_read_one_by_one_and_a_look_sees_what_is_left() {
+    async fn replies_are_read_one_by_one_and_the_rest_stays_readable() {
         let (ours, mut theirs) = duplex(1000);
         let mut wire = Wire::new(ours);
-        assert_eq!(wire.look().await, Look::Quiet);
+        assert_eq!(wire.readable().await, Readable::Quiet);
         theirs.write_all(b"250-a\r\n250 b\r\n354 go\r\n").await.unwrap();
-        assert_eq!(wire.look().await, Look::Octets);
+        assert_eq!(wire.readable().await, Readable::Octets);
         assert_eq!(wire.reply(soon()).await.unwrap(), Answer { code: 250, text: "a\nb".into() });
         assert!(!wire.is_drained());
         assert_eq!(wire.reply(soon()).await.unwrap().code, 354);
         assert!(wire.is_drained());
         drop(theirs);
-        assert_eq!(wire.look().await, Look::Gone);
+        assert_eq!(wire.readable().await, Readable::Gone);
         assert!(matches!(wire.reply(soon()).await, Err(WireError::Closed)));
     }
 
     #[tokio::test]
-    async fn handing_over_stops_when_the_server_speaks() {
+    async fn writing_stops_when_the_server_speaks() {
         let (ours, mut theirs) = duplex(1000);
         let mut wire = Wire::new(ours);
-        assert!(matches!(wire.hand_over(&[0; 1000], soon()).await, Handed::All));
+        assert!(matches!(wire.write(&[0; 1000], soon()).await, Written::All));
         // The pipe is full now, so the next octets can only wait.
-        let (handed, _) = tokio::join!(wire.hand_over(&[0; 10], soon()), theirs.write_all(b"552 no\r\n"));
-        assert!(matches!(handed, Handed::Interrupted));
+        let (written, _) = tokio::join!(wire.write(&[0; 10], soon()), theirs.write_all(b"552 no\r\n"));
+        assert!(matches!(written, Written::Interrupted));
         assert_eq!(wire.reply(soon()).await.unwrap().code, 552);
     }
 }

@@ -1,15 +1,15 @@
-//! How many messages a relay is given at once.
+//! The number of messages that a relay is given at once.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long a bound that was learnt from a refused connection holds before one more is tried.
-pub(super) const BOUND_STEP: Duration = Duration::from_secs(20);
+/// The time for which a bound that was learnt from a refused connection holds before one more is tried.
+pub(super) const BOUND_STEP_INTERVAL: Duration = Duration::from_secs(20);
 
 /// A number of slots that grows with success, one by one and no faster than its slope, and shrinks with trouble.
 #[derive(Debug)]
-pub(super) struct Allowance {
+pub(super) struct ConcurrencyLimit {
     cap: usize,
     now: usize,
     grown: Instant,
@@ -20,7 +20,7 @@ pub(super) struct Allowance {
     cuts: u64,
 }
 
-impl Allowance {
+impl ConcurrencyLimit {
     /// All of `cap`; after trouble `slope` more a second.
     pub(super) fn new(cap: usize, slope: u32) -> Self {
         let (grown, step) = (Instant::now(), Duration::from_secs(1) / slope.max(1));
@@ -36,7 +36,7 @@ impl Allowance {
         self.now == self.cap
     }
 
-    /// How often it was cut.
+    /// The number of cuts so far.
     pub(super) fn cuts(&self) -> u64 {
         self.cuts
     }
@@ -48,7 +48,7 @@ impl Allowance {
 
     /// After a success. Time without any is not saved up.
     pub(super) fn grow(&mut self) {
-        if self.bound < self.cap && self.bound_since.elapsed() >= BOUND_STEP {
+        if self.bound < self.cap && self.bound_since.elapsed() >= BOUND_STEP_INTERVAL {
             self.bound += 1;
             self.bound_since = Instant::now();
         }

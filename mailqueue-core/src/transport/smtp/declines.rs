@@ -1,18 +1,18 @@
-//! What several relays said to one message.
+//! The answers of several relays to one message.
 
 use std::time::Duration;
 
+use super::fault::Fault;
 use super::relay::{Declined, Relay};
-use super::session::Fault;
 use crate::contracts::transport::Outgoing;
 use crate::domain::report::{Outcome, RelayFault, Reply, Report, Verdict};
 
-/// How long a message waits that found every slot in use.
+/// The wait of a message that found every slot in use.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
-/// Why no relay took a message.
+/// The reasons why no relay took a message.
 #[derive(Debug, Default)]
-pub(super) struct Tally<'a> {
+pub(super) struct Declines<'a> {
     /// Those that may have a slot later.
     pub(super) busy: Vec<&'a Relay>,
     /// The first that cannot take this message.
@@ -22,7 +22,7 @@ pub(super) struct Tally<'a> {
     soonest: Option<Duration>,
 }
 
-impl<'a> Tally<'a> {
+impl<'a> Declines<'a> {
     pub(super) fn add(&mut self, relay: &'a Relay, declined: Declined) {
         match declined {
             Declined::Busy => self.busy.push(relay),
