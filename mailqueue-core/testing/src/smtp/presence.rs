@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::session::Shared;
+use super::shared::Shared;
 
 /// Keeps the record's counts right however a session ends, a stop of the sink included.
 pub(super) struct Presence {

@@ -1,35 +1,26 @@
-//! One connection's conversation.
+//! One connection: its state, EHLO, STARTTLS and AUTH.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use super::command;
+use super::envelope::Envelope;
 use super::presence::Presence;
-use super::script::Script;
-use super::transaction::Envelope;
+use super::shared::Shared;
 use super::wire::{End, Wire};
-use super::{Credentials, Event, Phase, Record};
-
-/// What a sink's sessions share.
-pub(super) struct Shared {
-    pub(super) script: Script,
-    pub(super) record: watch::Sender<Record>,
-    pub(super) releases: watch::Sender<u64>,
-}
+use super::{Credentials, Event, Phase};
 
 pub(super) struct Session {
     pub(super) shared: Arc<Shared>,
     pub(super) wire: Wire,
     pub(super) presence: Presence,
     pub(super) connection: usize,
-    /// How many transactions were begun.
+    /// The number of transactions begun.
     pub(super) message: usize,
     pub(super) greeted: bool,
-    /// Whether the client knows what is offered: it said EHLO, not HELO.
+    /// Set when the client said EHLO, not HELO, and so knows the offer.
     pub(super) extended: bool,
     pub(super) credentials: Option<Credentials>,
     pub(super) envelope: Option<Envelope>,
@@ -53,62 +44,7 @@ impl Session {
         }
     }
 
-    /// Speaks until either side ends the connection.
-    pub(super) async fn run(mut self) {
-        let Err(end) = self.converse().await;
-        match end {
-            End::Gone => self.note("the client has gone"),
-            End::Close => {
-                self.note("closed");
-                self.wire.close().await;
-            }
-            End::Reset => {
-                self.note("reset");
-                self.wire.reset().await;
-            }
-        }
-    }
-
-    async fn converse(&mut self) -> Result<Infallible, End> {
-        if let Some(acceptor) = self.shared.script.implicit_tls().cloned() {
-            self.secure(&acceptor).await?;
-        }
-        self.answer(self.event(Phase::Connect, "", ""), "220 sink.test ESMTP").await?;
-        loop {
-            let Some(line) = self.wire.line().await? else {
-                self.violation("a command line without end");
-                self.say(b"500 5.5.2 line too long\r\n");
-                return Err(End::Close);
-            };
-            let line = self.hear(line);
-            self.obey(&line).await?;
-        }
-    }
-
-    async fn obey(&mut self, line: &str) -> Result<(), End> {
-        let (verb, argument) = command::split(line);
-        self.check_pipelining(&verb);
-        match verb.as_str() {
-            "EHLO" | "HELO" => self.ehlo(line, verb == "EHLO").await,
-            "STARTTLS" => self.starttls(line).await,
-            "AUTH" => self.auth(line, argument).await,
-            "MAIL" => self.mail(line, argument).await,
-            "RCPT" => self.rcpt(line, argument).await,
-            "DATA" => self.data(line).await,
-            "RSET" => self.rset(line).await,
-            "NOOP" => self.answer(self.event(Phase::Noop, line, ""), "250 2.0.0 OK").await.map(drop),
-            "QUIT" => match self.answer(self.event(Phase::Quit, line, ""), "221 2.0.0 bye").await? {
-                221 => Err(End::Close),
-                _ => Ok(()),
-            },
-            _ => {
-                self.say(b"502 5.5.2 command not known\r\n");
-                Ok(())
-            }
-        }
-    }
-
-    async fn ehlo(&mut self, line: &str, extended: bool) -> Result<(), End> {
+    pub(super) async fn ehlo(&mut self, line: &str, extended: bool) -> Result<(), End> {
         let ordinary = match extended {
             true => self.shared.script.ehlo(self.wire.is_tls()),
             false => "250 sink.test".to_owned(),
@@ -120,7 +56,7 @@ impl Session {
         Ok(())
     }
 
-    async fn starttls(&mut self, line: &str) -> Result<(), End> {
+    pub(super) async fn starttls(&mut self, line: &str) -> Result<(), End> {
         let acceptor = self.shared.script.starttls().filter(|_| !self.wire.is_tls()).cloned();
         let ordinary = if acceptor.is_some() { "220 2.0.0 ready" } else { "502 5.5.1 not offered" };
         let code = self.answer(self.event(Phase::StartTls, line, ""), ordinary).await?;
@@ -132,7 +68,7 @@ impl Session {
         Ok(())
     }
 
-    async fn auth(&mut self, line: &str, argument: &str) -> Result<(), End> {
+    pub(super) async fn auth(&mut self, line: &str, argument: &str) -> Result<(), End> {
         let (mechanism, initial) = command::split(argument);
         let offered = self.shared.script.capability("AUTH").filter(|_| self.extended).unwrap_or("");
         let credentials = match mechanism.as_str() {
@@ -170,7 +106,7 @@ impl Session {
         Ok(self.hear(line))
     }
 
-    async fn secure(&mut self, acceptor: &TlsAcceptor) -> Result<(), End> {
+    pub(super) async fn secure(&mut self, acceptor: &TlsAcceptor) -> Result<(), End> {
         if !self.wire.input.is_empty() {
             self.violation("bytes before the TLS handshake");
         }

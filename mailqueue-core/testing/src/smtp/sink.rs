@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::script::{Rule, Script};
-use super::session::{Session, Shared};
+use super::session::Session;
+use super::shared::Shared;
 use super::{Action, Event, Received, Record, Tls};
 use crate::port::Port;
 use crate::{Certificate, runtime};

@@ -5,16 +5,10 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::command::{self, Path};
+use super::envelope::Envelope;
 use super::session::{Session, is_positive};
 use super::wire::End;
 use super::{Event, Phase, Received, data};
-
-/// The open transaction.
-#[derive(Default)]
-pub(super) struct Envelope {
-    pub(super) mail: Option<Path>,
-    pub(super) recipients: Vec<String>,
-}
 
 impl Session {
     pub(super) async fn mail(&mut self, line: &str, argument: &str) -> Result<(), End> {

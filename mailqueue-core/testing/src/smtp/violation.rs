@@ -1,4 +1,4 @@
-//! What a client may not do.
+//! Violations of the protocol by a client.
 
 use super::command::Path;
 use super::data;
