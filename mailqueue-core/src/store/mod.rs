@@ -3,6 +3,8 @@
 pub mod batched;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod ledger;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod microseconds;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "sqlite")]

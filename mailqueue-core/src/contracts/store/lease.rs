@@ -10,6 +10,7 @@ use crate::domain::delivery::Delivery;
 use crate::domain::id::MessageId;
 use crate::domain::lane::Lane;
 use crate::domain::status::Status;
+use crate::domain::transition::{AttemptContext, DeliveryPolicy, Event, NotAllowed, Transition, decide};
 
 /// On what terms messages are claimed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,8 +84,51 @@ pub struct Renewal {
     pub before_dot: bool,
 }
 
+/// A lease that ran out, and the delivery it was for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExpiredLease {
+    /// The message.
+    pub id: MessageId,
+    /// The state it is in: `sending`.
+    pub delivery: Delivery,
+    /// When it was claimed, by the store's clock.
+    pub claimed_at: OffsetDateTime,
+    /// How long the lease was held, renewals included.
+    pub held: Duration,
+    /// How long the message has been due in all.
+    pub age: Duration,
+    /// The worker that held the lease.
+    pub owner: String,
+}
+
+impl ExpiredLease {
+    /// Ends the lease: the result to report and the state to write. `jitter`, in 0..1, chooses within the back-off
+    /// window.
+    ///
+    /// # Errors
+    ///
+    /// [`NotAllowed`] when the state is not `sending`.
+    pub fn reclaim(
+        self,
+        policy: &DeliveryPolicy,
+        jitter: f64,
+    ) -> Result<(Reclaimed, Transition), NotAllowed> {
+        let context = AttemptContext {
+            attempt: self.delivery.attempt,
+            started_at: self.claimed_at,
+            duration: self.held,
+            age: self.age,
+            worker: self.owner,
+            jitter,
+        };
+        let transition = decide(&self.delivery, &Event::LeaseExpired(context), policy)?;
+        let status = transition.delivery.status;
+        Ok((Reclaimed { id: self.id, status, ambiguous: self.delivery.dot_allowed }, transition))
+    }
+}
+
 /// A lease that was ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reclaimed {
     /// The message.
     pub id: MessageId,

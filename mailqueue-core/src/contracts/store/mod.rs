@@ -18,7 +18,7 @@ use time::OffsetDateTime;
 pub use self::backlog::{Backlog, Probe};
 pub use self::change::{Change, Changed};
 pub use self::error::StoreError;
-pub use self::lease::{Claimed, Claims, Lease, LeaseTerms, Reclaimed, Renewal, TooLarge};
+pub use self::lease::{Claimed, Claims, ExpiredLease, Lease, LeaseTerms, Reclaimed, Renewal, TooLarge};
 pub use self::query::{Cursor, Filter, Listed, Page};
 pub use self::retention::{Pruned, Retention};
 pub use self::settlement::{Settled, Settlement};

@@ -40,6 +40,14 @@ pub enum Cursor {
     Before(MessageId),
 }
 
+impl Cursor {
+    /// Whether rows are read oldest first, towards newer messages.
+    #[must_use]
+    pub fn is_backwards(self) -> bool {
+        matches!(self, Self::Before(_))
+    }
+}
+
 /// A message in a list: without bodies, or what can be said of it and why that is all.
 pub type Listed = Result<Record, (Outline, StoreError)>;
 
@@ -53,6 +61,31 @@ pub struct Page {
 }
 
 impl Page {
+    /// How many rows to read for a page of at most `limit` messages: one more, which tells whether more follow.
+    #[must_use]
+    pub fn rows_for(limit: usize) -> usize {
+        limit.saturating_add(1)
+    }
+
+    /// A page of the rows that were read, at most [`rows_for`](Self::rows_for) of them, in the order of `cursor`.
+    ///
+    /// # Errors
+    ///
+    /// The first error of `listed`, which reads one row.
+    pub fn from_rows<R, E>(
+        mut rows: Vec<R>,
+        cursor: Cursor,
+        limit: usize,
+        listed: impl FnMut(R) -> Result<Listed, E>,
+    ) -> Result<Self, E> {
+        let has_more = rows.len() > limit;
+        rows.truncate(limit);
+        if cursor.is_backwards() {
+            rows.reverse();
+        }
+        Ok(Self { records: rows.into_iter().map(listed).collect::<Result<_, _>>()?, has_more })
+    }
+
     /// The ids, in order.
     pub fn ids(&self) -> impl Iterator<Item = MessageId> {
         self.records.iter().map(|listed| match listed {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use time::OffsetDateTime;
 
 use crate::domain::id::MessageId;
 use crate::domain::message::Message;
@@ -21,6 +22,12 @@ impl Submission {
     #[must_use]
     pub fn size(&self) -> usize {
         self.messages.iter().map(|new| new.raw.len()).sum()
+    }
+
+    /// The latest time that one of its messages is scheduled for; `None` when all are to be sent at once.
+    #[must_use]
+    pub fn latest_schedule(&self) -> Option<OffsetDateTime> {
+        self.messages.iter().filter_map(|new| new.message.scheduled_at).max()
     }
 
     /// The ids of its messages.

@@ -8,11 +8,13 @@ use diesel_async::RunQueryDsl;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::super::unreadable;
-use super::row::{StateColumns, StateRow, state_columns};
+use super::super::{microseconds, unreadable};
+use super::delivery::{DeliveryColumns, DeliveryRow, delivery_columns};
+use super::divide::divided;
+use super::error::Failure;
+use super::run::{Purpose, Runner};
 use super::session::Session;
 use super::statement::statement;
-use super::{Failure, microseconds};
 use crate::contracts::store::{Claimed, Claims, Lease, LeaseTerms, Renewal, StoreError, TooLarge};
 use crate::domain::id::MessageId;
 
@@ -26,7 +28,7 @@ statement! {
         owner: Text => String,
         token: SqlUuid => Uuid,
         duration: BigInt => i64,
-    } -> (SqlUuid, Text, StateColumns, Timestamptz, BigInt, BigInt, Text, Nullable<Binary>, Bool) = concat!("
+    } -> (SqlUuid, Text, DeliveryColumns, Timestamptz, BigInt, BigInt, Text, Nullable<Binary>, Bool) = concat!("
         WITH picked AS (
             SELECT email_id FROM deliveries
             WHERE email_id = ANY (?) AND status || '' = 'queued' AND due_at <= now() AND octets <= ?
@@ -43,7 +45,7 @@ statement! {
             claimed_at  = now()
         FROM picked p JOIN emails e ON e.id = p.email_id
         WHERE d.email_id = p.email_id
-        RETURNING d.email_id, d.lane, ", state_columns!(), ", d.claimed_at,
+        RETURNING d.email_id, d.lane, ", delivery_columns!(), ", d.claimed_at,
             (extract(epoch FROM now() - d.due_at) * 1000000)::bigint,
             (extract(epoch FROM now() - d.due_since) * 1000000)::bigint,
             e.sender, e.raw, e.smtputf8")
@@ -56,7 +58,7 @@ statement! {
         WHERE email_id = ANY (?) AND status || '' = 'queued' AND due_at <= now() AND octets > ?"
 }
 
-type ClaimedRow = (Uuid, String, StateRow, OffsetDateTime, i64, i64, String, Option<Vec<u8>>, bool);
+type ClaimedRow = (Uuid, String, DeliveryRow, OffsetDateTime, i64, i64, String, Option<Vec<u8>>, bool);
 
 statement! {
     /// Gives back for a while what was leased and cannot be read.
@@ -87,8 +89,41 @@ statement! {
         RETURNING d.email_id, d.lease_token"
 }
 
-/// Leases those of `ids` that are queued and due and not too large.
+/// Leases those of `ids` that are queued and due and not too large. A row that may not be changed keeps no other from
+/// being leased.
 pub(super) async fn claim(
+    runner: &Runner,
+    ids: &[MessageId],
+    terms: &LeaseTerms,
+) -> Result<Claims, StoreError> {
+    let claims = divided(ids.to_vec(), |part| {
+        let (runner, terms) = (runner.clone(), terms.clone());
+        Box::pin(async move {
+            // Without a limit of time: a claim that took effect after its caller had left would be a lease nobody
+            // works under.
+            let claims = runner.run_on(Purpose::Results, move |connection| {
+                Box::pin(claim_together(connection, part.clone(), terms.clone()))
+            });
+            Ok(vec![claims.await?])
+        })
+    });
+    let mut all = Claims::default();
+    for claims in claims.await {
+        match claims {
+            Ok(Claims { leased, too_large }) => {
+                all.leased.extend(leased);
+                all.too_large.extend(too_large);
+            }
+            Err(StoreError::Refused(reason)) => unreadable::tell_refused("claim", reason.message()),
+            // The messages that were leased before the server went away are handed over all the same.
+            Err(error) if all.leased.is_empty() => return Err(error),
+            Err(_) => break,
+        }
+    }
+    Ok(all)
+}
+
+async fn claim_together(
     connection: &mut Session,
     ids: Vec<MessageId>,
     terms: LeaseTerms,
@@ -99,13 +134,13 @@ pub(super) async fn claim(
         largest,
         owner: terms.owner,
         token: terms.token,
-        duration: microseconds(terms.duration),
+        duration: microseconds::of(terms.duration),
     };
     let rows: Vec<ClaimedRow> = statement.load(connection).await?;
     let (leased, unreadable) = read(rows, terms.token);
     let octets = leased.iter().map(|claimed| claimed.raw.len()).sum();
     if !unreadable.is_empty() {
-        let wait = microseconds(unreadable::LEFT_ALONE);
+        let wait = microseconds::of(unreadable::LEFT_ALONE);
         LeaveAlone { wait, ids: unreadable, token: terms.token }.execute(connection).await?;
     }
     // Mostly all were leased, and there is nothing to be asked.
@@ -149,14 +184,13 @@ fn read(rows: Vec<ClaimedRow>, token: Uuid) -> (Vec<Claimed>, Vec<Uuid>) {
 
 fn claimed(row: ClaimedRow, token: Uuid) -> Result<Claimed, StoreError> {
     let (id, lane, state, claimed_at, waited, age, sender, raw, smtputf8) = row;
-    let duration = |microseconds: i64| Duration::from_micros(u64::try_from(microseconds).unwrap_or(0));
     Ok(Claimed {
         lease: Lease { id: id.into(), token },
         lane: lane.parse().map_err(|what: String| StoreError::Unreadable(what.into()))?,
         delivery: state.try_into()?,
         claimed_at,
-        waited: duration(waited),
-        age: duration(age),
+        waited: microseconds::duration(waited),
+        age: microseconds::duration(age),
         sender,
         raw: raw.ok_or_else(|| StoreError::Unreadable("its content is gone".into()))?.into(),
         smtputf8,
@@ -165,6 +199,25 @@ fn claimed(row: ClaimedRow, token: Uuid) -> Result<Claimed, StoreError> {
 
 /// Extends leases; the answer is whether each is still held.
 pub(super) async fn renew(
+    runner: &Runner,
+    renewals: Vec<Renewal>,
+    duration: Duration,
+) -> Result<Vec<bool>, StoreError> {
+    let renewed = divided(renewals, |part| {
+        let runner = runner.clone();
+        Box::pin(async move {
+            runner.run(move |connection| Box::pin(renew_together(connection, part.clone(), duration))).await
+        })
+    });
+    // A lease that may not be written is as good as lost.
+    let held = renewed.await.into_iter().map(|held| match held {
+        Err(StoreError::Refused(_)) => Ok(false),
+        held => held,
+    });
+    held.collect()
+}
+
+async fn renew_together(
     connection: &mut Session,
     renewals: Vec<Renewal>,
     duration: Duration,
@@ -174,7 +227,7 @@ pub(super) async fn renew(
     sorted.sort_unstable_by_key(|renewal| (renewal.lease.id, renewal.lease.token, !renewal.before_dot));
     sorted.dedup_by_key(|renewal| renewal.lease);
     let statement = Renew {
-        duration: microseconds(duration),
+        duration: microseconds::of(duration),
         ids: sorted.iter().map(|renewal| renewal.lease.id.as_uuid()).collect(),
         tokens: sorted.iter().map(|renewal| renewal.lease.token).collect(),
         dots: sorted.iter().map(|renewal| renewal.before_dot).collect(),

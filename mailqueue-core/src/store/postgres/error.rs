@@ -146,14 +146,52 @@ fn said(error: &DbError) -> Option<String> {
     (is_of_server && is_free).then(|| error.message().to_owned())
 }
 
-/// Whether doing the same again may succeed at once: the database undid it to let others go on.
-pub(super) fn may_pass_again(error: &Error) -> bool {
-    DriverError::of(error).is_some_and(|error| error.meaning() == Meaning::Again)
+/// Why a step on a connection failed.
+pub(super) enum Failure {
+    Database(Error),
+    Store(StoreError),
 }
 
-/// Whether the disk is full.
-pub(super) fn is_lack_of_space(error: &Error) -> bool {
-    DriverError::of(error).is_some_and(|error| error.meaning() == Meaning::NoSpace)
+impl Failure {
+    pub(super) fn unreadable(what: String) -> Self {
+        Self::Store(StoreError::Unreadable(what.into()))
+    }
+
+    fn has_meaning(&self, meaning: Meaning) -> bool {
+        let Self::Database(error) = self else { return false };
+        DriverError::of(error).is_some_and(|error| error.meaning() == meaning)
+    }
+
+    /// Whether the disk is full.
+    pub(super) fn is_lack_of_space(&self) -> bool {
+        self.has_meaning(Meaning::NoSpace)
+    }
+
+    /// Whether the same step may succeed at once: the database undid it to let others go on.
+    pub(super) fn may_pass_again(&self) -> bool {
+        self.has_meaning(Meaning::Again)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Database(error) => outcome(error),
+            Failure::Store(error) => error,
+        }
+    }
 }
 
 /// The outcome behind an error of diesel's. Its text never holds a value of a row.

@@ -9,12 +9,17 @@ use diesel_async::{AsyncConnection, AsyncConnectionCore, RunQueryDsl};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::super::microseconds;
+use super::divide::divided;
+use super::error::Failure;
 use super::json::Json;
 use super::octets::Octets;
+use super::run::{Purpose, Runner};
 use super::session::Session;
+use super::space::Admission;
 use super::statement::statement;
-use super::{Failure, microseconds};
-use crate::contracts::store::{Idempotency, Inserted, NewMessage, Submission};
+use super::{probe, reserve};
+use crate::contracts::store::{Idempotency, Inserted, NewMessage, StoreError, Submission};
 use crate::domain::attachment::{Attachment, AttachmentSummary};
 use crate::domain::delivery::Delivery;
 use crate::domain::header::Header;
@@ -96,8 +101,75 @@ statement! {
 
 type KeyRow = (String, String, Vec<u8>, Vec<Uuid>);
 
-/// Keeps all of the submissions that are new, in one transaction.
+/// Inserts submissions together, and apart what cannot be inserted together; none while the server has no space for them.
 pub(super) async fn insert(
+    runner: &Runner,
+    reserve: u64,
+    submissions: Vec<Arc<Submission>>,
+) -> Vec<Result<Inserted, StoreError>> {
+    if !has_space(runner, reserve).await {
+        let full = StoreError::NoSpace("the server had none a moment ago".into());
+        return vec![Err(full); submissions.len()];
+    }
+    let results = divided(submissions, |part| {
+        let runner = runner.clone();
+        Box::pin(async move { insert_together(&runner, part).await })
+    })
+    .await;
+    note_space(runner, &results).await;
+    results
+}
+
+/// Whether new messages may be inserted. After a shortage they may when the reserve is kept again; a role that may not
+/// keep one has to try.
+async fn has_space(runner: &Runner, reserve: u64) -> bool {
+    match runner.space.admits() {
+        Admission::Yes => true,
+        Admission::No => false,
+        Admission::Perhaps => !matches!(keep_reserve(runner, reserve).await, Err(StoreError::NoSpace(_))),
+    }
+}
+
+/// Takes `octets` of space for results, unless they are taken.
+pub(super) async fn keep_reserve(runner: &Runner, octets: u64) -> Result<(), StoreError> {
+    if octets == 0 {
+        return Ok(());
+    }
+    runner.run_for(Purpose::NewMail, move |connection| Box::pin(reserve::keep(connection, octets))).await
+}
+
+/// Learns from inserts whether there is space, and tells other processes.
+async fn note_space(runner: &Runner, results: &[Result<Inserted, StoreError>]) {
+    let refused = results.iter().any(|result| matches!(result, Err(StoreError::NoSpace(_))));
+    if (refused || results.iter().any(Result::is_ok)) && runner.space.note(refused) {
+        let prober = runner.prober;
+        let told =
+            runner.run(move |connection| Box::pin(probe::note_refusal(connection, prober, refused))).await;
+        if let Err(error) = told {
+            tracing::debug!(%error, refused, "other processes are not told of the space");
+        }
+    }
+}
+
+async fn insert_together(
+    runner: &Runner,
+    submissions: Vec<Arc<Submission>>,
+) -> Result<Vec<Inserted>, StoreError> {
+    runner
+        .run_for(Purpose::NewMail, move |connection| {
+            let submissions = submissions.clone();
+            Box::pin(async move {
+                let octets = submissions.iter().map(|submission| submission.size()).sum();
+                let inserted = insert_on(connection, submissions).await?;
+                connection.let_go_after(octets);
+                Ok(inserted)
+            })
+        })
+        .await
+}
+
+/// Keeps all of the submissions that are new, in one transaction.
+async fn insert_on(
     connection: &mut Session,
     submissions: Vec<Arc<Submission>>,
 ) -> Result<Vec<Inserted>, Failure> {
@@ -175,8 +247,8 @@ async fn reserve_keys<C: AsyncConnectionCore<Backend = Pg>>(
         keys: keys.clone(),
         fingerprints: wanted.values().map(|(_, key, _)| key.fingerprint.to_vec()).collect(),
         email_ids: wanted.values().map(|(_, _, submission)| id_list(submission)).collect(),
-        scheduled: wanted.values().map(|(_, _, submission)| latest_schedule(submission)).collect(),
-        keep: wanted.values().map(|(_, key, _)| microseconds(key.keep)).collect(),
+        scheduled: wanted.values().map(|(_, _, submission)| submission.latest_schedule()).collect(),
+        keep: wanted.values().map(|(_, key, _)| microseconds::of(key.keep)).collect(),
     };
     let taken: Vec<Key> = reserve.load(connection).await?;
     let taken =
@@ -190,10 +262,6 @@ async fn reserve_keys<C: AsyncConnectionCore<Backend = Pg>>(
 fn id_list(submission: &Submission) -> String {
     let ids: Vec<String> = submission.messages.iter().map(|new| new.id.to_string()).collect();
     format!("{{{}}}", ids.join(","))
-}
-
-fn latest_schedule(submission: &Submission) -> Option<OffsetDateTime> {
-    submission.messages.iter().filter_map(|new| new.message.scheduled_at).max()
 }
 
 async fn insert_messages<C: AsyncConnectionCore<Backend = Pg>>(

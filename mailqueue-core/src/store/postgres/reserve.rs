@@ -3,7 +3,7 @@
 use diesel::sql_types::{BigInt, Bool};
 use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection};
 
-use super::Failure;
+use super::error::Failure;
 use super::session::Session;
 use super::statement::statement;
 

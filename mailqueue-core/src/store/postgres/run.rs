@@ -1,17 +1,22 @@
 //! Running a step on a connection, and what is done when that fails.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use uuid::Uuid;
 
+use super::error::Failure;
+use super::pool::Pool;
 use super::session::Session;
-use super::{PostgresStore, error, probe, reserve};
+use super::space::Space;
+use super::{probe, reserve};
 use crate::contracts::store::StoreError;
 
 /// How often a statement is tried again that the database undid to let others go on.
-const TRIES: usize = 5;
+const MAX_TRIES: usize = 5;
 
-/// What a step on a connection is for.
+/// The purpose of a step on a connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// It brings in messages, which have no part in the space that is kept for results.
@@ -20,48 +25,18 @@ pub(super) enum Purpose {
     Results,
 }
 
-/// Why a step on a connection failed.
-pub(super) enum Failure {
-    Database(diesel::result::Error),
-    Store(StoreError),
+/// Runs steps on the connections of a pool.
+#[derive(Clone)]
+pub(super) struct Runner {
+    pub(super) pool: Pool,
+    /// How long any call may take in all, so that a frozen server does not keep a caller for ever.
+    pub(super) timeout: Duration,
+    /// The row that this process writes to show that it can.
+    pub(super) prober: Uuid,
+    pub(super) space: Arc<Space>,
 }
 
-impl Failure {
-    pub(super) fn unreadable(what: String) -> Self {
-        Self::Store(StoreError::Unreadable(what.into()))
-    }
-
-    fn is_lack_of_space(&self) -> bool {
-        matches!(self, Self::Database(error) if error::is_lack_of_space(error))
-    }
-
-    fn may_pass_again(&self) -> bool {
-        matches!(self, Self::Database(error) if error::may_pass_again(error))
-    }
-}
-
-impl From<diesel::result::Error> for Failure {
-    fn from(error: diesel::result::Error) -> Self {
-        Self::Database(error)
-    }
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<Failure> for StoreError {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Database(error) => error::outcome(error),
-            Failure::Store(error) => error,
-        }
-    }
-}
-
-impl PostgresStore {
+impl Runner {
     /// Runs `work` on a connection, again if the database undid it to let others go on. It runs in a task of its own: a
     /// caller that stops waiting leaves no connection behind in the middle of an exchange.
     pub(super) async fn run<T, W>(&self, work: W) -> Result<T, StoreError>
@@ -72,12 +47,13 @@ impl PostgresStore {
         self.run_for(Purpose::Results, work).await
     }
 
+    /// As [`run`](Self::run), for a purpose.
     pub(super) async fn run_for<T, W>(&self, purpose: Purpose, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
         W: for<'c> Fn(&'c mut Session) -> BoxFuture<'c, Result<T, Failure>> + Send + Sync + 'static,
     {
-        match tokio::time::timeout(self.limit, self.run_on(purpose, work)).await {
+        match tokio::time::timeout(self.timeout, self.run_on(purpose, work)).await {
             Ok(result) => result,
             Err(_) => Err(StoreError::Unavailable("it did not answer in time".into())),
         }
@@ -95,7 +71,7 @@ impl PostgresStore {
             let (mut tries, mut has_reserve) = (1, purpose == Purpose::Results);
             loop {
                 match work(&mut connection).await {
-                    Err(failure) if failure.may_pass_again() && tries < TRIES => tries += 1,
+                    Err(failure) if failure.may_pass_again() && tries < MAX_TRIES => tries += 1,
                     Err(failure) if failure.is_lack_of_space() && has_reserve => {
                         has_reserve = false;
                         if !matches!(reserve::release(&mut connection).await, Ok(true)) {

@@ -7,22 +7,60 @@ use diesel::sql_types::{Nullable, Uuid as SqlUuid};
 use diesel_async::{AsyncConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::row::{StateColumns, StateRow, state_columns};
+use super::super::unreadable;
+use super::delivery::{self, DeliveryColumns, DeliveryRow, NewState, delivery_columns};
+use super::divide::divided;
+use super::error::Failure;
+use super::run::Runner;
 use super::session::Session;
 use super::statement::statement;
-use super::{Failure, state};
-use crate::contracts::store::{Settled, Settlement};
+use crate::contracts::store::{Settled, Settlement, StoreError};
 use crate::domain::delivery::Delivery;
 use crate::domain::id::MessageId;
 
 statement! {
     /// One row's state, locked until the transaction ends.
-    LockState { id: SqlUuid => Uuid } -> (Nullable<SqlUuid>, StateColumns) = concat!(
-        "SELECT d.lease_token, ", state_columns!(), " FROM deliveries d WHERE d.email_id = ? FOR UPDATE")
+    LockState { id: SqlUuid => Uuid } -> (Nullable<SqlUuid>, DeliveryColumns) = concat!(
+        "SELECT d.lease_token, ", delivery_columns!(), " FROM deliveries d WHERE d.email_id = ? FOR UPDATE")
+}
+
+/// Records the results of attempts; without the relay's texts where the database refuses those.
+pub(super) async fn settle(
+    runner: &Runner,
+    settlements: Vec<Arc<Settlement>>,
+) -> Vec<Result<Settled, StoreError>> {
+    let settled = divided(settlements.clone(), |part| {
+        let runner = runner.clone();
+        Box::pin(async move { settle_together(&runner, part).await })
+    });
+    let mut results = settled.await;
+    for (result, settlement) in results.iter_mut().zip(&settlements) {
+        if let Err(refusal @ StoreError::Refused(_)) = result {
+            *result = settle_reduced(runner, settlement, refusal.clone()).await;
+        }
+    }
+    results
+}
+
+async fn settle_together(
+    runner: &Runner,
+    settlements: Vec<Arc<Settlement>>,
+) -> Result<Vec<Settled>, StoreError> {
+    runner.run(move |connection| Box::pin(settle_on(connection, settlements.clone()))).await
+}
+
+async fn settle_reduced(
+    runner: &Runner,
+    settlement: &Settlement,
+    refusal: StoreError,
+) -> Result<Settled, StoreError> {
+    let settled = settle_together(runner, vec![Arc::new(settlement.reduced())]).await?;
+    unreadable::tell_reduced(settlement.lease.id, &refusal);
+    settled.into_iter().next().ok_or(refusal)
 }
 
 /// Writes what the leases still allow in one statement, and looks at the rest row by row.
-pub(super) async fn settle(
+async fn settle_on(
     connection: &mut Session,
     settlements: Vec<Arc<Settlement>>,
 ) -> Result<Vec<Settled>, Failure> {
@@ -35,12 +73,12 @@ pub(super) async fn settle(
             // Of two results for one message in a batch the second is decided on the row, as in the next batch.
             Ok(transition) if seen.insert(settlement.lease.id) => {
                 results[n] = Settled::Recorded(transition.delivery.status);
-                fenced.push(state::NewState::fenced(settlement, transition));
+                fenced.push(NewState::fenced(settlement, transition));
             }
             _ => late.push(n),
         }
     }
-    let written = state::write(connection, fenced).await?;
+    let written = delivery::write(connection, fenced).await?;
     let written: HashSet<MessageId> = written.into_iter().map(|(id, _)| id).collect();
     late.extend((0..settlements.len()).filter(|n| {
         matches!(results[*n], Settled::Recorded(_)) && !written.contains(&settlements[*n].lease.id)
@@ -56,7 +94,8 @@ async fn settle_locked(connection: &mut Session, settlement: Arc<Settlement>) ->
     connection
         .transaction(async move |connection| {
             let id = settlement.lease.id;
-            let rows: Vec<(Option<Uuid>, StateRow)> = LockState { id: id.as_uuid() }.load(connection).await?;
+            let rows: Vec<(Option<Uuid>, DeliveryRow)> =
+                LockState { id: id.as_uuid() }.load(connection).await?;
             let Some((token, state)) = rows.into_iter().next() else { return Ok(Settled::Superseded) };
             let is_held = token == Some(settlement.lease.token);
             let decided = match Delivery::try_from(state) {
@@ -67,7 +106,7 @@ async fn settle_locked(connection: &mut Session, settlement: Arc<Settlement>) ->
             };
             let Ok(transition) = decided else { return Ok(Settled::Superseded) };
             let status = transition.delivery.status;
-            state::write(connection, vec![state::NewState::locked(id, transition)]).await?;
+            delivery::write(connection, vec![NewState::locked(id, transition)]).await?;
             Ok(Settled::Recorded(status))
         })
         .await

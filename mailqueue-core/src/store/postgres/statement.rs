@@ -41,3 +41,8 @@ macro_rules! statement {
 }
 
 pub(super) use statement;
+
+/// A number of rows, as LIMIT takes it.
+pub(super) fn rows(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

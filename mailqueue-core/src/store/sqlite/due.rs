@@ -1,4 +1,4 @@
-//! What is waiting.
+//! The messages that are due, and how many wait.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Nullable};
@@ -10,7 +10,7 @@ use super::job::Transaction;
 use super::statement::Statement;
 use super::time::{Micros, micros, time};
 use crate::contracts::queue::Entry;
-use crate::contracts::store::{Backlog, Probe, StoreError};
+use crate::contracts::store::{Backlog, StoreError};
 use crate::domain::lane::Lane;
 
 /// In the order of the index `deliveries_due`, so that a page costs the same however long the backlog is.
@@ -42,15 +42,6 @@ pub(super) fn due(
     rows.into_iter()
         .map(|row| Ok(Entry { lane, due_at: time(row.due_at)?, id: delivery::id(&row.email_id)? }))
         .collect()
-}
-
-const PROBE: &str = "INSERT INTO store_probes (prober, written_at) VALUES (0, ?)
-    ON CONFLICT (prober) DO UPDATE SET written_at = excluded.written_at";
-
-/// Writes something, and tells the time. `has_space` is told on.
-pub(super) fn probe(transaction: &mut Transaction<'_>, has_space: bool) -> Result<Probe, StoreError> {
-    Statement::new(PROBE).bind(transaction.now).execute(transaction.connection).map_err(outcome)?;
-    Ok(Probe { now: time(transaction.now)?, has_space })
 }
 
 /// A minimum for each lane, since the index is by lane first.

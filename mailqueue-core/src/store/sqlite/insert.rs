@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use diesel::prelude::*;
 use diesel::sql_types::{Binary, Text};
+use futures_util::future::join_all;
 
 use super::error::outcome;
 use super::job::Transaction;
 use super::json;
+use super::space::Space;
 use super::statement::Statement;
+use super::thread::ConnectionThread;
 use super::time::{later, micros};
 use crate::contracts::store::{Idempotency, Inserted, NewMessage, StoreError, Submission};
 use crate::domain::delivery::Delivery;
@@ -16,7 +19,7 @@ use crate::domain::id::MessageId;
 use crate::domain::record::People;
 
 /// A submission with its JSON columns written: done by the caller, so that the one thread that writes need not.
-pub(super) struct Prepared {
+struct Prepared {
     submission: Arc<Submission>,
     columns: Vec<Columns>,
 }
@@ -31,7 +34,7 @@ struct Columns {
 
 impl Prepared {
     /// Prepares a submission.
-    pub(super) fn new(submission: Arc<Submission>) -> Result<Self, StoreError> {
+    fn new(submission: Arc<Submission>) -> Result<Self, StoreError> {
         let columns = submission.messages.iter().map(Columns::of).collect::<Result<_, _>>()?;
         Ok(Self { submission, columns })
     }
@@ -51,8 +54,28 @@ impl Columns {
     }
 }
 
+/// Inserts submissions, each in a part of a transaction of its own; none while the file system has no space for them.
+pub(super) async fn insert(
+    writer: &ConnectionThread,
+    space: &Space,
+    submissions: Vec<Arc<Submission>>,
+) -> Vec<Result<Inserted, StoreError>> {
+    let octets = submissions.iter().map(|submission| submission.size()).sum();
+    if !space.admits(octets) {
+        let full = StoreError::NoSpace("its file system is nearly full".into());
+        return vec![Err(full); submissions.len()];
+    }
+    join_all(submissions.into_iter().map(|submission| {
+        let octets = submission.size();
+        let waiting =
+            Prepared::new(submission).map(|prepared| writer.bring(octets, move |t| insert_on(t, &prepared)));
+        async { waiting?.await }
+    }))
+    .await
+}
+
 /// Keeps a submission, unless its key says that it is kept already.
-pub(super) fn insert(transaction: &mut Transaction<'_>, prepared: &Prepared) -> Result<Inserted, StoreError> {
+fn insert_on(transaction: &mut Transaction<'_>, prepared: &Prepared) -> Result<Inserted, StoreError> {
     let submission = &prepared.submission;
     if let Some(key) = &submission.idempotency {
         if let Some(earlier) = earlier(transaction, key)? {
@@ -114,8 +137,7 @@ fn remember(
     key: &Idempotency,
     submission: &Submission,
 ) -> Result<(), StoreError> {
-    let scheduled = submission.messages.iter().filter_map(|new| new.message.scheduled_at).max();
-    let from = scheduled.map_or(transaction.now, |at| micros(at).max(transaction.now));
+    let from = submission.latest_schedule().map_or(transaction.now, |at| micros(at).max(transaction.now));
     Statement::new(REMEMBER)
         .bind(&*key.tenant)
         .bind(&*key.key)

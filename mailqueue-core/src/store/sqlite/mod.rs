@@ -14,11 +14,13 @@ mod insert;
 mod job;
 mod json;
 mod lock;
-mod lookup;
 mod migrate;
+mod probe;
 mod prune;
+mod read;
 mod reader;
 mod reclaim;
+mod record;
 mod settle;
 mod space;
 mod statement;
@@ -32,12 +34,9 @@ use std::time::Duration;
 
 use ::time::OffsetDateTime;
 use async_trait::async_trait;
-use futures_util::future::join_all;
 
-use self::insert::Prepared;
 use self::space::Space;
 use self::thread::ConnectionThread;
-use super::unreadable;
 use crate::contracts::detail::Detail;
 use crate::contracts::queue::Entry;
 use crate::contracts::store::{
@@ -70,9 +69,9 @@ impl Default for SqliteOptions {
 pub struct SqliteStore {
     writer: ConnectionThread,
     /// Reads for workers.
-    dispatch: ConnectionThread,
+    worker_reader: ConnectionThread,
     /// Reads for people.
-    lookup: ConnectionThread,
+    person_reader: ConnectionThread,
     space: Space,
 }
 
@@ -105,25 +104,10 @@ impl SqliteStore {
         };
         Ok(Self {
             writer: start("write", connection, writer::serve)?,
-            dispatch: start("dispatch", connection::open(path)?, reader::serve)?,
-            lookup: start("lookup", connection::open(path)?, reader::serve)?,
+            worker_reader: start("dispatch", connection::open(path)?, reader::serve)?,
+            person_reader: start("lookup", connection::open(path)?, reader::serve)?,
             space,
         })
-    }
-}
-
-impl SqliteStore {
-    /// Writes a result down; without the relay's words where it is refused with them.
-    async fn settle_one(&self, settlement: Arc<Settlement>) -> Result<Settled, StoreError> {
-        let whole = Arc::clone(&settlement);
-        let refusal = match self.writer.run(move |t| settle::settle(t, &whole)).await {
-            Err(refusal @ StoreError::Refused(_)) => refusal,
-            settled => return settled,
-        };
-        let (id, reduced) = (settlement.lease.id, settlement.reduced());
-        let settled = self.writer.run(move |t| settle::settle(t, &reduced)).await?;
-        unreadable::tell_reduced(id, &refusal);
-        Ok(settled)
     }
 }
 
@@ -136,33 +120,22 @@ impl std::fmt::Debug for SqliteStore {
 #[async_trait]
 impl MessageStore for SqliteStore {
     async fn insert(&self, submissions: Vec<Arc<Submission>>) -> Vec<Result<Inserted, StoreError>> {
-        let octets = submissions.iter().map(|submission| submission.size()).sum();
-        if !self.space.admits(octets) {
-            let full = StoreError::NoSpace("its file system is nearly full".into());
-            return vec![Err(full); submissions.len()];
-        }
-        join_all(submissions.into_iter().map(|submission| {
-            let octets = submission.size();
-            let waiting = Prepared::new(submission)
-                .map(|prepared| self.writer.bring(octets, move |t| insert::insert(t, &prepared)));
-            async { waiting?.await }
-        }))
-        .await
+        insert::insert(&self.writer, &self.space, submissions).await
     }
 
     async fn find_by_key(&self, key: &Idempotency) -> Result<Option<Vec<MessageId>>, StoreError> {
         let key = key.clone();
-        self.lookup.run(move |t| insert::find_by_key(t, &key)).await
+        self.person_reader.run(move |t| insert::find_by_key(t, &key)).await
     }
 
     async fn get(&self, tenant: Option<&str>, id: MessageId) -> Result<Option<Record>, StoreError> {
         let tenant = tenant.map(str::to_owned);
-        self.lookup.run(move |t| lookup::get(t, tenant.as_deref(), id)).await
+        self.person_reader.run(move |t| read::get(t, tenant.as_deref(), id)).await
     }
 
     async fn list(&self, filter: &Filter) -> Result<Page, StoreError> {
         let filter = filter.clone();
-        self.lookup.run(move |t| lookup::list(t, &filter)).await
+        self.person_reader.run(move |t| read::list(t, &filter)).await
     }
 
     async fn claim(&self, ids: &[MessageId], terms: &LeaseTerms) -> Result<Claims, StoreError> {
@@ -175,7 +148,7 @@ impl MessageStore for SqliteStore {
     }
 
     async fn settle(&self, settlements: Vec<Arc<Settlement>>) -> Vec<Result<Settled, StoreError>> {
-        join_all(settlements.into_iter().map(|one| self.settle_one(one))).await
+        settle::settle(&self.writer, settlements).await
     }
 
     async fn due(
@@ -184,7 +157,7 @@ impl MessageStore for SqliteStore {
         before: Option<OffsetDateTime>,
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
-        self.dispatch.run(move |t| due::due(t, lane, before, limit)).await
+        self.worker_reader.run(move |t| due::due(t, lane, before, limit)).await
     }
 
     async fn reclaim(
@@ -209,11 +182,11 @@ impl MessageStore for SqliteStore {
 
     async fn probe(&self) -> Result<Probe, StoreError> {
         let has_space = self.space.admits(0);
-        self.writer.run(move |t| due::probe(t, has_space)).await
+        self.writer.run(move |t| probe::probe(t, has_space)).await
     }
 
     async fn backlog(&self, count: u64) -> Result<Backlog, StoreError> {
-        self.dispatch.run(move |t| due::backlog(t, count)).await
+        self.worker_reader.run(move |t| due::backlog(t, count)).await
     }
 
     async fn prune(&self, retention: &Retention, limit: usize) -> Result<Pruned, StoreError> {

@@ -9,8 +9,8 @@ use super::error::outcome;
 use super::job::Transaction;
 use super::statement::Statement;
 use super::time::{Micros, between, micros, time};
-use crate::contracts::store::{Reclaimed, StoreError};
-use crate::domain::transition::{AttemptContext, DeliveryPolicy, Event, Transition, decide};
+use crate::contracts::store::{ExpiredLease, Reclaimed, StoreError};
+use crate::domain::transition::{DeliveryPolicy, Transition};
 
 /// The time given is one this store has told; should it lie ahead all the same, a lease that holds is not ended.
 const EXPIRED: &str = "SELECT * FROM deliveries WHERE status = 'sending' AND lease_until < min(?, ?)
@@ -31,7 +31,7 @@ pub(super) fn reclaim(
         .map_err(outcome)?;
     let mut reclaimed = Vec::with_capacity(rows.len());
     for row in rows {
-        match expired(&row, transaction.now, policy) {
+        match end_lease(&row, transaction.now, policy) {
             Ok((one, next)) => {
                 delivery::write(transaction, &row, &next)?;
                 reclaimed.push(one);
@@ -50,24 +50,20 @@ pub(super) fn reclaim(
     Ok(reclaimed)
 }
 
-/// What becomes of a message whose lease ran out.
-fn expired(
+/// Ends the lease of a row: the result to report and the state to write.
+fn end_lease(
     row: &DeliveryRow,
     now: Micros,
     policy: &DeliveryPolicy,
 ) -> Result<(Reclaimed, Transition), StoreError> {
-    let current = row.delivery()?;
     let claimed_at = row.claimed_at.unwrap_or(row.due_at);
-    let context = AttemptContext {
-        attempt: current.attempt,
-        started_at: time(claimed_at)?,
-        duration: between(claimed_at, row.lease_until.unwrap_or(now)),
+    let lease = ExpiredLease {
+        id: row.id()?,
+        delivery: row.delivery()?,
+        claimed_at: time(claimed_at)?,
+        held: between(claimed_at, row.lease_until.unwrap_or(now)),
         age: between(row.due_since, now),
-        worker: row.lease_owner.clone().unwrap_or_default(),
-        jitter: fastrand::f64(),
+        owner: row.lease_owner.clone().unwrap_or_default(),
     };
-    let next = decide(&current, &Event::LeaseExpired(context), policy)
-        .map_err(|error| StoreError::Unreadable(error.to_string().into()))?;
-    let one = Reclaimed { id: row.id()?, status: next.delivery.status, ambiguous: current.dot_allowed };
-    Ok((one, next))
+    lease.reclaim(policy, fastrand::f64()).map_err(|error| StoreError::Unreadable(error.to_string().into()))
 }

@@ -1,15 +1,38 @@
 //! Results, of who holds the lease or held it once.
 
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+use super::super::unreadable;
 use super::delivery;
 use super::job::Transaction;
+use super::thread::ConnectionThread;
 use crate::contracts::store::{Settled, Settlement, StoreError};
+
+/// Records the results of attempts; without the relay's texts where the database refuses those.
+pub(super) async fn settle(
+    writer: &ConnectionThread,
+    settlements: Vec<Arc<Settlement>>,
+) -> Vec<Result<Settled, StoreError>> {
+    join_all(settlements.into_iter().map(|one| settle_one(writer, one))).await
+}
+
+async fn settle_one(writer: &ConnectionThread, settlement: Arc<Settlement>) -> Result<Settled, StoreError> {
+    let whole = Arc::clone(&settlement);
+    let refusal = match writer.run(move |t| settle_on(t, &whole)).await {
+        Err(refusal @ StoreError::Refused(_)) => refusal,
+        settled => return settled,
+    };
+    let (id, reduced) = (settlement.lease.id, settlement.reduced());
+    let settled = writer.run(move |t| settle_on(t, &reduced)).await?;
+    unreadable::tell_reduced(id, &refusal);
+    Ok(settled)
+}
 
 /// Writes one result down. It is applied to the state as it is now rather than as it was claimed: while the lease was
 /// held, an earlier holder may have said late that a recipient's server took the message.
-pub(super) fn settle(
-    transaction: &mut Transaction<'_>,
-    settlement: &Settlement,
-) -> Result<Settled, StoreError> {
+fn settle_on(transaction: &mut Transaction<'_>, settlement: &Settlement) -> Result<Settled, StoreError> {
     let Some(row) = delivery::load(transaction, settlement.lease.id)? else { return Ok(Settled::Superseded) };
     let is_held = row.is_leased_by(settlement.lease.token);
     let decided = match row.delivery() {

@@ -1,18 +1,66 @@
-//! Writing what became of deliveries.
+//! The state of a delivery, as it is read and written.
 
+use diesel::deserialize::Queryable;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::json::Json;
+use super::super::microseconds;
+use super::json::{Json, Read};
 use super::session::Session;
 use super::statement::statement;
-use crate::contracts::store::Settlement;
+use crate::contracts::store::{Settlement, StoreError};
 use crate::domain::attempt::Attempt;
+use crate::domain::delivery::Delivery;
 use crate::domain::id::MessageId;
 use crate::domain::recipient::Recipient;
+use crate::domain::status::Status;
 use crate::domain::transition::{Due, Transition};
+
+/// The columns of a [`DeliveryRow`], in its order.
+macro_rules! delivery_columns {
+    () => {
+        "d.status, d.attempt, d.lost_leases, d.dot_allowed, d.recipients, d.attempts"
+    };
+}
+pub(super) use delivery_columns;
+
+/// Their types.
+pub(super) type DeliveryColumns = (Text, Integer, Integer, Bool, Jsonb, Jsonb);
+
+/// A delivery's state.
+#[derive(Queryable)]
+pub(super) struct DeliveryRow {
+    status: String,
+    attempt: i32,
+    lost_leases: i32,
+    dot_allowed: bool,
+    recipients: Read<Vec<Recipient>>,
+    attempts: Read<Vec<Attempt>>,
+}
+
+impl DeliveryRow {
+    /// The status; unknown when the column cannot be read.
+    pub(super) fn status(&self) -> Status {
+        self.status.parse().unwrap_or(Status::Unknown)
+    }
+}
+
+impl TryFrom<DeliveryRow> for Delivery {
+    type Error = StoreError;
+
+    fn try_from(row: DeliveryRow) -> Result<Self, Self::Error> {
+        Ok(Self {
+            status: row.status.parse().map_err(|what: String| StoreError::Unreadable(what.into()))?,
+            attempt: row.attempt.unsigned_abs(),
+            lost_leases: row.lost_leases.unsigned_abs(),
+            dot_allowed: row.dot_allowed,
+            recipients: row.recipients.of("recipients")?,
+            attempts: row.attempts.of("attempts")?,
+        })
+    }
+}
 
 statement! {
     /// Writes states. One that comes with a token is written only while that lease is held (the fence) and nobody has
@@ -128,7 +176,7 @@ fn batch(states: Vec<NewState>) -> WriteStates {
         batch.recipients.push(Json(delivery.recipients));
         batch.attempts.push(Json(delivery.attempts));
         batch.due_ats.push(if let Due::At(at) = due { Some(at) } else { None });
-        batch.due_ins.push(if let Due::In(wait) = due { Some(super::microseconds(wait)) } else { None });
+        batch.due_ins.push(if let Due::In(wait) = due { Some(microseconds::of(wait)) } else { None });
         batch.resets_age.push(resets_age);
     }
     batch

@@ -1,57 +1,17 @@
-//! Rows as they are read.
+//! The record of a message, as its columns are read.
 
 use diesel::deserialize::Queryable;
-use diesel::sql_types::{Bool, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::delivery::DeliveryRow;
 use super::json::Read;
 use crate::contracts::store::StoreError;
 use crate::domain::attachment::AttachmentSummary;
-use crate::domain::attempt::Attempt;
-use crate::domain::delivery::Delivery;
 use crate::domain::header::Header;
 use crate::domain::message::Tag;
-use crate::domain::recipient::Recipient;
 use crate::domain::record::{Outline, People, Record, Summary};
-use crate::domain::status::Status;
-
-/// The columns of a [`StateRow`], in its order.
-macro_rules! state_columns {
-    () => {
-        "d.status, d.attempt, d.lost_leases, d.dot_allowed, d.recipients, d.attempts"
-    };
-}
-pub(super) use state_columns;
-
-/// Their types.
-pub(super) type StateColumns = (Text, Integer, Integer, Bool, Jsonb, Jsonb);
-
-/// A delivery's state.
-#[derive(Queryable)]
-pub(super) struct StateRow {
-    status: String,
-    attempt: i32,
-    lost_leases: i32,
-    dot_allowed: bool,
-    recipients: Read<Vec<Recipient>>,
-    attempts: Read<Vec<Attempt>>,
-}
-
-impl TryFrom<StateRow> for Delivery {
-    type Error = StoreError;
-
-    fn try_from(row: StateRow) -> Result<Self, Self::Error> {
-        Ok(Self {
-            status: row.status.parse().map_err(|what: String| StoreError::Unreadable(what.into()))?,
-            attempt: row.attempt.unsigned_abs(),
-            lost_leases: row.lost_leases.unsigned_abs(),
-            dot_allowed: row.dot_allowed,
-            recipients: row.recipients.of("recipients")?,
-            attempts: row.attempts.of("attempts")?,
-        })
-    }
-}
 
 /// The columns of a [`RecordRow`] but for its state, in its order.
 macro_rules! record_columns {
@@ -100,19 +60,19 @@ pub(super) type Bodies = (Option<String>, Option<String>, Option<Vec<u8>>);
 
 impl RecordRow {
     /// What can be said of it in any case.
-    pub(super) fn outline(&self, state: &StateRow) -> Outline {
+    pub(super) fn outline(&self, state: &DeliveryRow) -> Outline {
         Outline {
             id: self.id.into(),
             created_at: self.created_at,
             subject: self.subject.clone(),
-            status: state.status.parse().unwrap_or(Status::Unknown),
+            status: state.status(),
             lane: self.lane.parse().unwrap_or_default(),
             due_at: self.due_at,
         }
     }
 
     /// The record with its state, and its bodies if they were read.
-    pub(super) fn into_record(self, state: StateRow, bodies: Bodies) -> Result<Record, StoreError> {
+    pub(super) fn into_record(self, state: DeliveryRow, bodies: Bodies) -> Result<Record, StoreError> {
         let (text, html, raw) = bodies;
         Ok(Record {
             id: self.id.into(),
