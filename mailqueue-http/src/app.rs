@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hyper::header::HeaderName;
 use mailqueue_core::Outbox;
 use mailqueue_core::domain::address::Mailbox;
+use mailqueue_worker::service::settings::FORM_RATE_PER_MINUTE;
 
 use crate::auth::ApiKeys;
 use crate::in_flight_keys::InFlightKeys;
@@ -46,7 +47,7 @@ impl Default for Options {
             form_to: None,
             form_recipients: None,
             key_rate: None,
-            form_rate: Some(Rate::per_minute(10)),
+            form_rate: Some(Rate::per_minute(FORM_RATE_PER_MINUTE)),
             client_address: None,
             memory: memory::DEFAULT_CAPACITY,
         }

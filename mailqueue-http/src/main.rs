@@ -20,15 +20,15 @@ async fn main() -> ExitCode {
     let mut args = Args::parse();
     let result = match args.command.take() {
         None => run(args).await,
-        Some(Command::Common(Common::Healthcheck)) => check(&args).await,
+        Some(Command::Common(Common::Healthcheck)) => check(args).await,
         Some(Command::Key(key)) => command::make_key(key),
     };
     end("mailqueue-http", result)
 }
 
 /// Asks the process that works.
-async fn check(args: &Args) -> Result<(), Failure> {
-    Ok(healthcheck::ask(args.address()?).await?)
+async fn check(args: Args) -> Result<(), Failure> {
+    Ok(healthcheck::ask(args.http.listen.alone()?).await?)
 }
 
 async fn run(args: Args) -> Result<(), Failure> {

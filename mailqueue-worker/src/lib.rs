@@ -19,4 +19,4 @@ mod sweeping;
 mod worker;
 
 pub use tokio_util::sync::CancellationToken;
-pub use worker::{Worker, WorkerBuilder};
+pub use worker::{DEFAULT_CONCURRENCY, DEFAULT_MEMORY, Worker, WorkerBuilder};

@@ -1,6 +1,6 @@
 //! Takes what is due and sends it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -9,9 +9,7 @@ use mailqueue_worker::service::admin::Admin;
 use mailqueue_worker::service::command::{self, Command, Failure};
 use mailqueue_worker::service::healthcheck;
 use mailqueue_worker::service::process::Process;
-use mailqueue_worker::service::settings::{
-    Faults, ServiceSettings, SettingFault, SharedArgs, unknown_variables,
-};
+use mailqueue_worker::service::settings::{Faults, ServiceSettings, SettingFault, SharedArgs, WorkerArgs};
 
 /// Sends queued mail: takes ids from the queue, claims the messages in the database, sends them by SMTP and writes
 /// down what happened.
@@ -20,34 +18,14 @@ use mailqueue_worker::service::settings::{
 struct Args {
     #[command(subcommand)]
     command: Option<Command>,
-    /// How many messages are sent at once
-    #[arg(long, env = "MAILQUEUE_CONCURRENCY", default_value = "32", value_name = "N")]
-    concurrency: String,
-    /// Where /livez, /readyz and /metrics are served
-    #[arg(long, env = "MAILQUEUE_ADMIN_LISTEN", default_value = "127.0.0.1:9091", value_name = "ADDRESS")]
-    admin_listen: String,
-    /// The name in logs and in the record [default: host name and process id]
-    #[arg(long, env = "MAILQUEUE_WORKER_NAME", value_name = "NAME")]
-    worker_name: Option<String>,
+    #[command(flatten)]
+    worker: WorkerArgs,
     #[command(flatten)]
     shared: SharedArgs,
 }
 
-/// What `mailqueue-http` takes: one file of variables can serve both.
-const HTTP_SETTINGS: &[&str] = &[
-    "MAILQUEUE_LISTEN",
-    "MAILQUEUE_WORKERS",
-    "MAILQUEUE_FROM",
-    "MAILQUEUE_FORM_TO",
-    "MAILQUEUE_FORM_RECIPIENTS",
-    "MAILQUEUE_API_KEYS",
-    "MAILQUEUE_API_KEYS_FILE",
-    "MAILQUEUE_RATE_LIMIT",
-    "MAILQUEUE_FORM_RATE",
-    "MAILQUEUE_CLIENT_ADDRESS_HEADER",
-    "MAILQUEUE_MAX_WAITING",
-    "MAILQUEUE_MAX_WAITING_BYTES",
-];
+/// The stand-in for a faulty address, with which nothing starts.
+const UNUSED: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 struct Settings {
     concurrency: usize,
@@ -59,13 +37,14 @@ struct Settings {
 impl Args {
     fn resolve(self) -> Result<Settings, Vec<SettingFault>> {
         let mut faults = Faults::default();
-        unknown_variables::<Self>(&mut faults, HTTP_SETTINGS);
+        faults.unknown_variables();
         let service = self.shared.resolve(&mut faults);
         service.check(&mut faults);
+        let WorkerArgs { concurrency, admin_listen, worker_name } = self.worker;
         let settings = Settings {
-            concurrency: faults.number("MAILQUEUE_CONCURRENCY", &self.concurrency, 1, 10_000),
-            admin_listen: faults.address("MAILQUEUE_ADMIN_LISTEN", &self.admin_listen),
-            worker_name: self.worker_name,
+            concurrency: faults.value(concurrency),
+            admin_listen: faults.value_or(admin_listen, UNUSED),
+            worker_name: worker_name.map(|name| faults.value(name)),
             service,
         };
         faults.none()?;
@@ -78,17 +57,14 @@ async fn main() -> ExitCode {
     let args = Args::parse();
     let result = match args.command {
         None => run(args).await,
-        Some(Command::Healthcheck) => check(&args).await,
+        Some(Command::Healthcheck) => check(args).await,
     };
     command::end("mailqueue-worker", result)
 }
 
 /// Asks the process that works. Of the settings only the address counts: the others are its own affair.
-async fn check(args: &Args) -> Result<(), Failure> {
-    let mut faults = Faults::default();
-    let address = faults.address("MAILQUEUE_ADMIN_LISTEN", &args.admin_listen);
-    faults.none()?;
-    Ok(healthcheck::ask(address).await?)
+async fn check(args: Args) -> Result<(), Failure> {
+    Ok(healthcheck::ask(args.worker.admin_listen.alone()?).await?)
 }
 
 async fn run(args: Args) -> Result<(), Failure> {

@@ -14,8 +14,11 @@ use crate::room::{Room, Rooms};
 use crate::source::Source;
 use crate::sweeping;
 
-/// How much memory messages may take when nothing else is said, in octets.
-pub(crate) const MEMORY: u64 = 128 << 20;
+/// The default of [`WorkerBuilder::memory`].
+pub const DEFAULT_MEMORY: u64 = 128 << 20;
+
+/// The default of [`WorkerBuilder::concurrency`].
+pub const DEFAULT_CONCURRENCY: usize = 32;
 
 /// Takes what is due and sends it, and sweeps. Any number of workers may share a store and a queue.
 pub struct Worker {
@@ -44,14 +47,14 @@ impl WorkerBuilder {
         self
     }
 
-    /// How many messages are sent at once, at least 1. Default 32.
+    /// How many messages are sent at once, at least 1. Default [`DEFAULT_CONCURRENCY`].
     #[must_use]
     pub fn concurrency(mut self, concurrency: usize) -> Self {
         self.worker.concurrency = concurrency.max(1);
         self
     }
 
-    /// How much memory the messages that are being sent may take, in octets. Default 128 MiB. One that is larger is sent
+    /// How much memory the messages that are being sent may take, in octets. Default [`DEFAULT_MEMORY`]. One that is larger is sent
     /// alone.
     #[must_use]
     pub fn memory(mut self, octets: u64) -> Self {
@@ -129,7 +132,7 @@ impl Worker {
     ) -> WorkerBuilder {
         let deliver = DeliverOptions { worker: default_name(), ..DeliverOptions::default() };
         let sweep = SweepOptions::default();
-        let (grace, health, concurrency, memory) = (None, None, 32, MEMORY);
+        let (grace, health, concurrency, memory) = (None, None, DEFAULT_CONCURRENCY, DEFAULT_MEMORY);
         let lane_weights = LaneWeights::default();
         WorkerBuilder {
             worker: Self {

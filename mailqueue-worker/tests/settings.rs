@@ -69,3 +69,39 @@ fn a_secret_file_has_to_be_there_and_hold_something() {
 fn a_password_does_not_travel_in_plain_text_unasked() {
     assert_eq!(faults(&[("SMTP_URL", "smtp://user:hunter2@mail.example.com?tls=none")]), ["SMTP_URL"]);
 }
+
+/// The rows of a README's table of settings: the variables, and the cell with their defaults.
+fn rows(readme: &str) -> Vec<(Vec<String>, String)> {
+    let row = |line: &str| {
+        let cells: Vec<&str> = line.strip_prefix("| `")?.split(" | ").collect();
+        let names = cells[0].split(", ").map(|name| name.trim_matches('`'));
+        let names: Vec<_> = names.map(|name| name.replace("MAILQUEUE_", "_")).collect();
+        let full =
+            |name: &String| name.strip_prefix('_').map_or(name.clone(), |it| format!("MAILQUEUE_{it}"));
+        let is_variable = |name: &String| name.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+        names.iter().all(is_variable).then(|| (names.iter().map(full).collect(), cells[1].replace('`', "")))
+    };
+    readme.lines().filter_map(row).collect()
+}
+
+#[test]
+fn both_readmes_name_the_defaults_that_the_settings_have() {
+    let [english, portuguese] = ["README.md", "README.pt-BR.md"].map(|name| {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name);
+        rows(&std::fs::read_to_string(path).expect("it is there"))
+    });
+    let names = |rows: &[(Vec<String>, String)]| rows.iter().flat_map(|(names, _)| names.clone()).collect();
+    let (named, translated): (Vec<String>, Vec<String>) = (names(&english), names(&portuguese));
+    assert!(named.len() > 25 && named == translated, "{named:?}\n{translated:?}");
+    let known = mailqueue_worker::service::settings::arguments();
+    for (names, cell) in english.iter().chain(&portuguese) {
+        let defaults: Vec<&str> = if names.len() == 1 { vec![cell] } else { cell.split(", ").collect() };
+        for (place, name) in names.iter().enumerate() {
+            let of_name = |argument: &&clap::Arg| argument.get_env().is_some_and(|env| env == name.as_str());
+            let argument = known.iter().find(of_name).unwrap_or_else(|| panic!("{name} is not a setting"));
+            if let Some(default) = argument.get_default_values().first() {
+                assert_eq!(defaults.get(place).copied(), default.to_str(), "{name}");
+            }
+        }
+    }
+}

@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::wire::problem::Problem;
 
 /// What all requests may take unless something else is said, in octets.
-pub(crate) const DEFAULT_CAPACITY: u64 = 128 << 20;
+pub(crate) const DEFAULT_CAPACITY: u64 = mailqueue_worker::DEFAULT_MEMORY;
 
 /// The largest body that shares room with other small ones alone.
 pub(crate) const MAX_SMALL: usize = 256 << 10;

@@ -62,9 +62,5 @@ impl ServiceSettings {
                 faults.add(name, detail);
             }
         }
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        if self.queue_name.is_empty() || self.queue_name.len() > 64 || !self.queue_name.chars().all(allowed) {
-            faults.add("MAILQUEUE_QUEUE_NAME", "must have 1 to 64 ASCII letters, digits or -_.");
-        }
     }
 }

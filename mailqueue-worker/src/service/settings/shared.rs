@@ -1,192 +1,182 @@
-//! The settings of whatever touches deliveries.
+//! The settings of whatever delivers mail.
 
 use std::time::Duration;
 
 use clap::Args;
+use mailqueue_core::connect::StoreOptions;
+use mailqueue_core::deliver::DeliverOptions;
 use mailqueue_core::health::HealthOptions;
+use mailqueue_core::sweep::SweepOptions;
 use mailqueue_core::{DeliveryPolicy, LaneWeights, OnUnknown, Retention, RetryPolicy};
 use secrecy::SecretString;
 
 use super::checked::ServiceSettings;
 use super::faults::Faults;
+use super::parse::{duration, duration_text, either, parsed, size, size_text, switch, text};
+use super::setting::{Setting, by};
 use crate::service::logging::LogFormat;
+use crate::worker::DEFAULT_MEMORY;
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 3600);
+const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
+const CENTURY: Duration = Duration::from_secs(36_525 * 24 * 3600);
 
 /// With less, the largest messages that are taken in would stand in one another's way at every step.
-const LEAST_MEMORY: u64 = 32 << 20;
+const MIN_MEMORY: u64 = 32 << 20;
+
+const DATABASE: &str = "sqlite://mailqueue.db";
+const RELAYS: &str = "file://outbox";
 
 /// The settings both binaries take, as they are given. Secrets can be given as files too.
 #[derive(Debug, Clone, Args)]
 pub struct SharedArgs {
     /// Where messages are kept: postgres://… or sqlite://FILE
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
-    database_url: Option<String>,
+    #[arg(default_value = DATABASE, hide_default_value = true)]
+    #[arg(value_parser = by(text))]
+    database_url: Setting<String>,
     /// A file that holds the database URL
-    #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE")]
-    database_url_file: Option<String>,
+    #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE", value_parser = by(text))]
+    database_url_file: Option<Setting<String>>,
     /// The queue: redis://… or rediss://…; without one it is in this process
-    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
-    redis_url: Option<String>,
+    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL", value_parser = by(text))]
+    redis_url: Option<Setting<String>>,
     /// A file that holds the Redis URL
-    #[arg(long, env = "REDIS_URL_FILE", value_name = "FILE")]
-    redis_url_file: Option<String>,
+    #[arg(long, env = "REDIS_URL_FILE", value_name = "FILE", value_parser = by(text))]
+    redis_url_file: Option<Setting<String>>,
     /// Relays in order: smtp://, smtps:// (user:password@), comma separated; or file://DIR
     #[arg(long, env = "SMTP_URL", hide_env_values = true, value_name = "URLS")]
-    smtp_url: Option<String>,
+    #[arg(default_value = RELAYS, hide_default_value = true)]
+    #[arg(value_parser = by(text))]
+    smtp_url: Setting<String>,
     /// A file that holds the relays
-    #[arg(long, env = "SMTP_URL_FILE", value_name = "FILE")]
-    smtp_url_file: Option<String>,
+    #[arg(long, env = "SMTP_URL_FILE", value_name = "FILE", value_parser = by(text))]
+    smtp_url_file: Option<Setting<String>>,
     /// Bring the database's tables up to date at start
-    #[arg(long, env = "MAILQUEUE_MIGRATE", default_value = "true", value_name = "BOOL")]
-    migrate: String,
+    #[arg(long, env = "MAILQUEUE_MIGRATE", value_name = "BOOL")]
+    #[arg(default_value = StoreOptions::default().migrate.to_string())]
+    #[arg(value_parser = by(switch))]
+    migrate: Setting<bool>,
     /// Work on a Postgres server that has fsync, full_page_writes or synchronous_commit off and may lose accepted mail
-    #[arg(long, env = "MAILQUEUE_ALLOW_UNSAFE_DATABASE", default_value = "false", value_name = "BOOL")]
-    allow_unsafe_database: String,
+    #[arg(long, env = "MAILQUEUE_ALLOW_UNSAFE_DATABASE", value_name = "BOOL")]
+    #[arg(default_value = StoreOptions::default().allow_unsafe.to_string())]
+    #[arg(value_parser = by(switch))]
+    allow_unsafe_database: Setting<bool>,
     /// The name of the queue: several deployments can share a Redis
     #[arg(long, env = "MAILQUEUE_QUEUE_NAME", default_value = "default", value_name = "NAME")]
-    queue_name: String,
+    #[arg(value_parser = by(queue_name))]
+    queue_name: Setting<String>,
     /// How long a worker holds a message without renewing its lease
-    #[arg(long, env = "MAILQUEUE_LEASE", default_value = "60s", value_name = "DURATION")]
-    lease: String,
+    #[arg(long, env = "MAILQUEUE_LEASE", value_name = "DURATION")]
+    #[arg(default_value = duration_text(DeliverOptions::default().lease))]
+    #[arg(value_parser = by(duration(SECOND, DAY)))]
+    lease: Setting<Duration>,
     /// How often to look for what was left behind
-    #[arg(long, env = "MAILQUEUE_SWEEP_INTERVAL", default_value = "1s", value_name = "DURATION")]
-    sweep_interval: String,
+    #[arg(long, env = "MAILQUEUE_SWEEP_INTERVAL", value_name = "DURATION")]
+    #[arg(default_value = duration_text(SweepOptions::default().interval))]
+    #[arg(value_parser = by(duration(SECOND / 100, SECOND * 60)))]
+    sweep_interval: Setting<Duration>,
     /// How long the database must have been taking writes before a lost lease is believed [default: a quarter of the
     /// lease, at least 2s]
     #[arg(long, env = "MAILQUEUE_GRACE", value_name = "DURATION")]
-    grace: Option<String>,
+    #[arg(value_parser = by(duration(Duration::ZERO, DAY)))]
+    grace: Option<Setting<Duration>>,
     /// A message whose outcome was lost: retry (at least once) or hold (at most once)
     #[arg(long, env = "MAILQUEUE_ON_UNKNOWN", default_value = "retry", value_name = "retry|hold")]
-    on_unknown: String,
+    #[arg(value_parser = by(either(("retry", OnUnknown::Retry), ("hold", OnUnknown::Hold))))]
+    on_unknown: Setting<OnUnknown>,
     /// How long finished messages are kept
-    #[arg(long, env = "MAILQUEUE_RETENTION", default_value = "30d", value_name = "DURATION")]
-    retention: String,
+    #[arg(long, env = "MAILQUEUE_RETENTION", value_name = "DURATION")]
+    #[arg(default_value = duration_text(Retention::default().record))]
+    #[arg(value_parser = by(duration(Duration::ZERO, CENTURY)))]
+    retention: Setting<Duration>,
     /// How long the content of finished messages is kept [default: as long as the messages]
     #[arg(long, env = "MAILQUEUE_CONTENT_RETENTION", value_name = "DURATION")]
-    content_retention: Option<String>,
+    #[arg(value_parser = by(duration(Duration::ZERO, CENTURY)))]
+    content_retention: Option<Setting<Duration>>,
     /// How lanes share what is sent while all hold mail: urgent,normal,bulk
-    #[arg(long, env = "MAILQUEUE_LANE_WEIGHTS", default_value = "8,4,1", value_name = "N,N,N")]
-    lane_weights: String,
+    #[arg(long, env = "MAILQUEUE_LANE_WEIGHTS", value_name = "N,N,N")]
+    #[arg(default_value = LaneWeights::default().to_string())]
+    #[arg(value_parser = by(parsed::<LaneWeights>))]
+    lane_weights: Setting<LaneWeights>,
     /// How much memory messages under way may take in this process, such as 256MiB
-    #[arg(long, env = "MAILQUEUE_MEMORY", default_value = "128MiB", value_name = "SIZE")]
-    memory: String,
+    #[arg(long, env = "MAILQUEUE_MEMORY", default_value = size_text(DEFAULT_MEMORY), value_name = "SIZE")]
+    #[arg(value_parser = by(size(MIN_MEMORY)))]
+    memory: Setting<u64>,
     /// The longest wait before the second attempt; later ones double it
-    #[arg(long, env = "MAILQUEUE_RETRY_FIRST", default_value = "30s", value_name = "DURATION")]
-    retry_first: String,
+    #[arg(long, env = "MAILQUEUE_RETRY_FIRST", value_name = "DURATION")]
+    #[arg(default_value = duration_text(RetryPolicy::default().first))]
+    #[arg(value_parser = by(duration(SECOND / 100, DAY)))]
+    retry_first: Setting<Duration>,
     /// The longest wait between attempts
-    #[arg(long, env = "MAILQUEUE_RETRY_CAP", default_value = "4h", value_name = "DURATION")]
-    retry_cap: String,
+    #[arg(long, env = "MAILQUEUE_RETRY_CAP", value_name = "DURATION")]
+    #[arg(default_value = duration_text(RetryPolicy::default().cap))]
+    #[arg(value_parser = by(duration(SECOND / 100, DAY * 7)))]
+    retry_cap: Setting<Duration>,
     /// How long a message is tried
-    #[arg(long, env = "MAILQUEUE_RETRY_FOR", default_value = "3d", value_name = "DURATION")]
-    retry_for: String,
+    #[arg(long, env = "MAILQUEUE_RETRY_FOR", value_name = "DURATION")]
+    #[arg(default_value = duration_text(RetryPolicy::default().give_up_after))]
+    #[arg(value_parser = by(duration(SECOND, YEAR)))]
+    retry_for: Setting<Duration>,
     /// How long to drain after SIGTERM
     #[arg(long, env = "MAILQUEUE_SHUTDOWN_GRACE", default_value = "25s", value_name = "DURATION")]
-    shutdown_grace: String,
+    #[arg(value_parser = by(duration(SECOND / 10, DAY)))]
+    shutdown_grace: Setting<Duration>,
     /// What to log: trace, debug, info, warn or error, also by module
     #[arg(long, env = "MAILQUEUE_LOG", default_value = "info", value_name = "FILTER")]
-    log: String,
+    #[arg(value_parser = by(text))]
+    log: Setting<String>,
     /// How log lines look
     #[arg(long, env = "MAILQUEUE_LOG_FORMAT", default_value = "text", value_name = "text|json")]
-    log_format: String,
+    #[arg(value_parser = by(either(("text", LogFormat::Text), ("json", LogFormat::Json))))]
+    log_format: Setting<LogFormat>,
 }
 
 impl SharedArgs {
-    /// What the arguments ask for; every fault is added to `faults`.
-    pub fn resolve(&self, faults: &mut Faults) -> ServiceSettings {
-        let database = self.secret("DATABASE_URL", &self.database_url, &self.database_url_file, faults);
-        let smtp = self.secret("SMTP_URL", &self.smtp_url, &self.smtp_url_file, faults);
-        let lease = faults.duration("MAILQUEUE_LEASE", &self.lease, SECOND, DAY);
-        let sweep_interval =
-            faults.duration("MAILQUEUE_SWEEP_INTERVAL", &self.sweep_interval, SECOND / 100, SECOND * 60);
+    /// The checked settings; every fault is added to `faults`.
+    pub fn resolve(self, faults: &mut Faults) -> ServiceSettings {
+        let database = faults.secret(Some(self.database_url), self.database_url_file);
+        let relays = faults.secret(Some(self.smtp_url), self.smtp_url_file);
+        let (lease_name, sweep_name) = (self.lease.name.clone(), self.sweep_interval.name.clone());
+        let (lease, sweep_interval) = (faults.value(self.lease), faults.value(self.sweep_interval));
         if lease < sweep_interval * 3 && !lease.is_zero() {
-            faults.add("MAILQUEUE_LEASE", "must be at least three times MAILQUEUE_SWEEP_INTERVAL");
+            faults.add(&lease_name, format!("must be at least three times {sweep_name}"));
         }
-        let grace = self.grace.as_deref().map_or(HealthOptions::for_lease(lease).grace, |text| {
-            faults.duration("MAILQUEUE_GRACE", text, Duration::ZERO, DAY)
-        });
-        let migrate = faults.switch("MAILQUEUE_MIGRATE", &self.migrate);
-        let allow_unsafe = faults.switch("MAILQUEUE_ALLOW_UNSAFE_DATABASE", &self.allow_unsafe_database);
-        let (log_format, log) = (self.log_format(faults), self.log.clone());
+        let grace = self.grace.map(|grace| faults.value(grace));
+        let retry = RetryPolicy {
+            first: faults.value(self.retry_first),
+            cap: faults.value(self.retry_cap),
+            give_up_after: faults.value(self.retry_for),
+        };
+        let on_unknown = faults.value(self.on_unknown);
+        let record = faults.value(self.retention);
+        let content = self.content_retention.map_or(record, |content| faults.value(content));
         ServiceSettings {
-            database: database.unwrap_or_else(|| SecretString::from("sqlite://mailqueue.db")),
-            redis: self.secret("REDIS_URL", &self.redis_url, &self.redis_url_file, faults),
-            relays: smtp.unwrap_or_else(|| SecretString::from("file://outbox")),
-            migrate,
-            allow_unsafe,
-            queue_name: self.queue_name.clone(),
+            database: database.unwrap_or_else(|| SecretString::from(DATABASE)),
+            redis: faults.secret(self.redis_url, self.redis_url_file),
+            relays: relays.unwrap_or_else(|| SecretString::from(RELAYS)),
+            migrate: faults.value(self.migrate),
+            allow_unsafe: faults.value(self.allow_unsafe_database),
+            queue_name: faults.value(self.queue_name),
             lease,
             sweep_interval,
-            grace,
-            policy: self.policy(faults),
-            retention: self.retention(faults),
-            lane_weights: self.lane_weights(faults),
-            memory: faults.size("MAILQUEUE_MEMORY", &self.memory, LEAST_MEMORY),
-            shutdown_grace: faults.duration(
-                "MAILQUEUE_SHUTDOWN_GRACE",
-                &self.shutdown_grace,
-                SECOND / 10,
-                DAY,
-            ),
-            log,
-            log_format,
+            grace: grace.unwrap_or(HealthOptions::for_lease(lease).grace),
+            policy: DeliveryPolicy { retry, on_unknown, ..DeliveryPolicy::default() },
+            retention: Retention { content, record },
+            lane_weights: faults.value(self.lane_weights),
+            memory: faults.value_or(self.memory, MIN_MEMORY),
+            shutdown_grace: faults.value(self.shutdown_grace),
+            log: faults.value(self.log),
+            log_format: faults.value_or(self.log_format, LogFormat::Text),
         }
     }
+}
 
-    fn secret(
-        &self,
-        name: &str,
-        value: &Option<String>,
-        file: &Option<String>,
-        faults: &mut Faults,
-    ) -> Option<SecretString> {
-        faults.secret(name, value.as_deref(), file.as_deref())
+fn queue_name(text: &str) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if text.is_empty() || text.len() > 64 || !text.chars().all(allowed) {
+        return Err("must have 1 to 64 ASCII letters, digits or -_.".to_owned());
     }
-
-    fn policy(&self, faults: &mut Faults) -> DeliveryPolicy {
-        let year = DAY * 366;
-        let retry = RetryPolicy {
-            first: faults.duration("MAILQUEUE_RETRY_FIRST", &self.retry_first, SECOND / 100, DAY),
-            cap: faults.duration("MAILQUEUE_RETRY_CAP", &self.retry_cap, SECOND / 100, DAY * 7),
-            give_up_after: faults.duration("MAILQUEUE_RETRY_FOR", &self.retry_for, SECOND, year),
-        };
-        let on_unknown = match self.on_unknown.as_str() {
-            "retry" => OnUnknown::Retry,
-            "hold" => OnUnknown::Hold,
-            _ => {
-                faults.add("MAILQUEUE_ON_UNKNOWN", "must be retry or hold");
-                OnUnknown::Retry
-            }
-        };
-        DeliveryPolicy { retry, on_unknown, ..DeliveryPolicy::default() }
-    }
-
-    fn retention(&self, faults: &mut Faults) -> Retention {
-        let century = DAY * 36_525;
-        let record = faults.duration("MAILQUEUE_RETENTION", &self.retention, Duration::ZERO, century);
-        let content = self.content_retention.as_deref().map_or(record, |text| {
-            faults.duration("MAILQUEUE_CONTENT_RETENTION", text, Duration::ZERO, century)
-        });
-        Retention { content, record }
-    }
-
-    fn lane_weights(&self, faults: &mut Faults) -> LaneWeights {
-        let parsed = self.lane_weights.parse();
-        parsed.unwrap_or_else(|detail: String| {
-            faults.add("MAILQUEUE_LANE_WEIGHTS", detail);
-            LaneWeights::default()
-        })
-    }
-
-    fn log_format(&self, faults: &mut Faults) -> LogFormat {
-        match self.log_format.as_str() {
-            "text" => LogFormat::Text,
-            "json" => LogFormat::Json,
-            _ => {
-                faults.add("MAILQUEUE_LOG_FORMAT", "must be text or json");
-                LogFormat::Text
-            }
-        }
-    }
+    Ok(text.to_owned())
 }
