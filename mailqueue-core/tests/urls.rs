@@ -78,7 +78,7 @@ async fn what_postgres_is_told_arrives_as_it_was_meant() {
     let lenient = StoreOptions { allow_unsafe: true, ..StoreOptions::default() };
     let store = connect::store_with(&url, lenient).await.unwrap();
     // The pool holds the connection that answered.
-    store.backlog(1).await.unwrap();
+    store.now().await.unwrap();
     let seen = server.query(
         &database,
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'a+b c@d' AND datname = current_database()",

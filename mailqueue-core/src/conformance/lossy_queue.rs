@@ -144,6 +144,7 @@ fn lost() -> QueueError {
     QueueError::Unavailable("the lossy queue lost this call on purpose".into())
 }
 
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl<Q: Queue> Queue for LossyQueue<Q> {
     async fn push(&self, entries: &[Entry]) -> Result<u64, QueueError> {

@@ -96,6 +96,7 @@ async fn renew(store: &dyn MessageStore, batch: Vec<(Renewal, Duration)>) -> Vec
     held
 }
 
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl MessageStore for Batched {
     async fn insert(&self, submissions: Vec<Arc<Submission>>) -> Vec<Result<Inserted, StoreError>> {
@@ -156,6 +157,10 @@ impl MessageStore for Batched {
 
     async fn probe(&self) -> Result<Probe, StoreError> {
         self.inner.probe().await
+    }
+
+    async fn now(&self) -> Result<OffsetDateTime, StoreError> {
+        self.inner.now().await
     }
 
     async fn backlog(&self, count: u64) -> Result<Backlog, StoreError> {

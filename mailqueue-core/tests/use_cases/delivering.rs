@@ -68,6 +68,7 @@ struct PastGate {
     go_on: Option<Arc<Notify>>,
 }
 
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl Transport for PastGate {
     async fn send(&self, message: &Outgoing, gate: &dyn Gate) -> Report {
@@ -83,12 +84,15 @@ impl Transport for PastGate {
     async fn ready(&self) -> usize {
         usize::MAX
     }
+
+    async fn close(&self) {}
 }
 
 /// A transport that never gets to the gate.
 #[derive(Clone)]
 struct Stuck(Arc<Notify>);
 
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl Transport for Stuck {
     async fn send(&self, _: &Outgoing, _: &dyn Gate) -> Report {
@@ -99,6 +103,8 @@ impl Transport for Stuck {
     async fn ready(&self) -> usize {
         usize::MAX
     }
+
+    async fn close(&self) {}
 }
 
 #[tokio::test]

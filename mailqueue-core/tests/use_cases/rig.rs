@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mailqueue_core::contracts::store::{
-    Backlog, Change, Changed, Claimed, Claims, Inserted, LeaseTerms, NewMessage, Probe, Pruned, Reclaimed,
-    Renewal, Settled, Settlement, Submission,
+    Backlog, Change, Changed, Claimed, Claims, Idempotency, Inserted, LeaseTerms, NewMessage, Probe, Pruned,
+    Reclaimed, Renewal, Settled, Settlement, Submission,
 };
 use mailqueue_core::contracts::store::{Filter, Page};
 use mailqueue_core::domain::record::Record;
@@ -119,7 +119,7 @@ impl Double {
     // What tests ask of the real store.
 
     pub(crate) async fn now(&self) -> OffsetDateTime {
-        self.inner.backlog(0).await.expect("the backlog is counted").now
+        self.inner.now().await.expect("the clock can be read")
     }
 
     /// Waits until the store's clock has moved on by `time`.
@@ -201,6 +201,7 @@ pub(crate) async fn until<T, F: Future<Output = Option<T>>>(mut ask: impl FnMut(
     .await
 }
 
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl MessageStore for Double {
     async fn insert(&self, submissions: Vec<Arc<Submission>>) -> Vec<Result<Inserted, StoreError>> {
@@ -208,6 +209,10 @@ impl MessageStore for Double {
             Ok(()) => self.inner.insert(submissions).await,
             Err(error) => submissions.iter().map(|_| Err(error.clone())).collect(),
         }
+    }
+
+    async fn find_by_key(&self, key: &Idempotency) -> Result<Option<Vec<MessageId>>, StoreError> {
+        self.inner.find_by_key(key).await
     }
 
     async fn get(&self, tenant: Option<&str>, id: MessageId) -> Result<Option<Record>, StoreError> {
@@ -265,6 +270,10 @@ impl MessageStore for Double {
     async fn probe(&self) -> Result<Probe, StoreError> {
         self.meet(Method::Probe, 1).await?;
         self.inner.probe().await
+    }
+
+    async fn now(&self) -> Result<OffsetDateTime, StoreError> {
+        self.inner.now().await
     }
 
     async fn backlog(&self, count: u64) -> Result<Backlog, StoreError> {

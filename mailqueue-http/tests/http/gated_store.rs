@@ -65,6 +65,7 @@ impl Gate {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl MessageStore for GatedStore {
     async fn insert(&self, submissions: Vec<Arc<Submission>>) -> Vec<Result<Inserted, StoreError>> {
@@ -117,6 +118,10 @@ impl MessageStore for GatedStore {
     async fn probe(&self) -> Result<Probe, StoreError> {
         self.inner.probe().await
     }
+    async fn now(&self) -> Result<OffsetDateTime, StoreError> {
+        self.inner.now().await
+    }
+
     async fn backlog(&self, count: u64) -> Result<Backlog, StoreError> {
         self.inner.backlog(count).await
     }

@@ -23,6 +23,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// A queue that nobody listens to: what is accepted stays queued.
 struct IdleQueue;
 
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl Queue for IdleQueue {
     async fn push(&self, entries: &[Entry]) -> Result<u64, QueueError> {

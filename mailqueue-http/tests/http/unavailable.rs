@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mailqueue_core::contracts::store::{
-    Backlog, Change, Changed, Claims, Inserted, LeaseTerms, Probe, Pruned, Reclaimed, Renewal, Retention,
-    Settled, Settlement, Submission,
+    Backlog, Change, Changed, Claims, Idempotency, Inserted, LeaseTerms, Probe, Pruned, Reclaimed, Renewal,
+    Retention, Settled, Settlement, Submission,
 };
 use mailqueue_core::{
     DeliveryPolicy, Entry, Filter, Lane, MessageId, MessageStore, Page, Record, StoreError,
@@ -28,10 +28,14 @@ fn down<T>() -> Result<T, StoreError> {
     Err(StoreError::Unavailable("connection refused".into()))
 }
 
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl MessageStore for Down {
     async fn insert(&self, submissions: Vec<Arc<Submission>>) -> Vec<Result<Inserted, StoreError>> {
         submissions.iter().map(|_| Err(self.0.clone())).collect()
+    }
+    async fn find_by_key(&self, _: &Idempotency) -> Result<Option<Vec<MessageId>>, StoreError> {
+        down()
     }
     async fn get(&self, _: Option<&str>, _: MessageId) -> Result<Option<Record>, StoreError> {
         down()
@@ -63,6 +67,9 @@ impl MessageStore for Down {
         down()
     }
     async fn probe(&self) -> Result<Probe, StoreError> {
+        down()
+    }
+    async fn now(&self) -> Result<OffsetDateTime, StoreError> {
         down()
     }
     async fn backlog(&self, _: u64) -> Result<Backlog, StoreError> {

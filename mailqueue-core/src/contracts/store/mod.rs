@@ -95,6 +95,9 @@ pub trait MessageStore: Send + Sync + 'static {
     /// is committed, as durably as everything else.
     async fn probe(&self) -> Result<Probe, StoreError>;
 
+    /// The time by the store's clock, which is the only one that decides when a message is due.
+    async fn now(&self) -> Result<OffsetDateTime, StoreError>;
+
     /// How much is waiting, counted up to `count` messages, and what time it is here.
     async fn backlog(&self, count: u64) -> Result<Backlog, StoreError>;
 

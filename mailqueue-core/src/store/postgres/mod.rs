@@ -179,6 +179,10 @@ impl MessageStore for PostgresStore {
         self.runner.run(move |connection| Box::pin(probe::probe(connection, prober))).await
     }
 
+    async fn now(&self) -> Result<OffsetDateTime, StoreError> {
+        self.runner.run(move |connection| Box::pin(probe::now(connection))).await
+    }
+
     async fn backlog(&self, count: u64) -> Result<Backlog, StoreError> {
         self.runner.run(move |connection| Box::pin(due::backlog(connection, count))).await
     }

@@ -27,6 +27,16 @@ pub(super) async fn probe(connection: &mut Session, prober: Uuid) -> Result<Prob
 }
 
 statement! {
+    /// The time of this statement's transaction.
+    ReadClock {} -> Timestamptz = "SELECT now()"
+}
+
+/// The server's time.
+pub(super) async fn now(connection: &mut Session) -> Result<OffsetDateTime, Failure> {
+    Ok(ReadClock {}.get_result(connection).await?)
+}
+
+statement! {
     /// Notes for other processes whether there was space for a message.
     WriteRefusal { prober: SqlUuid => Uuid, refused: Bool => bool } -> Bool = "
         INSERT INTO store_probes AS p (prober, written_at, refused_at)

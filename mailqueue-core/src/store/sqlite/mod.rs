@@ -185,6 +185,10 @@ impl MessageStore for SqliteStore {
         self.writer.run(move |t| probe::probe(t, has_space)).await
     }
 
+    async fn now(&self) -> Result<OffsetDateTime, StoreError> {
+        self.worker_reader.run(|t| time::time(t.now)).await
+    }
+
     async fn backlog(&self, count: u64) -> Result<Backlog, StoreError> {
         self.worker_reader.run(move |t| due::backlog(t, count)).await
     }
