@@ -58,6 +58,7 @@ pub use contracts::store::{Filter, MessageStore, Page, Retention, StoreError};
 pub use contracts::transport::{Gate, Outgoing, Transport};
 pub use domain::draft::{Draft, Limits};
 pub use domain::id::MessageId;
+pub use domain::idempotency::IdempotencyKey;
 pub use domain::lane::Lane;
 pub use domain::record::Record;
 pub use domain::retry::RetryPolicy;

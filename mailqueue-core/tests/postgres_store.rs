@@ -308,7 +308,7 @@ async fn a_submission_stands_and_falls_with_the_hosts_transaction() {
     let mut host = AsyncPgConnection::establish(&url).await.expect("a connection of the host's own");
     for keep in [false, true] {
         let draft = Draft::new("shop@example.com", "ana@example.org", "Order").text("Order.");
-        let submission = outbox.prepare(&[draft], Some("order")).expect("it is right");
+        let submission = outbox.prepare(&[draft], "order".parse().ok()).expect("it is right");
         let id = submission.ids()[0];
         let result: Result<(), diesel::result::Error> = host
             .transaction(async move |connection| {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use mailqueue_core::Outbox;
+use mailqueue_core::{IdempotencyKey, Outbox};
 
 use crate::wire::deadline::in_time;
 use crate::wire::problem::Problem;
@@ -13,7 +13,7 @@ use crate::wire::problem::Problem;
 const REPEAT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A tenant and its key.
-type Key = (Option<String>, String);
+type Key = (Option<String>, IdempotencyKey);
 
 /// The keys in use, each with the numbers of the requests that use it.
 ///
@@ -35,9 +35,9 @@ pub(crate) struct Entry<'k> {
 
 impl InFlightKeys {
     /// Takes a place for a request, which needs none when it has no key.
-    pub(crate) fn enter(&self, outbox: &Outbox, key: Option<&str>) -> Entry<'_> {
+    pub(crate) fn enter(&self, outbox: &Outbox, key: Option<&IdempotencyKey>) -> Entry<'_> {
         let taken = key.map(|key| {
-            let key = (outbox.tenant().map(str::to_owned), key.to_owned());
+            let key = (outbox.tenant().map(str::to_owned), key.clone());
             let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             state.entered += 1;
             let number = state.entered;

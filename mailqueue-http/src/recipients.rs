@@ -26,11 +26,10 @@ impl FromStr for Recipients {
         let mut recipients = Self::default();
         let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
         for (n, entry) in entries.enumerate() {
-            let fault = |_| RecipientsError(n + 1);
             if entry.contains('@') {
-                recipients.addresses.push(entry.parse().map_err(fault)?);
+                recipients.addresses.push(entry.parse().map_err(|_| RecipientsError(n + 1))?);
             } else {
-                recipients.domains.push(read_domain(entry).map_err(fault)?);
+                recipients.domains.push(read_domain(entry).map_err(|_| RecipientsError(n + 1))?);
             }
         }
         Ok(recipients)

@@ -19,7 +19,23 @@ pub struct Address {
     at: usize,
 }
 
+/// The error for a text that is no address or no mailbox: a sentence that never repeats the text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct AddressError(String);
+
 impl Address {
+    fn parse(text: &str) -> Result<Self, String> {
+        let (local, domain) = text.rsplit_once('@').ok_or("must be an address such as name@example.com")?;
+        check_local(local)?;
+        let domain = domain_name::ascii(domain)?;
+        let address = Self { text: format!("{local}@{domain}"), at: local.len() };
+        if address.text.len() > 254 {
+            return Err("must be at most 254 octets long".into());
+        }
+        Ok(address)
+    }
+
     /// The part before the `@`, as given.
     #[must_use]
     pub fn local(&self) -> &str {
@@ -46,22 +62,15 @@ impl Address {
 }
 
 impl FromStr for Address {
-    type Err = String;
+    type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (local, domain) = text.rsplit_once('@').ok_or("must be an address such as name@example.com")?;
-        check_local(local)?;
-        let domain = domain_name::ascii(domain)?;
-        let address = Self { text: format!("{local}@{domain}"), at: local.len() };
-        if address.text.len() > 254 {
-            return Err("must be at most 254 octets long".into());
-        }
-        Ok(address)
+        Self::parse(text).map_err(AddressError)
     }
 }
 
 impl TryFrom<String> for Address {
-    type Error = String;
+    type Error = AddressError;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         text.parse()
@@ -133,14 +142,12 @@ pub struct Mailbox {
     pub address: Address,
 }
 
-impl FromStr for Mailbox {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
+impl Mailbox {
+    fn parse(text: &str) -> Result<Self, String> {
         text::check_prose(text)?;
         let trimmed = text.trim();
         let Some(rest) = trimmed.strip_suffix('>') else {
-            return Ok(Self { name: None, address: trimmed.parse()? });
+            return Ok(Self { name: None, address: Address::parse(trimmed)? });
         };
         let (name, address) = split(rest)?;
         let name = read_name(name.trim())?;
@@ -150,12 +157,20 @@ impl FromStr for Mailbox {
     }
 }
 
+impl FromStr for Mailbox {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text).map_err(AddressError)
+    }
+}
+
 /// `Name <address` in its two parts. The last `<` opens the address, unless it stands in a quoted local part, where
 /// there is room for 62 of them.
 fn split(text: &str) -> Result<(&str, Address), String> {
     let mut fault = None;
     for (at, _) in text.rmatch_indices('<').take(63) {
-        match text[at + 1..].trim().parse() {
+        match Address::parse(text[at + 1..].trim()) {
             Ok(address) => return Ok((&text[..at], address)),
             Err(error) => fault = fault.or(Some(error)),
         }
@@ -199,7 +214,7 @@ fn quoted_string(text: &str) -> (String, Option<&str>) {
 }
 
 impl TryFrom<String> for Mailbox {
-    type Error = String;
+    type Error = AddressError;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         text.parse()

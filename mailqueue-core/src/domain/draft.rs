@@ -7,7 +7,7 @@ use time::{Duration, OffsetDateTime};
 use super::address::Mailbox;
 use super::attachment::{Attachment, AttachmentDraft};
 use super::header::Header;
-use super::idempotency;
+use super::idempotency::{IdempotencyKey, IdempotencyKeyError};
 use super::lane::Lane;
 use super::message::{Message, Tag};
 use super::schedule::Schedule;
@@ -170,9 +170,13 @@ impl Draft {
     /// All faults, each with a pointer to its field.
     pub fn check(&self, limits: &Limits, now: OffsetDateTime) -> Result<Message, ValidationError> {
         let mut faults = FieldErrors::default();
-        let key = self.idempotency_key.as_deref().map_or(Ok(()), idempotency::check_key);
-        faults.take(|| "/idempotency_key".into(), key);
+        faults.take(|| "/idempotency_key".into(), self.parsed_key());
         self.check_with(faults, limits, now)
+    }
+
+    /// The idempotency key as submissions take it.
+    pub(crate) fn parsed_key(&self) -> Result<Option<IdempotencyKey>, IdempotencyKeyError> {
+        self.idempotency_key.as_deref().map(str::parse).transpose()
     }
 
     /// The same, but for the idempotency key, which belongs to what is submitted together.

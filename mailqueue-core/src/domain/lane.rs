@@ -19,6 +19,11 @@ pub enum Lane {
     Bulk,
 }
 
+/// The error for a text that names no lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be urgent, normal or bulk")]
+pub struct LaneError;
+
 impl Lane {
     /// All lanes, the first served first.
     pub const ALL: [Self; 3] = [Self::Urgent, Self::Normal, Self::Bulk];
@@ -41,12 +46,9 @@ impl fmt::Display for Lane {
 }
 
 impl FromStr for Lane {
-    type Err = String;
+    type Err = LaneError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|lane| lane.as_str() == text)
-            .ok_or_else(|| "must be urgent, normal or bulk".to_owned())
+        Self::ALL.into_iter().find(|lane| lane.as_str() == text).ok_or(LaneError)
     }
 }

@@ -24,6 +24,11 @@ pub enum Status {
     Unknown,
 }
 
+/// The error for a text that names no status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be queued, sending, sent, failed, cancelled or unknown")]
+pub struct StatusError;
+
 impl Status {
     /// All statuses, in the order a message meets them.
     pub const ALL: [Self; 6] =
@@ -56,12 +61,9 @@ impl fmt::Display for Status {
 }
 
 impl FromStr for Status {
-    type Err = String;
+    type Err = StatusError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|status| status.as_str() == text)
-            .ok_or_else(|| "must be queued, sending, sent, failed, cancelled or unknown".to_owned())
+        Self::ALL.into_iter().find(|status| status.as_str() == text).ok_or(StatusError)
     }
 }

@@ -8,13 +8,18 @@ use super::lane::Lane;
 /// How many lanes there are.
 const LANES: usize = Lane::ALL.len();
 
-/// The heaviest weight.
-const MOST: u32 = 1000;
+/// The largest weight of a lane.
+const MAX_WEIGHT: u32 = 1000;
 
 /// How the lanes share what is sent while all of them hold mail: urgent, normal, bulk. Each weight is at least 1, so
 /// that no lane starves, and at most 1000. Default 8 : 4 : 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LaneWeights([u32; LANES]);
+
+/// The error for a text that is not the weights of the lanes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be three whole numbers from 1 to {MAX_WEIGHT} for urgent, normal and bulk, such as 8,4,1")]
+pub struct LaneWeightsError;
 
 impl Default for LaneWeights {
     fn default() -> Self {
@@ -23,21 +28,18 @@ impl Default for LaneWeights {
 }
 
 impl FromStr for LaneWeights {
-    type Err = String;
+    type Err = LaneWeightsError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let weights: Vec<u32> = text.split(',').filter_map(|weight| weight.trim().parse().ok()).collect();
         <[u32; LANES]>::try_from(weights)
             .ok()
             .filter(|weights| {
-                text.split(',').count() == LANES && weights.iter().all(|weight| (1..=MOST).contains(weight))
+                text.split(',').count() == LANES
+                    && weights.iter().all(|weight| (1..=MAX_WEIGHT).contains(weight))
             })
             .map(Self)
-            .ok_or_else(|| {
-                format!(
-                    "must be three whole numbers from 1 to {MOST} for urgent, normal and bulk, such as 8,4,1"
-                )
-            })
+            .ok_or(LaneWeightsError)
     }
 }
 

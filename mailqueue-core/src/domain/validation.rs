@@ -40,13 +40,13 @@ impl FieldErrors {
         self.0.push(FieldError { pointer: pointer.into(), detail: detail.into() });
     }
 
-    /// Takes the value, or notes why there is none.
+    /// Takes the value, or notes the error in its place.
     pub(crate) fn take<T>(
         &mut self,
         pointer: impl FnOnce() -> String,
-        value: Result<T, String>,
+        value: Result<T, impl ToString>,
     ) -> Option<T> {
-        value.map_err(|detail| self.add(pointer(), detail)).ok()
+        value.map_err(|detail| self.add(pointer(), detail.to_string())).ok()
     }
 
     /// `Ok` iff nothing was noted.

@@ -4,8 +4,7 @@ use hyper::StatusCode;
 use hyper::header::HeaderName;
 use mailqueue_core::Draft;
 use mailqueue_core::domain::validation::{FieldError, ValidationError};
-use mailqueue_core::outbox::SubmitError;
-use mailqueue_core::outbox::valid::Part;
+use mailqueue_core::outbox::{Part, SubmitError};
 use serde::Serialize;
 
 use super::new_email::{NewEmail, ScalarFields};
@@ -44,15 +43,15 @@ pub(crate) async fn submit_batch(app: &App, request: &mut Request) -> Result<Res
     let sender = app.sender().map(str::to_owned);
     let mut parts = body(request, move |json| emails(json, sender.as_deref())).await??;
     text_of_html::add_texts(parts.iter_mut().flatten().map(|email| &mut email.draft)).await;
-    let in_flight = app.in_flight_keys().enter(&outbox, key.as_deref());
+    let in_flight = app.in_flight_keys().enter(&outbox, key.as_ref());
     if is_permissive {
         let (parts, scalars) = permissive(parts);
-        let results = in_flight.wait(outbox.submit_permissive(parts, key.as_deref())).await??;
+        let results = in_flight.wait(outbox.submit_permissive(parts, key)).await??;
         return Ok(response_of(results.into_iter().zip(scalars).collect()));
     }
     let (drafts, scalars) = strict(parts)?;
     drafts.iter().try_for_each(|draft| check_size(draft, &outbox))?;
-    match in_flight.wait(outbox.submit_all(drafts, key.as_deref())).await? {
+    match in_flight.wait(outbox.submit_all(drafts, key)).await? {
         Ok(receipts) => Ok(response_of(receipts.into_iter().map(Ok).zip(scalars).collect())),
         Err(SubmitError::Invalid(invalid)) => Err(Problem::invalid(locate(invalid, &scalars))),
         Err(error) => Err(error.into()),

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use mailqueue_core::Draft;
 use mailqueue_core::domain::attachment::AttachmentDraft;
-use mailqueue_core::domain::schedule::Schedule;
+use mailqueue_core::domain::schedule::{Schedule, ScheduleError};
 use mailqueue_core::domain::validation::FieldError;
 
 use crate::wire::base64;
@@ -79,7 +79,7 @@ impl NewEmail {
         if let Some(lane) = members.text("lane") {
             match lane.parse() {
                 Ok(lane) => self.draft.lane = lane,
-                Err(detail) => members.fault("lane", detail),
+                Err(error) => members.fault("lane", error.to_string()),
             }
         }
         self.draft.smtputf8 = members.truth("smtputf8");
@@ -223,5 +223,5 @@ fn content(file: &mut Members<'_, '_>) -> Bytes {
 /// The time to send at, if one is named.
 pub(super) fn scheduled_at(members: &mut Members<'_, '_>) -> Option<Schedule> {
     let read = members.text("scheduled_at")?.parse();
-    read.map_err(|detail: String| members.fault("scheduled_at", detail)).ok()
+    read.map_err(|error: ScheduleError| members.fault("scheduled_at", error.to_string())).ok()
 }

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use mailqueue_core::MessageId;
 use mailqueue_core::contracts::store::{Cursor, Filter};
+use mailqueue_core::domain::status::StatusError;
 use mailqueue_core::domain::validation::FieldError;
 
 use crate::wire::json::note;
@@ -40,7 +41,7 @@ fn apply(filter: &mut Filter, name: &str, value: &str) -> Result<(), String> {
         "limit" => filter.limit = limit(value)?,
         "after" => filter.cursor = Cursor::After(id(value)?),
         "before" => filter.cursor = Cursor::Before(id(value)?),
-        "status" => filter.status = Some(value.parse()?),
+        "status" => filter.status = Some(value.parse().map_err(|error: StatusError| error.to_string())?),
         "to" => filter.to = Some(words(value)?),
         "q" => filter.subject = Some(words(value)?),
         _ => return Err("is not a parameter that is known here".into()),

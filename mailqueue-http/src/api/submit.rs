@@ -2,9 +2,8 @@
 
 use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
-use mailqueue_core::domain::idempotency::check_key;
 use mailqueue_core::outbox::SubmitError;
-use mailqueue_core::{Draft, Outbox};
+use mailqueue_core::{Draft, IdempotencyKey, Outbox};
 use serde::Serialize;
 
 use super::new_email::NewEmail;
@@ -31,9 +30,8 @@ pub(crate) async fn submit(app: &App, request: &mut Request) -> Result<Response,
     let NewEmail { mut draft, scalars } = read.map_err(Problem::invalid)?;
     check_size(&draft, &outbox)?;
     text_of_html::add_texts(std::iter::once(&mut draft)).await;
-    draft.idempotency_key.clone_from(&key);
-    let in_flight = app.in_flight_keys().enter(&outbox, key.as_deref());
-    let receipt = match in_flight.wait(outbox.submit(draft)).await? {
+    let in_flight = app.in_flight_keys().enter(&outbox, key.as_ref());
+    let receipt = match in_flight.wait(outbox.submit_with_key(draft, key)).await? {
         Ok(receipt) => receipt,
         Err(SubmitError::Invalid(invalid)) => return Err(Problem::invalid(scalars.locate(invalid.faults))),
         Err(error) => return Err(error.into()),
@@ -67,10 +65,10 @@ pub(super) fn replayed(mut response: Response) -> Response {
 }
 
 /// The key that makes repeating a request harmless.
-pub(super) fn idempotency_key(request: &Request) -> Result<Option<String>, Problem> {
+pub(super) fn idempotency_key(request: &Request) -> Result<Option<IdempotencyKey>, Problem> {
     let key = request.single(HeaderName::from_static("idempotency-key"));
     let Some(key) = key.map_err(|_| Problem::idempotency_key())? else { return Ok(None) };
-    let key = String::from_utf8(key.to_vec()).ok().filter(|key| check_key(key).is_ok());
+    let key = std::str::from_utf8(key).ok().and_then(|key| key.parse().ok());
     key.map(Some).ok_or_else(Problem::idempotency_key)
 }
 

@@ -161,12 +161,12 @@ impl<'a> Rules<'a> {
     }
 
     fn recipient(&self, to: &str) -> Result<String, (&'static str, String)> {
-        use mailqueue_core::domain::address::Mailbox;
+        use mailqueue_core::domain::address::{AddressError, Mailbox};
         if to.is_empty() {
             let missing = || ("to_missing", "must name a recipient".to_owned());
             return self.default.clone().ok_or_else(missing);
         }
-        let mailbox: Mailbox = to.parse().map_err(|detail| ("to_wrong", detail))?;
+        let mailbox: Mailbox = to.parse().map_err(|error: AddressError| ("to_wrong", error.to_string()))?;
         let allowed = match &self.others {
             Others::Nobody => false,
             Others::Anyone => true,

@@ -12,7 +12,7 @@ use time::format_description::well_known::Rfc3339;
 use time::{Date, Duration, OffsetDateTime, PrimitiveDateTime, Time, Weekday};
 
 /// The longest text that is read, in octets: no time needs more.
-const LONGEST: usize = 64;
+const MAX_TEXT_OCTETS: usize = 64;
 
 /// When a message is to be sent: an instant, or words that mean one as soon as it is known what time it is.
 ///
@@ -42,7 +42,7 @@ const LONGEST: usize = 64;
 /// let friday: Schedule = "Friday at 3pm ET".parse()?;
 /// assert_eq!(friday.at(datetime!(2030-01-01 12:00 UTC)), Some(datetime!(2030-01-04 20:00 UTC)));
 /// assert_eq!(friday.at(datetime!(2030-07-01 12:00 UTC)), Some(datetime!(2030-07-05 19:00 UTC)));
-/// # Ok::<(), String>(())
+/// # Ok::<(), mailqueue_core::domain::schedule::ScheduleError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Schedule {
@@ -66,6 +66,14 @@ pub enum Day {
     /// The next such day after today.
     Next(Weekday),
 }
+
+/// The error for a text that no schedule is read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "must be a time with its zone such as 2030-01-31T08:00:00Z, or English such as `in 2 hours`, \
+     `tomorrow at 9am` or `friday at 3pm Europe/Lisbon`"
+)]
+pub struct ScheduleError;
 
 impl Schedule {
     /// The instant that is meant when it is `now`; `None` where the calendar ends.
@@ -103,7 +111,7 @@ impl From<OffsetDateTime> for Schedule {
 }
 
 impl FromStr for Schedule {
-    type Err = String;
+    type Err = ScheduleError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         // A leap second is refused: no clock here knows one.
@@ -111,12 +119,8 @@ impl FromStr for Schedule {
         if let Some(at) = OffsetDateTime::parse(text, &Rfc3339).ok().filter(|_| !leap) {
             return Ok(Self::At(at));
         }
-        let words = Some(text).filter(|text| text.len() <= LONGEST).and_then(english::read);
-        words.ok_or_else(|| {
-            "must be a time with its zone such as 2030-01-31T08:00:00Z, or English such as `in 2 hours`, \
-             `tomorrow at 9am` or `friday at 3pm Europe/Lisbon`"
-                .into()
-        })
+        let words = Some(text).filter(|text| text.len() <= MAX_TEXT_OCTETS).and_then(english::read);
+        words.ok_or(ScheduleError)
     }
 }
 

@@ -15,6 +15,7 @@ use super::error::Failure;
 use super::run::{Purpose, Runner};
 use super::session::Session;
 use super::statement::statement;
+use crate::contracts::detail::Detail;
 use crate::contracts::store::{Claimed, Claims, Lease, LeaseTerms, Renewal, StoreError, TooLarge};
 use crate::domain::id::MessageId;
 
@@ -186,7 +187,7 @@ fn claimed(row: ClaimedRow, token: Uuid) -> Result<Claimed, StoreError> {
     let (id, lane, state, claimed_at, waited, age, sender, raw, smtputf8) = row;
     Ok(Claimed {
         lease: Lease { id: id.into(), token },
-        lane: lane.parse().map_err(|what: String| StoreError::Unreadable(what.into()))?,
+        lane: lane.parse().map_err(|error| StoreError::Unreadable(Detail::of(error)))?,
         delivery: state.try_into()?,
         claimed_at,
         waited: microseconds::duration(waited),

@@ -153,8 +153,8 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    pub(super) fn unreadable(what: String) -> Self {
-        Self::Store(StoreError::Unreadable(what.into()))
+    pub(super) fn unreadable(what: impl ToString) -> Self {
+        Self::Store(StoreError::Unreadable(what.to_string().into()))
     }
 
     fn has_meaning(&self, meaning: Meaning) -> bool {

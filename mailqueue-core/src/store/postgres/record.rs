@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::delivery::DeliveryRow;
 use super::json::Read;
+use crate::contracts::detail::Detail;
 use crate::contracts::store::StoreError;
 use crate::domain::attachment::AttachmentSummary;
 use crate::domain::header::Header;
@@ -89,7 +90,7 @@ impl RecordRow {
             text,
             html,
             raw,
-            lane: self.lane.parse().map_err(|what: String| StoreError::Unreadable(what.into()))?,
+            lane: self.lane.parse().map_err(|error| StoreError::Unreadable(Detail::of(error)))?,
             due_at: self.due_at,
             finished_at: self.finished_at,
             delivery: state.try_into()?,

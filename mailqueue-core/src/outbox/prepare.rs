@@ -1,28 +1,34 @@
-//! Making of drafts what a store keeps.
+//! Checking and rendering drafts for the store.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use super::{KEEP_KEYS, Outbox, SubmitError};
+use super::Outbox;
+use super::error::SubmitError;
 use crate::contracts::store::{Idempotency, NewMessage, StoreError, Submission};
 use crate::domain::draft::Draft;
 use crate::domain::id::MessageId;
-use crate::domain::idempotency::check_key;
+use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::message::Message;
 use crate::domain::render::render;
 use crate::domain::validation::{FieldError, ValidationError};
 use crate::offload::Ending;
 
-/// How many octets of drafts are gone through on the spot: a millisecond or so. More would hold up everybody else.
-const ON_THE_SPOT: usize = 64 << 10;
+/// The most octets of drafts that are gone through on the calling thread: a millisecond or so. More would hold up
+/// everybody else.
+const MAX_INLINE_OCTETS: usize = 64 << 10;
 
-/// What has become of some drafts.
+/// The time for which an idempotency key is remembered, counted from acceptance or, if that is later, the scheduled time.
+const KEY_RETENTION: Duration = Duration::from_secs(24 * 3600);
+
+/// Drafts on their way to the store.
 pub(super) struct Prepared {
-    /// What makes repeating them harmless.
+    /// The key under which they may be repeated.
     pub(super) idempotency: Option<Idempotency>,
-    /// Them, or what is wrong with them.
+    /// The messages, or their faults.
     pub(super) messages: Result<Vec<NewMessage>, SubmitError>,
 }
 
@@ -35,59 +41,47 @@ impl Outbox {
     /// # Errors
     ///
     /// As [`submit_all`](Self::submit_all), less the store's.
-    pub fn prepare(&self, drafts: &[Draft], key: Option<&str>) -> Result<Submission, SubmitError> {
-        let Prepared { idempotency, messages } = self.prepared(drafts, key)?;
+    pub fn prepare(&self, drafts: &[Draft], key: Option<IdempotencyKey>) -> Result<Submission, SubmitError> {
+        let Prepared { idempotency, messages } = self.prepared(drafts, key);
         Ok(Submission { messages: messages?, idempotency })
     }
 
-    /// The same where it holds up nobody. If the caller has stopped waiting before it is begun, it is not done.
-    pub(super) async fn prepare_aside(
+    /// The same off the async runtime. If the caller has stopped waiting before it is begun, it is not done.
+    pub(super) async fn prepare_offloaded(
         &self,
         drafts: Vec<Draft>,
-        key: Option<&str>,
+        key: Option<IdempotencyKey>,
     ) -> Result<Prepared, SubmitError> {
         let octets = drafts.iter().map(Draft::size).sum();
-        let (outbox, key) = (self.clone(), key.map(str::to_owned));
-        self.aside(octets, move || outbox.prepared(&drafts, key.as_deref())).await?
+        let outbox = self.clone();
+        self.offload(octets, move || outbox.prepared(&drafts, key)).await
     }
 
-    /// Does work that goes through so many octets of drafts: on the spot, or where it holds up nobody.
-    pub(super) async fn aside<T: Send + 'static>(
+    /// Does work that goes through so many octets of drafts: at once when they are few, else off the async runtime.
+    pub(super) async fn offload<T: Send + 'static>(
         &self,
         octets: usize,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, SubmitError> {
-        if octets <= ON_THE_SPOT {
+        if octets <= MAX_INLINE_OCTETS {
             return Ok(work());
         }
         let ending = |ending: Ending| StoreError::Overloaded(ending.to_string().into()).into();
         self.rendering.run(work).await.map_err(ending)
     }
 
-    fn prepared(&self, drafts: &[Draft], key: Option<&str>) -> Result<Prepared, SubmitError> {
-        let now = self.clock().now();
-        match self.idempotency(key, || together(drafts.iter().map(Draft::fingerprint))) {
-            Ok(idempotency) => Ok(Prepared { idempotency, messages: self.messages(drafts, now) }),
-            Err(ValidationError { mut faults }) => {
-                faults.extend(
-                    self.checked_together(drafts, now).err().into_iter().flat_map(|invalid| invalid.faults),
-                );
-                Err(ValidationError { faults }.into())
-            }
-        }
+    fn prepared(&self, drafts: &[Draft], key: Option<IdempotencyKey>) -> Prepared {
+        let idempotency = self.idempotency(key, || combined(drafts.iter().map(Draft::fingerprint)));
+        Prepared { idempotency, messages: self.messages(drafts, self.clock().now()) }
     }
 
     fn messages(&self, drafts: &[Draft], now: OffsetDateTime) -> Result<Vec<NewMessage>, SubmitError> {
-        let messages = self.checked_together(drafts, now)?;
+        let messages = self.checked_drafts(drafts, now)?;
         self.check_senders(&messages)?;
         self.rendered(messages, now)
     }
 
-    fn checked_together(
-        &self,
-        drafts: &[Draft],
-        now: OffsetDateTime,
-    ) -> Result<Vec<Message>, ValidationError> {
+    fn checked_drafts(&self, drafts: &[Draft], now: OffsetDateTime) -> Result<Vec<Message>, ValidationError> {
         let mut faults = Vec::new();
         let mut messages = Vec::with_capacity(drafts.len());
         for (n, draft) in drafts.iter().enumerate() {
@@ -116,19 +110,14 @@ impl Outbox {
         rendered.collect()
     }
 
-    /// What makes repeating a submission harmless: the one place where its key is looked at.
+    /// The record under which a submission may be repeated.
     pub(super) fn idempotency(
         &self,
-        key: Option<&str>,
+        key: Option<IdempotencyKey>,
         fingerprint: impl FnOnce() -> [u8; 32],
-    ) -> Result<Option<Idempotency>, ValidationError> {
-        let Some(key) = key else { return Ok(None) };
-        check_key(key).map_err(|detail| {
-            let pointer = "/idempotency_key".to_owned();
-            ValidationError { faults: vec![FieldError { pointer, detail }] }
-        })?;
-        let (tenant, key) = (self.tenant_name(), key.to_owned());
-        Ok(Some(Idempotency { tenant, key, fingerprint: fingerprint(), keep: KEEP_KEYS }))
+    ) -> Option<Idempotency> {
+        let (tenant, key) = (self.tenant_name(), key?.into());
+        Some(Idempotency { tenant, key, fingerprint: fingerprint(), keep: KEY_RETENTION })
     }
 
     fn tenant_name(&self) -> String {
@@ -156,7 +145,7 @@ impl Outbox {
 }
 
 /// One hash stands for itself, several for the list they are.
-pub(super) fn together(hashes: impl ExactSizeIterator<Item = [u8; 32]>) -> [u8; 32] {
+pub(super) fn combined(hashes: impl ExactSizeIterator<Item = [u8; 32]>) -> [u8; 32] {
     let mut hashes = hashes;
     if hashes.len() == 1 {
         return hashes.next().unwrap_or_default();

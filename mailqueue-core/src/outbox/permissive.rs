@@ -1,18 +1,21 @@
-//! Accepting what is valid of several messages.
+//! Accepting the valid ones of several messages.
 
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use super::preparing::together;
-use super::{Outbox, Receipt, SubmitError};
+use super::Outbox;
+use super::error::SubmitError;
+use super::prepare::combined;
+use super::submit::Receipt;
 use crate::contracts::store::{Idempotency, NewMessage, Submission};
 use crate::domain::draft::Draft;
+use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::message::Message;
 use crate::domain::validation::ValidationError;
 
-/// One of several messages, or why it never became a draft.
+/// One of several messages, or the faults for which it never became a draft.
 pub type Part = Result<Draft, ValidationError>;
 
 impl Outbox {
@@ -22,20 +25,19 @@ impl Outbox {
     ///
     /// # Errors
     ///
-    /// As [`submit_all`](Self::submit_all), but [`SubmitError::Invalid`] only for the key: what else is invalid is
-    /// told by the results.
+    /// As [`submit_all`](Self::submit_all), but never [`SubmitError::Invalid`]: the results name what is invalid.
     pub async fn submit_permissive(
         &self,
         parts: Vec<Part>,
-        key: Option<&str>,
+        key: Option<IdempotencyKey>,
     ) -> Result<Vec<Result<Receipt, ValidationError>>, SubmitError> {
         // To the millisecond, so that a repeat can be judged by the time that the first id carries.
         let now = self.clock().now();
         let now = now.replace_millisecond(now.millisecond()).unwrap_or(now);
         let parts: Arc<[Part]> = parts.into();
         let octets = parts.iter().flatten().map(Draft::size).sum();
-        let (outbox, all, its_key) = (self.clone(), Arc::clone(&parts), key.map(str::to_owned));
-        let sorted = self.aside(octets, move || outbox.sorted(&all, its_key.as_deref(), now)).await??;
+        let (outbox, all) = (self.clone(), Arc::clone(&parts));
+        let sorted = self.offload(octets, move || outbox.sorted(&all, key, now)).await??;
         let Sorted { idempotency, messages, mut verdicts } = sorted;
         let receipts = match (messages.is_empty(), idempotency) {
             (false, idempotency) => self.keep(Submission { messages, idempotency }).await?,
@@ -47,7 +49,7 @@ impl Outbox {
         };
         if let Some(first) = receipts.first().filter(|receipt| receipt.replayed) {
             let (outbox, at) = (self.clone(), first.id.made_at().unwrap_or(now));
-            verdicts = self.aside(octets, move || outbox.checked(&parts, at).1).await?;
+            verdicts = self.offload(octets, move || outbox.checked(&parts, at).1).await?;
         }
         if verdicts.iter().filter(|verdict| verdict.is_ok()).count() != receipts.len() {
             // The rules are others than at the first time, so what was accepted then is not what is valid now.
@@ -57,13 +59,18 @@ impl Outbox {
         Ok(verdicts.into_iter().filter_map(|one| one.map(|()| receipts.next()).transpose()).collect())
     }
 
-    fn sorted(&self, parts: &[Part], key: Option<&str>, now: OffsetDateTime) -> Result<Sorted, SubmitError> {
-        let idempotency = self.idempotency(key, || together(parts.iter().map(fingerprint)))?;
+    fn sorted(
+        &self,
+        parts: &[Part],
+        key: Option<IdempotencyKey>,
+        now: OffsetDateTime,
+    ) -> Result<Sorted, SubmitError> {
+        let idempotency = self.idempotency(key, || combined(parts.iter().map(fingerprint)));
         let (messages, verdicts) = self.checked(parts, now);
         Ok(Sorted { idempotency, messages: self.rendered(messages, now)?, verdicts })
     }
 
-    /// What is valid, and what is to be said of every part.
+    /// The valid messages, and the verdict on every part.
     fn checked(
         &self,
         parts: &[Part],
@@ -87,7 +94,7 @@ impl Outbox {
 struct Sorted {
     idempotency: Option<Idempotency>,
     messages: Vec<NewMessage>,
-    /// What is to be said of every part.
+    /// The verdict on every part.
     verdicts: Vec<Result<(), ValidationError>>,
 }
 

@@ -1,0 +1,113 @@
+//! Accepting a message.
+
+use std::sync::Arc;
+
+use super::Outbox;
+use super::admission::Load;
+use super::error::SubmitError;
+use crate::contracts::queue::Entry;
+use crate::contracts::store::{Inserted, StoreError, Submission};
+use crate::domain::draft::Draft;
+use crate::domain::id::MessageId;
+use crate::domain::idempotency::{IdempotencyKey, IdempotencyKeyError};
+use crate::domain::validation::{FieldError, ValidationError};
+
+/// The answer to an accepted message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// The message.
+    pub id: MessageId,
+    /// Whether it had been accepted before under the same idempotency key.
+    pub replayed: bool,
+}
+
+impl Outbox {
+    /// Accepts one message.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError`]; nothing is kept then, unless the store went out of reach while it was asked: submit again
+    /// with the same idempotency key to be sure.
+    pub async fn submit(&self, draft: Draft) -> Result<Receipt, SubmitError> {
+        match draft.parsed_key() {
+            Ok(key) => self.submit_with_key(draft, key).await,
+            Err(error) => Err(self.faults_of(draft, error).await?.into()),
+        }
+    }
+
+    /// Accepts one message under a key that is at hand; the key of the draft itself is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// As [`submit`](Self::submit).
+    pub async fn submit_with_key(
+        &self,
+        draft: Draft,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Receipt, SubmitError> {
+        let receipts = self.submit_all(vec![draft], key).await?;
+        receipts
+            .into_iter()
+            .next()
+            .ok_or_else(|| StoreError::Unreadable("a submission without ids".into()).into())
+    }
+
+    /// All faults of a draft whose key is one of them.
+    async fn faults_of(
+        &self,
+        draft: Draft,
+        error: IdempotencyKeyError,
+    ) -> Result<ValidationError, SubmitError> {
+        let (limits, now) = (self.limits, self.clock().now());
+        let checked = self.offload(draft.size(), move || draft.check(&limits, now)).await?;
+        Ok(checked.err().unwrap_or_else(|| {
+            let (pointer, detail) = ("/idempotency_key".to_owned(), error.to_string());
+            ValidationError { faults: vec![FieldError { pointer, detail }] }
+        }))
+    }
+
+    /// Tells the queue of messages that have just been committed, so that a worker takes them at once. Never waits and
+    /// never fails: what the queue misses, the next sweep adds.
+    pub fn announce(&self, submission: &Submission) {
+        let now = self.clock().now();
+        for new in
+            submission.messages.iter().filter(|new| new.message.scheduled_at.is_none_or(|at| at <= now))
+        {
+            self.notifier.notify(Entry { lane: new.message.lane, due_at: now, id: new.id });
+        }
+    }
+
+    pub(super) async fn keep(&self, submission: Submission) -> Result<Vec<Receipt>, SubmitError> {
+        let submission = Arc::new(submission);
+        let inserted = self.insert(&submission).await?;
+        let (ids, replayed) = match inserted {
+            Inserted::Stored => {
+                self.announce(&submission);
+                metrics::counter!("mailqueue_messages_accepted_total")
+                    .increment(submission.messages.len() as u64);
+                (submission.ids(), false)
+            }
+            Inserted::Replayed(ids) => (ids, true),
+            Inserted::KeyReused => return Err(SubmitError::KeyReused),
+        };
+        Ok(ids.into_iter().map(|id| Receipt { id, replayed }).collect())
+    }
+
+    /// Has a submission kept if it is admitted.
+    async fn insert(&self, submission: &Arc<Submission>) -> Result<Inserted, SubmitError> {
+        let load = Load::of(submission);
+        let reservation = self.monitor.admission().try_reserve(load).ok_or(SubmitError::Full)?;
+        let inserted = self.store.insert(vec![Arc::clone(submission)]).await.pop();
+        let inserted =
+            inserted.unwrap_or_else(|| Err(StoreError::Unreadable("an insert without a result".into())));
+        // Otherwise it is kept, or nobody knows.
+        if matches!(
+            inserted,
+            Ok(Inserted::Replayed(_) | Inserted::KeyReused)
+                | Err(StoreError::Overloaded(_) | StoreError::NoSpace(_) | StoreError::Refused(_))
+        ) {
+            reservation.release();
+        }
+        Ok(inserted?)
+    }
+}
