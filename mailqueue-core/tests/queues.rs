@@ -42,7 +42,7 @@ use time::OffsetDateTime;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PULL_TIMEOUT: Duration = Duration::from_secs(20);
 
 fn entry(lane: Lane, second: i64) -> Entry {
     let due_at = OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(1_700_000_000 + second);
@@ -75,8 +75,8 @@ async fn no_wake_up_is_lost_among_pullers_that_come_and_go() {
             let first = if number == 0 { 0 } else { rng.usize(0..3) };
             loop {
                 let patience =
-                    if number == 0 { 3 * PATIENCE } else { Duration::from_micros(rng.u64(0..3_000)) };
-                let asked = queue.pull(&Lane::ALL[first..], 1 + rng.usize(0..3), 2 * PATIENCE);
+                    if number == 0 { 3 * PULL_TIMEOUT } else { Duration::from_micros(rng.u64(0..3_000)) };
+                let asked = queue.pull(&Lane::ALL[first..], 1 + rng.usize(0..3), 2 * PULL_TIMEOUT);
                 for id in tokio::time::timeout(patience, asked)
                     .await
                     .into_iter()
@@ -94,7 +94,7 @@ async fn no_wake_up_is_lost_among_pullers_that_come_and_go() {
             (0..rng.usize(1..6)).map(|_| entry(Lane::ALL[rng.usize(0..3)], round)).collect();
         queue.push(&burst).await.unwrap();
         for _ in &burst {
-            let arrival = tokio::time::timeout(PATIENCE, arrived.recv()).await;
+            let arrival = tokio::time::timeout(PULL_TIMEOUT, arrived.recv()).await;
             let id = arrival.expect("an entry stayed behind").unwrap();
             assert!(burst.iter().any(|entry| entry.id == id), "{id} came twice");
         }
@@ -108,7 +108,7 @@ async fn a_push_wakes_a_puller_of_its_own_lane() {
     let mut waiting = Vec::new();
     for lane in Lane::ALL {
         let queue = queue.clone();
-        waiting.push(tokio::spawn(async move { queue.pull(&[lane], 1, PATIENCE).await.unwrap().ids }));
+        waiting.push(tokio::spawn(async move { queue.pull(&[lane], 1, PULL_TIMEOUT).await.unwrap().ids }));
         tokio::task::yield_now().await;
     }
     for (lane, waiting) in Lane::ALL.into_iter().zip(waiting).rev() {

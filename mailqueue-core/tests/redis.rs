@@ -1,24 +1,24 @@
-//! The queue contract on a healthy Redis, and what it does about strange contents and settings.
+//! The queue contract on a healthy Redis, and its answer to foreign contents and settings.
 #![cfg(all(feature = "redis", feature = "conformance"))]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mailqueue_core::contracts::queue::{Entry, Queue, QueueError};
 use mailqueue_core::domain::id::MessageId;
 use mailqueue_core::domain::lane::Lane;
 use mailqueue_core::queue::redis::{RedisOpenError, RedisOptions, RedisQueue};
-use mailqueue_testing::Redis;
+use mailqueue_testing::{Redis, eventually};
 use time::OffsetDateTime;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PULL_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Options with a name that no other test has, and a bound that a busy machine keeps.
+/// Options with a name that no other test has, and a timeout that a busy machine keeps.
 fn options() -> RedisOptions {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let name = format!("test-{}", COUNT.fetch_add(1, Ordering::Relaxed));
-    RedisOptions { name, bound: Duration::from_secs(10), ..RedisOptions::default() }
+    RedisOptions { name, timeout: Duration::from_secs(10), ..RedisOptions::default() }
 }
 
 fn open_with(options: RedisOptions) -> RedisQueue {
@@ -108,7 +108,7 @@ async fn a_large_batch_arrives_whole() {
     let queue = open_with(options());
     let entries: Vec<Entry> = (0..2_500).map(|second| entry(Lane::Bulk, second)).collect();
     assert_eq!(queue.push(&entries).await.unwrap(), 2_500);
-    let pulled = queue.pull(&Lane::ALL, 5_000, PATIENCE).await.unwrap().ids;
+    let pulled = queue.pull(&Lane::ALL, 5_000, PULL_TIMEOUT).await.unwrap().ids;
     assert!(pulled.into_iter().eq(entries.iter().map(|entry| entry.id)));
 }
 
@@ -123,12 +123,12 @@ async fn a_full_lane_is_spared_until_there_is_room() {
     }
     assert_eq!(queue.depth(Lane::Normal).await.unwrap(), 10);
     assert_eq!(queue.push(&[entry(Lane::Urgent, 0)]).await.unwrap(), 1, "another lane has room");
-    assert_eq!(queue.pull(&[Lane::Normal], 5, PATIENCE).await.unwrap().ids.len(), 5);
-    let begun = Instant::now();
-    while queue.depth(Lane::Normal).await.unwrap() < 6 {
-        assert!(begun.elapsed() < PATIENCE, "the lane is still taken to be full");
+    assert_eq!(queue.pull(&[Lane::Normal], 5, PULL_TIMEOUT).await.unwrap().ids.len(), 5);
+    eventually("the lane is known to have room", async || {
         queue.push(&[entry(Lane::Normal, 30)]).await.unwrap();
-    }
+        queue.depth(Lane::Normal).await.unwrap() >= 6
+    })
+    .await;
 }
 
 /// The depth that a push of a full lane asks for makes room for that very push.
@@ -138,11 +138,11 @@ async fn a_push_that_finds_room_is_not_left_out() {
     let (key, queue) = (key(&options, Lane::Normal), open_with(options));
     queue.push(&[entry(Lane::Normal, 0)]).await.unwrap();
     Redis::shared().command(&["DEL", &key]);
-    // Longer than a full lane is remembered.
+    // The time is the point: longer than a full lane is remembered.
     tokio::time::sleep(Duration::from_millis(300)).await;
     let pushed = entry(Lane::Normal, 1);
     assert_eq!(queue.push(&[pushed]).await.unwrap(), 1);
-    assert_eq!(queue.pull(&Lane::ALL, 1, PATIENCE).await.unwrap().ids, [pushed.id]);
+    assert_eq!(queue.pull(&Lane::ALL, 1, PULL_TIMEOUT).await.unwrap().ids, [pushed.id]);
 }
 
 #[tokio::test]
@@ -160,7 +160,7 @@ async fn a_key_that_is_no_sorted_set_is_removed() {
     let (normal, urgent) = (entry(Lane::Normal, 0), entry(Lane::Urgent, 0));
     assert_eq!(queue.push(&[normal, urgent]).await.unwrap(), 1);
     for pushed in [urgent, normal] {
-        assert_eq!(queue.pull(&Lane::ALL, 1, PATIENCE).await.unwrap().ids, [pushed.id]);
+        assert_eq!(queue.pull(&Lane::ALL, 1, PULL_TIMEOUT).await.unwrap().ids, [pushed.id]);
     }
 }
 
@@ -180,7 +180,7 @@ async fn garbage_hides_no_head_and_stops_no_pull() {
     scatter();
     let mut pulled = Vec::new();
     while !pulled.contains(&pushed.id) {
-        let page = queue.pull(&Lane::ALL, 1, PATIENCE).await.unwrap().ids;
+        let page = queue.pull(&Lane::ALL, 1, PULL_TIMEOUT).await.unwrap().ids;
         assert!(!page.is_empty(), "a pull came back empty from a lane that holds an entry");
         pulled.extend(page);
     }
@@ -208,23 +208,14 @@ async fn a_cancelled_pull_is_forgotten_by_the_server() {
     let queue = RedisQueue::open(&redis.url().into(), options).unwrap();
     let blocked =
         || redis.command(&["INFO", "clients"]).lines().any(|line| line.trim() == "blocked_clients:1");
-    let begun = Instant::now();
     tokio::select! {
-        pulled = queue.pull(&Lane::ALL, 1, 3 * PATIENCE) => panic!("nothing was pushed, but {pulled:?} pulled"),
-        () = async {
-            while !blocked() {
-                assert!(begun.elapsed() < PATIENCE, "the pull does not wait at the server");
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        } => {}
+        pulled = queue.pull(&Lane::ALL, 1, 3 * PULL_TIMEOUT) => panic!("nothing was pushed, but {pulled:?} pulled"),
+        () = eventually("the pull waits at the server", async || blocked()) => {}
     }
-    while blocked() {
-        assert!(begun.elapsed() < 2 * PATIENCE, "the server still serves the dropped pull");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    eventually("the server forgets the dropped pull", async || !blocked()).await;
     let pushed = entry(Lane::Normal, 0);
     assert_eq!(queue.push(&[pushed]).await.unwrap(), 1);
-    assert_eq!(queue.pull(&Lane::ALL, 1, PATIENCE).await.unwrap().ids, [pushed.id]);
+    assert_eq!(queue.pull(&Lane::ALL, 1, PULL_TIMEOUT).await.unwrap().ids, [pushed.id]);
 }
 
 #[tokio::test]
@@ -233,7 +224,7 @@ async fn connections_are_kept_from_call_to_call() {
     let queue = RedisQueue::open(&redis.url().into(), options).unwrap();
     for second in 0..50 {
         queue.push(&[entry(Lane::Normal, second)]).await.unwrap();
-        queue.pull(&Lane::ALL, 1, PATIENCE).await.unwrap();
+        queue.pull(&Lane::ALL, 1, PULL_TIMEOUT).await.unwrap();
         queue.head(Lane::Normal).await.unwrap();
     }
     let clients = redis.command(&["CLIENT", "LIST"]).lines().filter(|line| !line.trim().is_empty()).count();
@@ -267,7 +258,7 @@ async fn a_wrong_password_is_refused_and_shown_nowhere() {
 }
 
 #[test]
-fn what_cannot_be_opened_is_named_without_the_url() {
+fn a_setting_that_cannot_be_opened_is_named_without_the_url() {
     let open = |url: &str, options| RedisQueue::open(&url.into(), options).unwrap_err();
     for url in ["", "hunter2", "http://hunter2@host", "redis://:hunter2@host:port", "redis://:hunter2@host/x"]
     {
@@ -278,7 +269,7 @@ fn what_cannot_be_opened_is_named_without_the_url() {
     let good = "redis://localhost";
     let named = |name: &str| RedisOptions { name: name.to_owned(), ..RedisOptions::default() };
     assert_eq!(open(good, named("a}b")), RedisOpenError::Name);
-    let unbounded = RedisOptions { bound: Duration::ZERO, ..RedisOptions::default() };
+    let unbounded = RedisOptions { timeout: Duration::ZERO, ..RedisOptions::default() };
     assert_eq!(open(good, unbounded), RedisOpenError::Bounds);
     let unconnected = RedisOptions { connections: 0, ..RedisOptions::default() };
     assert_eq!(open(good, unconnected), RedisOpenError::Bounds);

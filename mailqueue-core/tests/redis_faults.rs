@@ -1,4 +1,4 @@
-//! The Redis queue while Redis is killed, frozen, cut off, flushed and full: no call waits longer than its bound,
+//! The Redis queue while Redis is killed, frozen, cut off, flushed and full: no call waits longer than its timeout,
 //! and all goes on once Redis is back.
 #![cfg(feature = "redis")]
 
@@ -8,19 +8,19 @@ use mailqueue_core::contracts::queue::{Entry, Queue, QueueError};
 use mailqueue_core::domain::id::MessageId;
 use mailqueue_core::domain::lane::Lane;
 use mailqueue_core::queue::redis::{RedisOptions, RedisQueue};
-use mailqueue_testing::{Direction, Proxy, Redis};
+use mailqueue_testing::{Direction, Proxy, Redis, eventually};
 use time::OffsetDateTime;
 
-/// What the queue is told.
-const BOUND: Duration = Duration::from_millis(300);
+/// The timeout that the queue is given.
+const CALL_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// What it is given, for the machine may be busy.
-const LENIENCE: Duration = Duration::from_secs(5);
+/// The longest that a call may take in fact, for the machine may be busy.
+const MAX_CALL_TIME: Duration = Duration::from_secs(5);
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PULL_TIMEOUT: Duration = Duration::from_secs(30);
 
 fn open(url: &str) -> RedisQueue {
-    let options = RedisOptions { bound: BOUND, ..RedisOptions::default() };
+    let options = RedisOptions { timeout: CALL_TIMEOUT, ..RedisOptions::default() };
     RedisQueue::open(&url.into(), options).expect("the options are good")
 }
 
@@ -65,22 +65,18 @@ async fn warm(url: &str) -> Vec<(Call, RedisQueue)> {
 
 /// Makes every call until it succeeds.
 async fn works_again(queue: &RedisQueue) {
-    let begun = Instant::now();
     for call in Call::ALL {
-        while let Err(error) = call.make(queue).await {
-            assert!(begun.elapsed() < PATIENCE, "{call:?} still fails: {error}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        eventually(&format!("{call:?} works again"), async || call.make(queue).await.is_ok()).await;
     }
 }
 
-/// The first call fails within the bound, and then all kinds of calls fail without waiting for anything.
+/// The first call fails within the timeout, and then all kinds of calls fail without waiting for anything.
 async fn fails_in_time_and_then_at_once(queues: &[(Call, RedisQueue)]) {
     for (call, queue) in queues {
         let begun = Instant::now();
         let error = call.make(queue).await.expect_err("Redis cannot have answered");
         assert!(matches!(error, QueueError::Unavailable(_)), "{call:?}: {error:?}");
-        assert!(begun.elapsed() < LENIENCE, "{call:?} took {:?}", begun.elapsed());
+        assert!(begun.elapsed() < MAX_CALL_TIME, "{call:?} took {:?}", begun.elapsed());
 
         let begun = Instant::now();
         for _ in 0..40 {
@@ -88,8 +84,8 @@ async fn fails_in_time_and_then_at_once(queues: &[(Call, RedisQueue)]) {
                 call.make(queue).await.expect_err("Redis cannot have answered");
             }
         }
-        // If each had waited for the bound it would have been a minute.
-        assert!(begun.elapsed() < LENIENCE, "200 calls took {:?}", begun.elapsed());
+        // If each had waited for the timeout it would have been a minute.
+        assert!(begun.elapsed() < MAX_CALL_TIME, "200 calls took {:?}", begun.elapsed());
     }
 }
 
@@ -168,15 +164,13 @@ async fn late_answers_answer_no_other_question() {
         proxy.stall(direction);
         queue.depth(Lane::Normal).await.expect_err("Redis cannot have answered");
         proxy.pass().await;
-        let begun = Instant::now();
-        let head = loop {
-            match queue.head(Lane::Normal).await {
-                Ok(head) => break head,
-                Err(error) => assert!(begun.elapsed() < PATIENCE, "{error}"),
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        };
-        assert_eq!(head, Some(entry(1).due_at));
+        let mut head = None;
+        eventually("the head can be asked for", async || {
+            head = queue.head(Lane::Normal).await.ok();
+            head.is_some()
+        })
+        .await;
+        assert_eq!(head, Some(Some(entry(1).due_at)));
         assert_eq!(queue.depth(Lane::Normal).await.unwrap(), 3);
     }
 }
@@ -185,7 +179,7 @@ async fn late_answers_answer_no_other_question() {
 #[tokio::test]
 async fn killed_connections_fail_no_call() {
     let redis = Redis::start();
-    let options = RedisOptions { bound: PATIENCE, ..RedisOptions::default() };
+    let options = RedisOptions { timeout: PULL_TIMEOUT, ..RedisOptions::default() };
     let queue = std::sync::Arc::new(RedisQueue::open(&redis.url().into(), options).unwrap());
     for round in 0..5 {
         for call in Call::ALL {
@@ -194,7 +188,7 @@ async fn killed_connections_fail_no_call() {
         queue.pull(&Lane::ALL, 100, Duration::ZERO).await.unwrap();
         let waiting = tokio::spawn({
             let queue = queue.clone();
-            async move { queue.pull(&Lane::ALL, 1, PATIENCE).await }
+            async move { queue.pull(&Lane::ALL, 1, PULL_TIMEOUT).await }
         });
         blocked(&redis).await;
         redis.command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
@@ -207,21 +201,18 @@ async fn killed_connections_fail_no_call() {
 
 /// Returns once a pull waits at the server.
 async fn blocked(redis: &Redis) {
-    let begun = Instant::now();
-    while !redis.command(&["INFO", "clients"]).contains("blocked_clients:1") {
-        assert!(begun.elapsed() < PATIENCE, "no pull waits at the server");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let is_blocked = async || redis.command(&["INFO", "clients"]).contains("blocked_clients:1");
+    eventually("a pull waits at the server", is_blocked).await;
 }
 
 #[tokio::test]
 async fn a_flush_under_waiting_pulls_disturbs_none() {
     let redis = Redis::start();
-    let options = RedisOptions { bound: PATIENCE, ..RedisOptions::default() };
+    let options = RedisOptions { timeout: PULL_TIMEOUT, ..RedisOptions::default() };
     let queue = std::sync::Arc::new(RedisQueue::open(&redis.url().into(), options).unwrap());
     let waiting = tokio::spawn({
         let queue = queue.clone();
-        async move { queue.pull(&Lane::ALL, 1, PATIENCE).await }
+        async move { queue.pull(&Lane::ALL, 1, PULL_TIMEOUT).await }
     });
     blocked(&redis).await;
     for _ in 0..5 {
@@ -242,9 +233,11 @@ async fn a_flush_under_waiting_pulls_disturbs_none() {
 #[tokio::test]
 async fn a_full_redis_refuses_pushes_and_serves_pulls() {
     let redis = Redis::start();
-    let queue =
-        RedisQueue::open(&redis.url().into(), RedisOptions { bound: PATIENCE, ..RedisOptions::default() })
-            .unwrap();
+    let queue = RedisQueue::open(
+        &redis.url().into(),
+        RedisOptions { timeout: PULL_TIMEOUT, ..RedisOptions::default() },
+    )
+    .unwrap();
     let pushed = entry(0);
     queue.push(&[pushed]).await.unwrap();
     redis.command(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
@@ -254,7 +247,7 @@ async fn a_full_redis_refuses_pushes_and_serves_pulls() {
         assert!(matches!(&error, QueueError::Refused(why) if why.message().contains("OOM")), "{error:?}");
     }
     assert_eq!(queue.head(Lane::Normal).await.unwrap(), Some(pushed.due_at));
-    assert_eq!(queue.pull(&Lane::ALL, 1, PATIENCE).await.unwrap().ids, [pushed.id]);
+    assert_eq!(queue.pull(&Lane::ALL, 1, PULL_TIMEOUT).await.unwrap().ids, [pushed.id]);
     redis.command(&["CONFIG", "SET", "maxmemory", "0"]);
     assert_eq!(queue.push(&[entry(2)]).await.unwrap(), 1);
 }
@@ -263,7 +256,7 @@ async fn a_full_redis_refuses_pushes_and_serves_pulls() {
 #[tokio::test]
 async fn an_evicting_redis_loses_entries_and_fails_no_call() {
     let redis = Redis::start();
-    let options = RedisOptions { bound: PATIENCE, ..RedisOptions::default() };
+    let options = RedisOptions { timeout: PULL_TIMEOUT, ..RedisOptions::default() };
     let queue = RedisQueue::open(&redis.url().into(), options).unwrap();
     redis.command(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
     redis.command(&["CONFIG", "SET", "maxmemory", "3mb"]);

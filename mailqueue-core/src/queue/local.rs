@@ -79,7 +79,7 @@ impl LocalQueue {
     }
 
     /// Places in the waiting lines of `lanes`; what arrives from now on is not missed.
-    fn stand_in_line(&self, lanes: &[Lane]) -> Vec<Pin<Box<Notified<'_>>>> {
+    fn subscribe(&self, lanes: &[Lane]) -> Vec<Pin<Box<Notified<'_>>>> {
         let mut places: Vec<_> =
             lanes.iter().map(|lane| Box::pin(self.arrivals[*lane as usize].notified())).collect();
         for place in &mut places {
@@ -145,7 +145,7 @@ impl Queue for LocalQueue {
         }
         let begun = Instant::now();
         loop {
-            let places = self.stand_in_line(lanes);
+            let places = self.subscribe(lanes);
             let taken = self.take(lanes, most.max(1));
             let left = wait.saturating_sub(begun.elapsed());
             if !taken.ids.is_empty() || left.is_zero() {

@@ -38,7 +38,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_time_can_name_is_none() {
+    fn a_number_that_no_time_can_name_is_none() {
         assert_eq!(to_time(i64::MAX), None);
         assert_eq!(to_time(i64::MIN), None);
     }

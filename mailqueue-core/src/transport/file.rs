@@ -14,7 +14,7 @@ use crate::contracts::transport::{Gate, Outgoing, Transport};
 use crate::domain::report::{Outcome, RelayFault, Reply, Report, Verdict};
 
 /// How long to leave a directory alone that could not be written to.
-const PAUSE: Duration = Duration::from_secs(1);
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Writes each message to `ID.eml` in a directory, exactly the bytes that SMTP would transfer.
 ///
@@ -49,7 +49,7 @@ impl FileTransport {
     fn fault(&self, message: &Outgoing, error: &io::Error) -> Report {
         tracing::warn!(message_id = %message.id, relay = %self.name, %error, "the message cannot be written");
         let reply = Reply::new(None, error.to_string());
-        self.report(false, Verdict::Fault { fault: RelayFault::Connect, reply, retry_after: PAUSE })
+        self.report(false, Verdict::Fault { fault: RelayFault::Connect, reply, retry_after: RETRY_INTERVAL })
     }
 }
 

@@ -14,7 +14,7 @@ use crate::directory::Directory;
 const WATCHDOG: &str = include_str!("watchdog.sh");
 
 /// How long a server may take to start or to stop.
-const PATIENCE: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running server, its watchdog (`watchdog.sh`), and the pipe whose closing ends both.
 ///
@@ -53,7 +53,7 @@ impl ServerProcess {
             .expect("/bin/sh could not be started");
         let tether = watchdog.stdin.take();
         let status = follow(&mut watchdog);
-        let pid = status.recv_timeout(PATIENCE).ok().and_then(|line| line.parse().ok());
+        let pid = status.recv_timeout(START_TIMEOUT).ok().and_then(|line| line.parse().ok());
         let pid = pid.expect("the watchdog did not tell the server's pid");
         directory.set_watched(true);
         Self { watchdog, tether, status: Mutex::new(status), exited: None, pid }
@@ -66,7 +66,7 @@ impl ServerProcess {
     /// Calls `answers` until it says yes; false when the server has exited instead.
     pub(crate) fn ready(&mut self, mut answers: impl FnMut() -> bool) -> bool {
         let begun = Instant::now();
-        while begun.elapsed() < PATIENCE {
+        while begun.elapsed() < START_TIMEOUT {
             if answers() {
                 return true;
             }
@@ -75,7 +75,7 @@ impl ServerProcess {
                 return false;
             }
         }
-        panic!("process {} runs, but has not answered for {PATIENCE:?}", self.pid);
+        panic!("process {} runs, but has not answered for {START_TIMEOUT:?}", self.pid);
     }
 
     /// Sends a signal to the server alone.
@@ -93,7 +93,11 @@ impl ServerProcess {
 
     /// Returns once the server has exited and its port is free.
     pub(crate) fn wait_for_exit(&mut self) {
-        assert!(self.exited_within(PATIENCE), "process {} has not exited for {PATIENCE:?}", self.pid);
+        assert!(
+            self.exited_within(START_TIMEOUT),
+            "process {} has not exited for {START_TIMEOUT:?}",
+            self.pid
+        );
     }
 
     /// Ends the watchdog of an exited server and leaves it the directory for the next start.

@@ -41,7 +41,7 @@ async fn it_can_be_used_from_within_a_runtime() {
 }
 
 #[test]
-fn what_was_committed_is_there_after_an_immediate_and_a_fast_stop() {
+fn committed_rows_are_there_after_an_immediate_and_a_fast_stop() {
     let mut postgres = Postgres::start();
     let url = postgres.database();
     postgres.query(&url, "CREATE TABLE t (n int)");

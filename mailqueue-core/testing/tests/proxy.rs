@@ -77,7 +77,7 @@ async fn a_refusing_proxy_keeps_its_open_connections_and_comes_back() {
 }
 
 #[tokio::test]
-async fn what_a_blackhole_swallows_is_lost_and_so_is_its_connection() {
+async fn swallowed_bytes_are_lost_and_so_is_their_connection() {
     let (proxy, mut old) = proxied().await;
     proxy.blackhole();
     let mut new = TcpStream::connect(proxy.address()).await.unwrap();
@@ -94,7 +94,7 @@ async fn what_a_blackhole_swallows_is_lost_and_so_is_its_connection() {
 }
 
 #[tokio::test]
-async fn what_is_stalled_goes_on_its_way_later() {
+async fn stalled_bytes_go_on_their_way_later() {
     let (proxy, mut old) = proxied().await;
     for direction in [Direction::ToTarget, Direction::FromTarget] {
         proxy.stall(direction);

@@ -80,7 +80,7 @@ async fn a_connection_that_the_server_closed_meanwhile_costs_nothing() {
 }
 
 #[tokio::test]
-async fn what_a_server_says_on_an_idle_connection_is_no_answer() {
+async fn octets_on_an_idle_connection_are_no_answer() {
     // A second reply to the dot of the first message, which comes a little later than the first one.
     let rule = |event: &Event| match (event.phase, event.connection) {
         (Phase::Dot, 1) => {

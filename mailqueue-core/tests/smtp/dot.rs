@@ -176,7 +176,7 @@ async fn the_next_message_does_not_hear_the_answer_to_the_last() {
     assert_eq!(words(&send(&transport, &message()).await), ["ambiguous -"]);
     // While that answer is still to come, and once it has come.
     assert_eq!(words(&send(&transport, &message()).await), ["refused 550"]);
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    sink.wait_until(|record| record.open == 1).await;
     assert_eq!(words(&send(&transport, &message()).await), ["refused 550"]);
     assert_eq!(sink.connections(), 2);
 }

@@ -160,7 +160,7 @@ async fn some_refusals_of_the_sender_are_about_the_relay() {
 }
 
 #[tokio::test]
-async fn what_a_server_does_not_offer_is_not_used() {
+async fn an_extension_that_is_not_offered_is_not_used() {
     let large = large(2000);
     let eight_bit = Outgoing { raw: "Subject: olá\r\n\r\nx\r\n".into(), ..message() };
     let utf8 = Outgoing { smtputf8: true, ..to(&["anã@example.com"]) };

@@ -7,21 +7,29 @@ use std::time::Duration;
 use mailqueue_core::contracts::transport::{Outgoing, Transport};
 use mailqueue_core::domain::report::{RelayFault, Verdict};
 use mailqueue_core::transport::smtp::{SmtpTransport, Timeouts};
-use mailqueue_testing::{Action, Certificate, Event, Phase, SmtpSink};
-use tokio::net::TcpListener;
+use mailqueue_testing::{Action, Certificate, Event, Phase, SmtpSink, eventually};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::support::*;
 
 /// Much longer than anything here takes that does not hang.
-const ENOUGH: Duration = Duration::from_secs(20);
+const HANG_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Accepts connections and says nothing, so that a TLS handshake or a greeting never ends.
-async fn mute() -> (TcpListener, String) {
+async fn mute() -> (Arc<Mutex<Vec<TcpStream>>>, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    (listener, address.to_string())
+    let accepted = Arc::new(Mutex::new(Vec::new()));
+    let connections = Arc::clone(&accepted);
+    tokio::spawn(async move {
+        loop {
+            let (connection, _) = listener.accept().await.unwrap();
+            connections.lock().unwrap().push(connection);
+        }
+    });
+    (accepted, address.to_string())
 }
 
 async fn send_all(transport: &Arc<SmtpTransport>, count: usize) -> Vec<Vec<String>> {
@@ -30,7 +38,7 @@ async fn send_all(transport: &Arc<SmtpTransport>, count: usize) -> Vec<Vec<Strin
         let transport = Arc::clone(transport);
         sending.spawn(async move { words(&send(&transport, &message()).await) });
     }
-    timeout(ENOUGH, sending.join_all()).await.expect("nobody waits for the relay that hangs")
+    timeout(HANG_TIMEOUT, sending.join_all()).await.expect("nobody waits for the relay that hangs")
 }
 
 #[tokio::test]
@@ -52,15 +60,17 @@ async fn nobody_waits_for_a_relay_that_hangs_while_another_works() {
 #[tokio::test]
 async fn a_probe_that_hangs_stalls_neither_its_message_nor_others() {
     let second = SmtpSink::start().await;
-    let (_listener, address) = mute().await;
+    let (accepted, address) = mute().await;
     let patience = Timeouts { patience: SHORT, ..timeouts() };
-    // So that it is given up and tried again a few times.
     let first = format!("smtp://{address}?greeting_timeout=400ms");
     let transport = Arc::new(transport_with(&[&first, &second.url()], patience));
-    for _ in 0..10 {
+    let mut before = None;
+    eventually("the relay is given up and tried again a few times", async || {
         assert!(send_all(&transport, 40).await.iter().all(|words| words == &["accepted 250"]));
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+        let tried = accepted.lock().unwrap().len();
+        tried >= *before.get_or_insert(tried) + 3
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -69,22 +79,19 @@ async fn a_connection_that_was_opened_late_is_used_by_later_messages() {
     let second = SmtpSink::start().await;
     let patience = Timeouts { patience: SHORT, ..timeouts() };
     let transport = transport_with(&[&first.url(), &second.url()], patience);
-    let report = timeout(ENOUGH, send(&transport, &message())).await.unwrap();
+    let report = timeout(HANG_TIMEOUT, send(&transport, &message())).await.unwrap();
     assert_eq!((words(&report), report.relay), (vec!["accepted 250".to_owned()], Some(second.url())));
-    let report = timeout(ENOUGH, send(&transport, &message())).await.unwrap();
+    let report = timeout(HANG_TIMEOUT, send(&transport, &message())).await.unwrap();
     assert_eq!(report.relay, Some(second.url()), "the first one is being tried");
     assert_eq!(first.connections(), 1);
     first.clear_rules();
     first.release();
-    for _ in 0..200 {
-        if send(&transport, &message()).await.relay == Some(first.url()) {
-            assert_eq!(first.connections(), 1);
-            assert_clean(&first);
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("the connection is not used");
+    eventually("the connection is used", async || {
+        send(&transport, &message()).await.relay == Some(first.url())
+    })
+    .await;
+    assert_eq!(first.connections(), 1);
+    assert_clean(&first);
 }
 
 #[tokio::test]
@@ -94,7 +101,7 @@ async fn it_is_ready_as_long_as_any_relay_is() {
     let patience = Timeouts { patience: SHORT, ..timeouts() };
     let transport = transport_with(&[&format!("smtp://{address}"), &second.url()], patience);
     assert_eq!(words(&send(&transport, &message()).await), ["accepted 250"]);
-    assert!(timeout(ENOUGH, transport.ready()).await.unwrap() > 1);
+    assert!(timeout(HANG_TIMEOUT, transport.ready()).await.unwrap() > 1);
 }
 
 #[tokio::test]
@@ -111,7 +118,7 @@ async fn a_relay_that_is_tried_is_ready_for_one_message() {
 }
 
 #[tokio::test]
-async fn what_a_relay_cannot_take_is_put_to_the_next_one() {
+async fn a_message_that_a_relay_cannot_take_is_put_to_the_next_one() {
     let large = large(2000);
     let eight_bit = Outgoing { raw: "Subject: olá\r\n\r\nx\r\n".into(), ..message() };
     let utf8 = Outgoing { smtputf8: true, ..to(&["anã@example.com"]) };
@@ -138,7 +145,7 @@ async fn what_a_relay_cannot_take_is_put_to_the_next_one() {
 }
 
 #[tokio::test]
-async fn what_one_relay_cannot_take_waits_for_another_that_is_away() {
+async fn a_message_that_one_relay_cannot_take_waits_for_another_that_is_away() {
     for able_is_first in [true, false] {
         let small = SmtpSink::builder().ehlo(["SIZE 1000"]).start().await;
         let able = SmtpSink::start().await;
@@ -150,14 +157,13 @@ async fn what_one_relay_cannot_take_waits_for_another_that_is_away() {
             assert!(matches!(send(&transport, &large(2000)).await.verdict, Verdict::Fault { .. }));
         }
         able.start_again().await;
-        for _ in 0..200 {
+        eventually("the able relay is used", async || {
             let report = send(&transport, &large(2000)).await;
-            if report.relay == Some(able.url()) && !matches!(report.verdict, Verdict::Fault { .. }) {
-                assert_eq!(words(&report), ["accepted 250"]);
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+            let answered = !matches!(report.verdict, Verdict::Fault { .. });
+            assert!(!answered || words(&report) == ["accepted 250"]);
+            report.relay == Some(able.url()) && answered
+        })
+        .await;
         assert_eq!((able.messages().len(), small.messages().len()), (1, 0));
     }
 }
@@ -209,7 +215,7 @@ async fn three_workers_share_a_relay_that_takes_five_connections() {
         }
         // Less than the time for which one of them would leave the relay alone after a few refusals.
         let taken = sink.wait_until(|record| record.messages.len() == 600);
-        timeout(ENOUGH, taken).await.unwrap_or_else(|_| panic!("{} were taken", sink.messages().len()));
+        timeout(HANG_TIMEOUT, taken).await.unwrap_or_else(|_| panic!("{} were taken", sink.messages().len()));
         workers.shutdown().await;
     }
 }

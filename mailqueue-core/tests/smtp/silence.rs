@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use mailqueue_core::contracts::transport::Transport;
 use mailqueue_core::domain::report::{RelayFault, Verdict};
 use mailqueue_core::transport::smtp::Timeouts;
 use mailqueue_testing::{Action, Event, Phase, SmtpSink};
@@ -45,7 +46,7 @@ async fn a_hang_ends_after_the_time_of_its_phase() {
             assert_eq!(report.dot_sent, phase == Phase::Dot);
             sink.wait_until(|record| record.open == 0).await;
             sink.clear_rules();
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            transport.ready().await;
             assert_eq!(words(&send(&transport, &message()).await), ["accepted 250"], "after {phase:?}");
         }
     }
@@ -144,7 +145,7 @@ async fn end_of_file_in_place_of_a_reply() {
 }
 
 #[tokio::test]
-async fn what_was_refused_stays_refused_when_the_connection_breaks() {
+async fn a_refused_recipient_stays_refused_when_the_connection_breaks() {
     let rule = |event: &Event| match (event.phase, event.local_part()) {
         (Phase::Rcpt, "rui") => Action::reply("550 5.1.1 no such user"),
         (Phase::Rcpt, "eva") => Action::Reset,

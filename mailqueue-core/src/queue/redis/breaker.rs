@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::fault::Fault;
 use crate::contracts::queue::QueueError;
 
-/// How long a Redis that failed is left alone before it is tried again.
-pub(super) const PAUSE: Duration = Duration::from_secs(1);
+/// The time for which a Redis that failed is left alone.
+pub(super) const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Closed while Redis answers. Open after a failure: calls then fail at once, and now and then one of them starts
 /// a probe, behind its back, whose success closes the breaker. Only changes are logged.
@@ -23,7 +23,7 @@ struct Open {
     probe_at: Instant,
 }
 
-/// What the breaker says to a call.
+/// The answer of the breaker to a call.
 #[derive(Debug)]
 pub(super) enum Verdict {
     /// Go on.
@@ -40,14 +40,14 @@ impl Breaker {
         Self { queue: queue.to_owned(), open: Mutex::new(None) }
     }
 
-    /// Whether a call may go on. Asks for a probe when it is time for one, at most once a pause: were it lost, the
+    /// Decides if a call may go on. Asks for a probe when it is time for one, at most once a pause: were it lost, the
     /// next one would be due all the same.
     pub(super) fn admit(&self, now: Instant) -> Verdict {
         match self.open().as_mut() {
             None => Verdict::Pass,
             Some(open) if now < open.probe_at => Verdict::Fail(open.why.clone()),
             Some(open) => {
-                open.probe_at = now + PAUSE;
+                open.probe_at = now + PROBE_INTERVAL;
                 Verdict::FailAndProbe(open.why.clone())
             }
         }
@@ -61,7 +61,7 @@ impl Breaker {
         if opened {
             tracing::warn!(queue = %self.queue, error = %why, "Redis is left alone until it answers again");
         }
-        *open = Some(Open { why, probe_at: now + PAUSE });
+        *open = Some(Open { why, probe_at: now + PROBE_INTERVAL });
         opened
     }
 
@@ -101,7 +101,7 @@ mod tests {
         let (breaker, begun) = (Breaker::new("test"), Instant::now());
         breaker.failed(&fault(), begun);
         for round in 1..4 {
-            let now = begun + round * PAUSE;
+            let now = begun + round * PROBE_INTERVAL;
             assert!(matches!(breaker.admit(now), Verdict::FailAndProbe(_)));
             assert!(matches!(breaker.admit(now), Verdict::Fail(_)));
         }

@@ -15,8 +15,8 @@ use tokio::sync::watch;
 
 use super::fault::Fault;
 
-/// How many idle connections are kept for pulls.
-const READERS_KEPT: usize = 32;
+/// The number of idle connections are kept for pulls.
+const MAX_IDLE_READERS: usize = 32;
 
 /// All connections of a queue. One on which an exchange failed or was given up is closed, never used again.
 pub(super) struct Connections {
@@ -24,54 +24,59 @@ pub(super) struct Connections {
     client: Client,
     readers: Mutex<Vec<MultiplexedConnection>>,
     /// Grows when Redis is given up; what was connected before is not trusted afterwards.
-    era: Arc<AtomicU64>,
+    generation: Arc<AtomicU64>,
     /// Why the pool could not connect last; the pool itself tells nobody.
     failures: watch::Receiver<Option<Fault>>,
-    bound: Duration,
+    timeout: Duration,
 }
 
 impl fmt::Debug for Connections {
     // Written out: the parts hold the URL's password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connections").field("bound", &self.bound).finish_non_exhaustive()
+        f.debug_struct("Connections").field("timeout", &self.timeout).finish_non_exhaustive()
     }
 }
 
 /// A connection on which one pull waits at a time.
 pub(super) struct Reader {
     connection: MultiplexedConnection,
-    era: u64,
+    generation: u64,
 }
 
 impl Connections {
     /// Connections to be made when they are needed; nothing is connected yet.
-    pub(super) fn new(to: ConnectionInfo, most: u32, bound: Duration) -> Result<Self, RedisError> {
+    pub(super) fn new(to: ConnectionInfo, most: u32, timeout: Duration) -> Result<Self, RedisError> {
         if matches!(to.addr(), ConnectionAddr::TcpTls { .. }) {
             install_tls_provider();
         }
         let client = Client::open(to.clone())?;
-        let era = Arc::new(AtomicU64::new(0));
+        let generation = Arc::new(AtomicU64::new(0));
         let (failed, failures) = watch::channel(None);
-        let manager = Pooling { inner: RedisConnectionManager::new(to)?, era: era.clone(), failed, bound };
+        let manager = Pooling {
+            inner: RedisConnectionManager::new(to)?,
+            generation: generation.clone(),
+            failed,
+            timeout,
+        };
         let pool = Pool::builder()
             .max_size(most)
-            .connection_timeout(bound)
+            .connection_timeout(timeout)
             // A failed attempt is reported to who waits; the breaker decides about the next.
             .retry_connection(false)
             // No reaper: a check at every checkout finds what has died.
             .max_lifetime(None)
             .idle_timeout(None)
             .build_unchecked(manager);
-        Ok(Self { pool, client, readers: Mutex::default(), era, failures, bound })
+        Ok(Self { pool, client, readers: Mutex::default(), generation, failures, timeout })
     }
 
     /// Sends commands that return at once over the pool. The caller bounds the time.
     pub(super) async fn ask<T: FromRedisValue>(&self, question: &Pipeline) -> Result<T, Fault> {
         let mut pooled = self.checkout().await?;
         // Left standing when the answer is bad or this future is dropped before it has come.
-        pooled.midway = true;
+        pooled.in_flight = true;
         let answer = question.query_async(&mut pooled.connection).await?;
-        pooled.midway = false;
+        pooled.in_flight = false;
         Ok(answer)
     }
 
@@ -83,10 +88,10 @@ impl Connections {
             pooled = self.pool.get() => match pooled {
                 Ok(pooled) => Ok(pooled),
                 Err(RunError::User(fault)) => Err(fault),
-                Err(RunError::TimedOut) => Err(Fault::silence(self.bound)),
+                Err(RunError::TimedOut) => Err(Fault::silence(self.timeout)),
             },
             Ok(()) = failures.changed() => {
-                Err(failures.borrow().clone().unwrap_or_else(|| Fault::silence(self.bound)))
+                Err(failures.borrow().clone().unwrap_or_else(|| Fault::silence(self.timeout)))
             }
         }
     }
@@ -94,21 +99,22 @@ impl Connections {
     /// A kept reader, if there is any.
     pub(super) fn kept_reader(&self) -> Option<Reader> {
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        // Under the lock: those in there are of this era, for giving up empties it.
-        let era = self.era.load(Ordering::Acquire);
-        readers.pop().map(|connection| Reader { connection, era })
+        // Under the lock: those in there are of this generation, for giving up empties it.
+        let generation = self.generation.load(Ordering::Acquire);
+        readers.pop().map(|connection| Reader { connection, generation })
     }
 
-    /// A new reader, or a fault within the bound.
+    /// A new reader, or a fault within the timeout.
     pub(super) async fn new_reader(&self) -> Result<Reader, Fault> {
-        let era = self.era.load(Ordering::Acquire);
+        let generation = self.generation.load(Ordering::Acquire);
         // The server decides how long a read takes; whoever reads has a deadline of its own.
-        let config =
-            AsyncConnectionConfig::new().set_connection_timeout(Some(self.bound)).set_response_timeout(None);
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.timeout))
+            .set_response_timeout(None);
         let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
-        let connected = tokio::time::timeout(self.bound, connecting).await;
-        let connection = connected.map_err(|_| Fault::silence(self.bound))??;
-        Ok(Reader { connection, era })
+        let connected = tokio::time::timeout(self.timeout, connecting).await;
+        let connection = connected.map_err(|_| Fault::silence(self.timeout))??;
+        Ok(Reader { connection, generation })
     }
 
     /// Reads with `command`, however long it takes, and keeps the reader if the answer is good. When this future
@@ -126,7 +132,7 @@ impl Connections {
     /// Keeps a reader, unless there are enough or Redis was given up since it connected.
     fn keep(&self, reader: Reader) {
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        if reader.era == self.era.load(Ordering::Acquire) && readers.len() < READERS_KEPT {
+        if reader.generation == self.generation.load(Ordering::Acquire) && readers.len() < MAX_IDLE_READERS {
             readers.push(reader.connection);
         }
     }
@@ -134,23 +140,23 @@ impl Connections {
     /// Closes all connections that are idle, and those in use when they come back.
     pub(super) fn give_up(&self) {
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        self.era.fetch_add(1, Ordering::AcqRel);
+        self.generation.fetch_add(1, Ordering::AcqRel);
         readers.clear();
     }
 }
 
-/// What the pool makes: bb8-redis's connections, with a memory of exchanges that were not finished.
+/// Makes the pool's connections: bb8-redis's connections, with a memory of exchanges that were not finished.
 struct Pooling {
     inner: RedisConnectionManager,
-    era: Arc<AtomicU64>,
+    generation: Arc<AtomicU64>,
     failed: watch::Sender<Option<Fault>>,
-    bound: Duration,
+    timeout: Duration,
 }
 
 struct Pooled {
     connection: MultiplexedConnection,
-    era: u64,
-    midway: bool,
+    generation: u64,
+    in_flight: bool,
 }
 
 impl Pooling {
@@ -168,30 +174,30 @@ impl ManageConnection for Pooling {
     type Error = Fault;
 
     async fn connect(&self) -> Result<Pooled, Fault> {
-        let era = self.era.load(Ordering::Acquire);
-        let connected = tokio::time::timeout(self.bound, self.connect_and_ask()).await;
-        let connected = connected.unwrap_or_else(|_| Err(Fault::silence(self.bound)));
+        let generation = self.generation.load(Ordering::Acquire);
+        let connected = tokio::time::timeout(self.timeout, self.connect_and_ask()).await;
+        let connected = connected.unwrap_or_else(|_| Err(Fault::silence(self.timeout)));
         let mut connection = connected.inspect_err(|fault| {
             self.failed.send_replace(Some(fault.clone()));
         })?;
-        // bb8-redis leaves it at 500 ms, whatever the bound.
-        connection.set_response_timeout(self.bound);
-        Ok(Pooled { connection, era, midway: false })
+        // bb8-redis leaves it at 500 ms, whatever the timeout.
+        connection.set_response_timeout(self.timeout);
+        Ok(Pooled { connection, generation, in_flight: false })
     }
 
     async fn is_valid(&self, pooled: &mut Pooled) -> Result<(), Fault> {
-        // No question to a connection from before Redis was given up: in a black hole it would cost the bound.
+        // No question to a connection from before Redis was given up: in a black hole it would cost the timeout.
         if self.has_broken(pooled) {
             return Err(Fault::OutOfReach("the connection is from before".into()));
         }
-        pooled.midway = true;
+        pooled.in_flight = true;
         self.inner.is_valid(&mut pooled.connection).await?;
-        pooled.midway = false;
+        pooled.in_flight = false;
         Ok(())
     }
 
     fn has_broken(&self, pooled: &mut Pooled) -> bool {
-        pooled.midway || pooled.era != self.era.load(Ordering::Acquire)
+        pooled.in_flight || pooled.generation != self.generation.load(Ordering::Acquire)
     }
 }
 

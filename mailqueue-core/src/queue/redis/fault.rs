@@ -1,4 +1,4 @@
-//! What goes wrong with Redis, sorted by what is to be done about it.
+//! Faults of Redis, sorted by their remedy.
 
 use std::time::Duration;
 
@@ -22,9 +22,9 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    /// No answer within the bound.
-    pub(super) fn silence(bound: Duration) -> Self {
-        Self::OutOfReach(format!("no answer within {bound:?}").into())
+    /// No answer within the timeout.
+    pub(super) fn silence(timeout: Duration) -> Self {
+        Self::OutOfReach(format!("no answer within {timeout:?}").into())
     }
 
     /// Whether further calls would fail alike.
@@ -46,10 +46,10 @@ impl From<RedisError> for Fault {
 }
 
 fn from_answer(error: RedisError) -> Fault {
-    let strange = format!("a strange answer ({})", error.category());
+    let unknown = format!("a strange answer ({})", error.category());
     let answers = error.into_server_errors();
     let Some((_, answer)) = answers.as_deref().and_then(<[_]>::first) else {
-        return Fault::OutOfReach(strange.into());
+        return Fault::OutOfReach(unknown.into());
     };
     let detail: String = answer.details().unwrap_or_default().chars().take(200).collect();
     match answer.code() {
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_says_about_a_login_is_not_repeated() {
+    fn a_servers_words_about_a_login_are_not_repeated() {
         let said = (ErrorKind::AuthenticationFailed, "Password authentication failed", "hunter2".to_owned());
         let text = QueueError::from(Fault::from(RedisError::from(said))).to_string();
         assert_eq!(text, "the queue refused: wrong user name or password");

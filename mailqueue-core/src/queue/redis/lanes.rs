@@ -1,4 +1,4 @@
-//! The lanes as sorted sets: what is asked of Redis, and what is done about strange contents.
+//! The lanes as sorted sets: the commands to Redis, and the removal of foreign contents.
 
 use std::time::{Duration, Instant};
 
@@ -6,8 +6,8 @@ use redis::{Cmd, Pipeline, cmd, pipe};
 use time::OffsetDateTime;
 
 use super::connections::Connections;
+use super::depth_cache::DepthCache;
 use super::fault::Fault;
-use super::fill::Fill;
 use super::keys::Keys;
 use super::page::{Member, Page, Popped};
 use super::refusals::Operation;
@@ -15,27 +15,27 @@ use crate::contracts::queue::{Entry, Pulled};
 use crate::domain::lane::Lane;
 use crate::queue::micros;
 
-/// How many members a command adds at most, so that Redis gets round to others in between.
-const MEMBERS_A_COMMAND: usize = 1_000;
+/// The number of members that a command adds at most, so that Redis gets round to others in between.
+const MAX_MEMBERS_PER_COMMAND: usize = 1_000;
 
-/// How many pages of garbage are removed before a lane's head is taken to be nothing.
-const GARBAGE_PAGES: usize = 8;
+/// The number of pages of garbage that are removed before a lane's head is taken to be nothing.
+const MAX_GARBAGE_PAGES: usize = 8;
 
-/// How many members are looked at in a lane that starts with garbage.
-const GARBAGE_PAGE: usize = 1_000;
+/// The number of members that are looked at in a lane that starts with garbage.
+const GARBAGE_PAGE_LEN: usize = 1_000;
 
 /// The sorted sets of one queue. The caller bounds the time of every call.
 #[derive(Debug)]
 pub(super) struct Lanes {
     keys: Keys,
     connections: Connections,
-    fill: Fill,
+    depths: DepthCache,
 }
 
 impl Lanes {
     /// Lanes that are full at `cap` entries.
     pub(super) fn new(keys: Keys, connections: Connections, cap: u64) -> Self {
-        Self { keys, connections, fill: Fill::new(cap) }
+        Self { keys, connections, depths: DepthCache::new(cap) }
     }
 
     /// Whether Redis answers, on a new connection.
@@ -54,17 +54,17 @@ impl Lanes {
         let touched: Vec<Lane> =
             Lane::ALL.into_iter().filter(|lane| entries.iter().any(|entry| entry.lane == *lane)).collect();
         let (full, mut open): (Vec<Lane>, Vec<Lane>) =
-            touched.iter().partition(|lane| self.fill.is_full(**lane));
+            touched.iter().partition(|lane| self.depths.is_full(**lane));
         let now = Instant::now();
-        let asked: Vec<Lane> = full.into_iter().filter(|lane| self.fill.is_stale(*lane, now)).collect();
+        let asked: Vec<Lane> = full.into_iter().filter(|lane| self.depths.is_stale(*lane, now)).collect();
         if !asked.is_empty() {
             self.tell(Operation::Push, &asked, &[]).await?;
-            open.extend(asked.into_iter().filter(|lane| !self.fill.is_full(*lane)));
+            open.extend(asked.into_iter().filter(|lane| !self.depths.is_full(*lane)));
         }
         if !open.is_empty() {
             self.tell(Operation::Push, &open, entries).await?;
         }
-        Ok(touched.into_iter().map(|lane| self.fill.seen(lane)).max().unwrap_or(0))
+        Ok(touched.into_iter().map(|lane| self.depths.seen(lane)).max().unwrap_or(0))
     }
 
     /// Adds those of `entries` that belong to `lanes`, and notes the depth of these.
@@ -72,14 +72,14 @@ impl Lanes {
         let question = self.addition(lanes, entries);
         let depths: Vec<u64> = match self.connections.ask(&question).await {
             Err(Fault::WrongType) => {
-                self.clear_strange_keys(operation, lanes).await?;
+                self.clear_wrong_types(operation, lanes).await?;
                 self.connections.ask(&question).await?
             }
             told => told?,
         };
         let now = Instant::now();
         for (lane, depth) in lanes.iter().zip(depths) {
-            self.fill.note(*lane, depth, now);
+            self.depths.note(*lane, depth, now);
         }
         Ok(())
     }
@@ -94,7 +94,7 @@ impl Lanes {
                 .filter(|entry| entry.lane == *lane)
                 .map(|entry| (micros::from_time(entry.due_at), entry.id.to_string()))
                 .collect();
-            for some in members.chunks(MEMBERS_A_COMMAND) {
+            for some in members.chunks(MAX_MEMBERS_PER_COMMAND) {
                 question.cmd("ZADD").arg(key).arg(some).ignore();
             }
         }
@@ -125,7 +125,7 @@ impl Lanes {
                     reader = self.connections.kept_reader();
                 }
                 Err(Fault::WrongType) => {
-                    self.clear_strange_keys(Operation::Pull, lanes).await?;
+                    self.clear_wrong_types(Operation::Pull, lanes).await?;
                     return Ok(Pulled::default());
                 }
                 // Closed by the server, perhaps long ago: one that is new will tell whether there is more to it.
@@ -135,7 +135,7 @@ impl Lanes {
         }
     }
 
-    /// What was popped, and the lane it is from.
+    /// The ids that were popped, and their lane.
     fn sort(&self, popped: Popped) -> Pulled {
         let lane = popped.as_ref().and_then(|(key, _)| self.keys.lane_of(key));
         let ids = Page::ids(popped);
@@ -165,11 +165,11 @@ impl Lanes {
     pub(super) async fn head(&self, lane: Lane) -> Result<Option<OffsetDateTime>, Fault> {
         let key = self.keys.lane(lane);
         let mut width = 1;
-        for _ in 0..=GARBAGE_PAGES {
+        for _ in 0..=MAX_GARBAGE_PAGES {
             let first = pipe().cmd("ZRANGE").arg(key).arg(0).arg(width - 1).arg("WITHSCORES").to_owned();
             let (members,): (Vec<Member>,) = match self.connections.ask(&first).await {
                 Err(Fault::WrongType) => {
-                    self.clear_strange_keys(Operation::Head, &[lane]).await?;
+                    self.clear_wrong_types(Operation::Head, &[lane]).await?;
                     return Ok(None);
                 }
                 told => told?,
@@ -179,7 +179,7 @@ impl Lanes {
                 // Left in place it would hide that everything behind it is missing.
                 let removal = pipe().cmd("ZREM").arg(key).arg(page.garbage).to_owned();
                 let _: (u64,) = self.connections.ask(&removal).await?;
-                width = GARBAGE_PAGE;
+                width = GARBAGE_PAGE_LEN;
             } else if page.head.is_none() {
                 return Ok(None);
             }
@@ -191,15 +191,15 @@ impl Lanes {
         Ok(None)
     }
 
-    /// How many members a lane has.
+    /// The number of members of a lane.
     pub(super) async fn depth(&self, lane: Lane) -> Result<u64, Fault> {
         self.tell(Operation::Depth, &[lane], &[]).await?;
-        Ok(self.fill.seen(lane))
+        Ok(self.depths.seen(lane))
     }
 
     /// Deletes those keys of `lanes` that are no sorted sets: somebody else wrote them, or garbage was restored. Counts
     /// as an error of the operation that found them.
-    async fn clear_strange_keys(&self, operation: Operation, lanes: &[Lane]) -> Result<(), Fault> {
+    async fn clear_wrong_types(&self, operation: Operation, lanes: &[Lane]) -> Result<(), Fault> {
         operation.count_error();
         let mut question = pipe();
         for lane in lanes {

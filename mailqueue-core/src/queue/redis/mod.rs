@@ -2,8 +2,8 @@
 
 mod breaker;
 mod connections;
+mod depth_cache;
 mod fault;
-mod fill;
 mod keys;
 mod lanes;
 mod options;
@@ -31,13 +31,13 @@ use crate::domain::lane::Lane;
 use crate::uri::Uri;
 
 /// The longest that Redis is told to wait at a time.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const MAX_WAIT: Duration = Duration::from_secs(60);
 
 /// A queue of one sorted set a lane; see `keys.rs` for the keys.
 ///
-/// No call takes longer than [`RedisOptions::bound`], a pull its wait besides; it waits a minute at most. After one that found Redis out of
+/// No call takes longer than [`RedisOptions::timeout`], a pull its wait besides; it waits a minute at most. After one that found Redis out of
 /// reach all fail at once, until a probe (one a second, behind the callers' backs) is answered; so a puller should
-/// pause after an error. A flush, an eviction, a restart and strange contents cost entries, which the sweep
+/// pause after an error. A flush, an eviction, a restart and foreign contents cost entries, which the sweep
 /// brings back, and no call: members that are no ids are removed, and so is a key of ours that is no sorted set.
 ///
 /// A pull that is dropped while it waits closes its connection. Entries that Redis gave out in that very moment are
@@ -47,13 +47,13 @@ pub struct RedisQueue {
     shared: Arc<Shared>,
 }
 
-/// What a probe needs as well.
+/// The parts that a probe needs as well.
 #[derive(Debug)]
 struct Shared {
     lanes: Lanes,
     breaker: Breaker,
     refusals: Refusals,
-    bound: Duration,
+    timeout: Duration,
 }
 
 impl RedisQueue {
@@ -61,9 +61,9 @@ impl RedisQueue {
     /// is down keeps nobody from starting. `rediss://` trusts the system's authorities, or those that
     /// `SSL_CERT_FILE` names.
     pub fn open(url: &SecretString, options: RedisOptions) -> Result<Self, RedisOpenError> {
-        let RedisOptions { name, bound, cap, connections } = options;
+        let RedisOptions { name, timeout, cap, connections } = options;
         let keys = Keys::new(&name).ok_or(RedisOpenError::Name)?;
-        if bound < Duration::from_millis(1) || connections == 0 {
+        if timeout < Duration::from_millis(1) || connections == 0 {
             return Err(RedisOpenError::Bounds);
         }
         // Redis's own errors are dropped, for they may quote the URL.
@@ -72,10 +72,10 @@ impl RedisQueue {
         // CLIENT SETINFO is of no use to us, and a user without it would fill Redis's log of denied commands.
         let settings = to.redis_settings().clone().set_skip_set_lib_name();
         let to = to.set_redis_settings(settings);
-        let connections = Connections::new(to, connections, bound).map_err(|_| RedisOpenError::Url)?;
+        let connections = Connections::new(to, connections, timeout).map_err(|_| RedisOpenError::Url)?;
         let (lanes, breaker) = (Lanes::new(keys, connections, cap), Breaker::new(&name));
         let refusals = Refusals::new(&name);
-        Ok(Self { shared: Arc::new(Shared { lanes, breaker, refusals, bound }) })
+        Ok(Self { shared: Arc::new(Shared { lanes, breaker, refusals, timeout }) })
     }
 
     /// Makes a call for at most `limit`, unless Redis is known to be out of reach, and counts it if it fails.
@@ -119,8 +119,8 @@ impl RedisQueue {
 impl Shared {
     /// Closes the breaker if Redis answers.
     async fn probe(&self) {
-        let answer = tokio::time::timeout(self.bound, self.lanes.probe()).await;
-        self.judge(&answer.unwrap_or_else(|_| Err(Fault::silence(self.bound))));
+        let answer = tokio::time::timeout(self.timeout, self.lanes.probe()).await;
+        self.judge(&answer.unwrap_or_else(|_| Err(Fault::silence(self.timeout))));
     }
 
     /// Tells the breaker how an exchange went.
@@ -142,23 +142,23 @@ impl Queue for RedisQueue {
         if entries.is_empty() {
             return Ok(0);
         }
-        self.guarded(Operation::Push, self.shared.bound, self.shared.lanes.push(entries)).await
+        self.guarded(Operation::Push, self.shared.timeout, self.shared.lanes.push(entries)).await
     }
 
     async fn pull(&self, lanes: &[Lane], most: usize, wait: Duration) -> Result<Pulled, QueueError> {
         if lanes.is_empty() {
             return Ok(Pulled::default());
         }
-        let wait = wait.min(LONGEST_WAIT);
-        self.guarded(Operation::Pull, wait + self.shared.bound, self.shared.lanes.pull(lanes, most, wait))
+        let wait = wait.min(MAX_WAIT);
+        self.guarded(Operation::Pull, wait + self.shared.timeout, self.shared.lanes.pull(lanes, most, wait))
             .await
     }
 
     async fn head(&self, lane: Lane) -> Result<Option<OffsetDateTime>, QueueError> {
-        self.guarded(Operation::Head, self.shared.bound, self.shared.lanes.head(lane)).await
+        self.guarded(Operation::Head, self.shared.timeout, self.shared.lanes.head(lane)).await
     }
 
     async fn depth(&self, lane: Lane) -> Result<u64, QueueError> {
-        self.guarded(Operation::Depth, self.shared.bound, self.shared.lanes.depth(lane)).await
+        self.guarded(Operation::Depth, self.shared.timeout, self.shared.lanes.depth(lane)).await
     }
 }

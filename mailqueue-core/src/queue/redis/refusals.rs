@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::fault::Fault;
 
-/// What is asked of a queue.
+/// An operation of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
     Push,
@@ -31,7 +31,7 @@ impl Operation {
     }
 }
 
-/// What Redis refuses at present although it answers: a command that this user may not use, writes on a replica, keys of
+/// The operations that Redis refuses at present although it answers: a command that this user may not use, writes on a replica, keys of
 /// another node. Nothing is late by more than a moment then, so it is easily overlooked; every change is logged, once.
 ///
 /// A Redis that is out of reach is the breaker's to tell.

@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_waits_for_a_slot_hears_of_it_and_of_a_rest() {
+    async fn a_waiter_hears_of_a_free_slot_and_of_a_trip() {
         let breaker = breaker(1);
         let first = enter(&breaker).await.unwrap();
         let waiting = |breaker: &Arc<Breaker>| {
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn faults_of_what_was_begun_before_a_rest_do_not_lengthen_it() {
+    async fn faults_of_uses_from_before_a_trip_do_not_lengthen_it() {
         let breaker = breaker(8);
         let (first, second) = (enter(&breaker).await.unwrap(), enter(&breaker).await.unwrap());
         let rest = first.finish(Health::Faulty);
@@ -263,7 +263,7 @@ mod tests {
             permit.finish(Health::Well);
         }
         assert_eq!(breaker.circuit().limit.now(), 3);
-        tokio::time::advance(super::super::concurrency_limit::BOUND_STEP_INTERVAL).await;
+        tokio::time::advance(super::super::concurrency_limit::BOUND_INTERVAL).await;
         enter(&breaker).await.unwrap().finish(Health::Well);
         assert_eq!(breaker.circuit().limit.now(), 4);
     }

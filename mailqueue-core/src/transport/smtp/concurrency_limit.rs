@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// The time for which a bound that was learnt from a refused connection holds before one more is tried.
-pub(super) const BOUND_STEP_INTERVAL: Duration = Duration::from_secs(20);
+pub(super) const BOUND_INTERVAL: Duration = Duration::from_secs(20);
 
 /// A number of slots that grows with success, one by one and no faster than its slope, and shrinks with trouble.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl ConcurrencyLimit {
 
     /// After a success. Time without any is not saved up.
     pub(super) fn grow(&mut self) {
-        if self.bound < self.cap && self.bound_since.elapsed() >= BOUND_STEP_INTERVAL {
+        if self.bound < self.cap && self.bound_since.elapsed() >= BOUND_INTERVAL {
             self.bound += 1;
             self.bound_since = Instant::now();
         }

@@ -8,7 +8,7 @@ use crate::contracts::transport::Outgoing;
 use crate::domain::report::{Outcome, RelayFault, Reply, Report, Verdict};
 
 /// The wait of a message that found every slot in use.
-const BUSY_PAUSE: Duration = Duration::from_secs(1);
+const BUSY_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The reasons why no relay took a message.
 #[derive(Debug, Default)]
@@ -43,13 +43,13 @@ impl<'a> Declines<'a> {
     pub(super) fn report(self, message: &Outgoing) -> Report {
         let (relay, verdict) = match (self.fault, self.busy.first(), self.unfit) {
             (Some((relay, Fault { fault, reply })), _, _) => {
-                let retry_after = self.soonest.unwrap_or(BUSY_PAUSE);
+                let retry_after = self.soonest.unwrap_or(BUSY_RETRY_INTERVAL);
                 (Some(relay), Verdict::Fault { fault, reply, retry_after })
             }
             (None, Some(relay), _) => {
                 let reply = Reply::new(None, "all connections to the relay are in use");
                 let fault = RelayFault::Throttled;
-                (Some(*relay), Verdict::Fault { fault, reply, retry_after: BUSY_PAUSE })
+                (Some(*relay), Verdict::Fault { fault, reply, retry_after: BUSY_RETRY_INTERVAL })
             }
             (None, None, Some((relay, reply))) => (Some(relay), refused(message, &reply)),
             (None, None, None) => (None, Verdict::Withheld),

@@ -2,7 +2,7 @@
 //!
 //! The conversation is our own, because the promise needs what mail libraries do not give: an answer for every
 //! recipient, a report whether the final dot was sent, a gate before it, a deadline on everything, and no connection
-//! that is used again after anything strange.
+//! that is used again after a violation of the protocol.
 //!
 //! | | |
 //! | --- | --- |

@@ -61,7 +61,7 @@ impl Pool {
     }
 
     /// Octets on an idle connection answer nothing, so it must never be read by a message. Most servers say 421
-    /// when they close; anything else is strange enough to be told.
+    /// when they close; anything else is told.
     async fn note_intrusion(&self, mut session: Session<Stream>) {
         let code = session.wire.reply(Instant::now()).await.ok().map(|answer| answer.code);
         if code == Some(421) {

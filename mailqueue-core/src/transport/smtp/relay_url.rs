@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_and_nothing_of_the_url_shown() {
+    fn a_fault_is_named_and_nothing_of_the_url_shown() {
         let value = |parameter, expected| RelayUrlError::Value { parameter, expected };
         for (text, error) in [
             ("sekret", RelayUrlError::Syntax),

@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_reply_is_an_error() {
+    fn a_line_that_is_no_reply_is_an_error() {
         for (bytes, error) in [
             (b"\r\n".as_slice(), NoReply::Junk),
             (b"25\r\n", NoReply::Junk),

@@ -30,7 +30,7 @@ pub(super) enum WireError {
 }
 
 impl WireError {
-    /// Whether the other side has gone, rather than been silent or strange.
+    /// True when the other side has gone, rather than been silent or broken the protocol.
     pub(super) fn is_gone(&self) -> bool {
         matches!(self, Self::Closed | Self::Io(_))
     }
@@ -127,7 +127,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// Whether something was read, or can be read now, without waiting.
+    /// The state of the read side. Does not wait.
     pub(super) async fn readable(&mut self) -> Readable {
         if !self.input.is_empty() {
             return Readable::Octets;
@@ -140,7 +140,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// Whether the last reply read was the last thing received.
+    /// True when the last reply read was the last thing received.
     pub(super) fn is_drained(&self) -> bool {
         self.input.is_empty()
     }

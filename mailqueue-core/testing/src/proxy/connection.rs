@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::direction::Direction;
-use super::trigger::{LONGEST_NEEDLE, Trigger};
+use super::trigger::{MAX_NEEDLE_LEN, Trigger};
 use super::valve::{Flow, Valve};
 
 /// What a proxy's connections share.
@@ -189,8 +189,8 @@ async fn pump(
 }
 
 fn remember(past: &mut Vec<u8>, new: &[u8]) {
-    past.extend_from_slice(&new[new.len().saturating_sub(LONGEST_NEEDLE)..]);
-    past.drain(..past.len().saturating_sub(LONGEST_NEEDLE));
+    past.extend_from_slice(&new[new.len().saturating_sub(MAX_NEEDLE_LEN)..]);
+    past.drain(..past.len().saturating_sub(MAX_NEEDLE_LEN));
 }
 
 /// The target gets end of file, not a reset, after what was passed on: a reset could overtake the last

@@ -5,7 +5,7 @@ use memchr::memmem;
 use super::direction::Direction;
 
 /// The longest needle, and how much of a stream's past is kept to find one that came in pieces.
-pub(super) const LONGEST_NEEDLE: usize = 256;
+pub(super) const MAX_NEEDLE_LEN: usize = 256;
 
 /// On which side of a needle a connection is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl Trigger {
     }
 
     pub(super) fn on(direction: Direction, needle: &[u8], at: CutAt) -> Self {
-        assert!((1..=LONGEST_NEEDLE).contains(&needle.len()), "a needle has 1 to {LONGEST_NEEDLE} bytes");
+        assert!((1..=MAX_NEEDLE_LEN).contains(&needle.len()), "a needle has 1 to {MAX_NEEDLE_LEN} bytes");
         Self { direction, moment: Moment::Needle(needle.to_vec(), at) }
     }
 

@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_path_is_refused() {
+    fn text_that_is_no_path_is_refused() {
         for argument in ["FROM:a@x", "FROM:<a@x", "TO:<a@x>", "FR", ""] {
             assert_eq!(path(argument, "FROM:"), None, "{argument}");
         }

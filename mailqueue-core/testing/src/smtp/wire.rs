@@ -11,10 +11,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 /// The longest command line: RFC 4954 wants 12288 octets for AUTH.
-const LONGEST_LINE: usize = 12_288;
+const MAX_LINE_LEN: usize = 12_288;
 
 /// How much input is buffered while the sink is not listening.
-const MOST_INPUT: usize = 1 << 20;
+const INPUT_CAPACITY: usize = 1 << 20;
 
 /// How a session ends.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl Wire {
                 return Ok(Some(RawLine { text, bare_lf }));
             }
             searched = self.input.len();
-            if searched > LONGEST_LINE {
+            if searched > MAX_LINE_LEN {
                 return Ok(None);
             }
             self.fill().await?;
@@ -120,7 +120,7 @@ impl Wire {
     /// Waits for `awaited` and buffers input meanwhile, so that a client's departure is noticed at once.
     pub(super) async fn attend<F: Future>(&mut self, awaited: F) -> Result<F::Output, End> {
         tokio::pin!(awaited);
-        while self.input.len() < MOST_INPUT {
+        while self.input.len() < INPUT_CAPACITY {
             tokio::select! {
                 done = &mut awaited => return Ok(done),
                 read = self.read() => if read? == 0 { return Err(End::Gone) },
