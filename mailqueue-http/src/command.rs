@@ -1,4 +1,4 @@
-//! What the binary can do besides its work.
+//! The commands of the binary besides its work.
 
 use std::io::Write;
 
@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use mailqueue_http::{ApiKey, Rights, Scope, read_day, read_domain};
 use mailqueue_worker::service::command::{Command as Common, Failure};
 
-/// What is asked for.
+/// A command.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Command {
     #[command(flatten)]
@@ -15,7 +15,7 @@ pub(crate) enum Command {
     Key(KeyArgs),
 }
 
-/// What the key is for.
+/// The rights of a key.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct KeyArgs {
     /// Whose key it is. Keys of one name see the same mail, so a key is replaced by a second one of its name
@@ -31,7 +31,7 @@ pub(crate) struct KeyArgs {
     expires: Option<time::Date>,
 }
 
-/// Makes a key and shows it: what a program needs on standard output, what a person needs besides on standard error.
+/// Makes a key and shows it: the values on standard output, advice for a person on standard error.
 pub(crate) fn make_key(args: KeyArgs) -> Result<(), Failure> {
     let KeyArgs { name, scope, domain: domains, expires } = args;
     let made = ApiKey::generate(&name, Rights { scope, domains, expires });

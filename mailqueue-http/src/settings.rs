@@ -7,7 +7,7 @@ use mailqueue_core::Capacity;
 use mailqueue_core::domain::address::Mailbox;
 use mailqueue_http::{ApiKeys, ApiKeysError, Options, Rate, RateError, Recipients};
 use mailqueue_worker::service::settings::{
-    Faults, HTTP_WORKERS, HttpArgs, ServiceSettings, Setting, SettingFault, SharedArgs,
+    Faults, HTTP_WORKERS, HttpArgs, ServiceSettings, Setting, SettingFault, SharedArgs, unknown_variables,
 };
 use secrecy::ExposeSecret;
 
@@ -29,13 +29,13 @@ pub(crate) struct Args {
 /// The settings, checked.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    /// Where to listen.
+    /// The address of the listener.
     pub(crate) listen: SocketAddr,
-    /// How many messages are sent at once in this process; none when 0.
+    /// The concurrency of the worker in this process; none when 0.
     pub(crate) workers: usize,
-    /// What the service is told to do.
+    /// The options of the service.
     pub(crate) options: Options,
-    /// How much may wait.
+    /// The bound of the backlog.
     pub(crate) capacity: Capacity,
     /// Store, queue and relays.
     pub(crate) service: ServiceSettings,
@@ -48,7 +48,7 @@ impl Args {
     /// The checked settings, or every fault.
     pub(crate) fn resolve(self) -> Result<Settings, Vec<SettingFault>> {
         let mut faults = Faults::default();
-        faults.unknown_variables();
+        unknown_variables(&mut faults);
         let service = self.shared.resolve(&mut faults);
         service.check(&mut faults);
         let http = self.http;

@@ -366,7 +366,7 @@ fn an_address_that_is_taken_is_named() {
 }
 
 #[test]
-fn the_log_says_what_was_asked_and_nothing_of_what_was_written() {
+fn the_log_names_requests_and_nothing_of_their_content() {
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("log");
     let settings = [("MAILQUEUE_LISTEN", "127.0.0.1:0"), ("MAILQUEUE_LOG", "debug")];

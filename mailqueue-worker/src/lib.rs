@@ -12,8 +12,9 @@
 //! # }
 //! ```
 
-mod room;
+mod run_loop;
 pub mod service;
+mod slots;
 mod source;
 mod sweeping;
 mod worker;

@@ -9,7 +9,9 @@ use mailqueue_worker::service::admin::Admin;
 use mailqueue_worker::service::command::{self, Command, Failure};
 use mailqueue_worker::service::healthcheck;
 use mailqueue_worker::service::process::Process;
-use mailqueue_worker::service::settings::{Faults, ServiceSettings, SettingFault, SharedArgs, WorkerArgs};
+use mailqueue_worker::service::settings::{
+    Faults, ServiceSettings, SettingFault, SharedArgs, WorkerArgs, unknown_variables,
+};
 
 /// Sends queued mail: takes ids from the queue, claims the messages in the database, sends them by SMTP and writes
 /// down what happened.
@@ -37,7 +39,7 @@ struct Settings {
 impl Args {
     fn resolve(self) -> Result<Settings, Vec<SettingFault>> {
         let mut faults = Faults::default();
-        faults.unknown_variables();
+        unknown_variables(&mut faults);
         let service = self.shared.resolve(&mut faults);
         service.check(&mut faults);
         let WorkerArgs { concurrency, admin_listen, worker_name } = self.worker;

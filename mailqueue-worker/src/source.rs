@@ -1,4 +1,4 @@
-//! Where a worker learns what is due.
+//! The source of ids that are due.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use mailqueue_core::contracts::queue::Pulled;
 use mailqueue_core::domain::turns::{LaneTurns, Turn};
 use mailqueue_core::{LaneWeights, MessageId, MessageStore, Queue, QueueError, StoreError};
 
-use crate::room::ASIDE;
+use crate::slots::MAX_ASIDE;
 
-/// How long one pull waits for the queue to hold something.
-const PULL_WAIT: Duration = Duration::from_secs(1);
+/// The wait of one pull for an entry.
+const PULL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How often the store is asked while the queue gives nothing and takes no waiting either: what is late is late by half
-/// of that, and a worker with nothing to do asks some thirty times a second.
-const POLL: Duration = Duration::from_millis(100);
+/// The pause between reads of the store while the queue gives nothing and does not wait either. Mail is late by half of
+/// it on average.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Ids that are probably due, each lane's share of them: from the queue, or from the store itself while the queue is out
 /// of reach, refuses, or holds nothing although something is due (a Redis that is full takes no entries).
@@ -29,15 +29,15 @@ pub(crate) struct Source {
     poll: Duration,
 }
 
-/// Who is asked.
+/// The part that is asked.
 #[derive(Clone, Copy)]
-enum Place {
+enum Origin {
     Queue,
     Store,
 }
 
-/// Why nothing was told.
-enum Fault {
+/// The error of the part that was asked.
+enum OriginError {
     Queue(QueueError),
     Store(StoreError),
 }
@@ -51,26 +51,26 @@ impl Source {
         interval: Duration,
     ) -> Self {
         let (of_queue, of_store) = (LaneTurns::new(weights), LaneTurns::new(weights));
-        Self { store, queue, of_queue, of_store, is_behind: false, poll: interval.min(POLL) }
+        Self { store, queue, of_queue, of_store, is_behind: false, poll: interval.min(POLL_INTERVAL) }
     }
 
-    /// At most `most` ids; none when nothing was due for a while.
+    /// At most `max` ids; none when nothing was due for a while.
     ///
     /// # Errors
     ///
-    /// That of the store, if it was asked.
-    pub(crate) async fn next(&mut self, most: usize) -> Result<Vec<MessageId>, StoreError> {
-        let wait = if self.is_behind { Duration::ZERO } else { PULL_WAIT };
-        let pulled = self.take(Place::Queue, most, wait).await;
+    /// The store's error, if it was asked.
+    pub(crate) async fn next(&mut self, max: usize) -> Result<Vec<MessageId>, StoreError> {
+        let wait = if self.is_behind { Duration::ZERO } else { PULL_TIMEOUT };
+        let pulled = self.pull(Origin::Queue, max, wait).await;
         self.is_behind = false;
         let fault = match pulled {
             Ok(ids) if !ids.is_empty() => return Ok(ids),
             pulled => pulled.err(),
         };
-        match self.take(Place::Store, most, Duration::ZERO).await {
+        match self.pull(Origin::Store, max, Duration::ZERO).await {
             Ok(ids) => {
                 self.is_behind = !ids.is_empty();
-                if let Some(Fault::Queue(error)) = fault
+                if let Some(OriginError::Queue(error)) = fault
                     && ids.is_empty()
                 {
                     tracing::debug!(%error, "nothing to pull from, and nothing due");
@@ -78,24 +78,29 @@ impl Source {
                 }
                 Ok(ids)
             }
-            Err(Fault::Store(error)) => Err(error),
-            Err(Fault::Queue(_)) => Ok(Vec::new()),
+            Err(OriginError::Store(error)) => Err(error),
+            Err(OriginError::Queue(_)) => Ok(Vec::new()),
         }
     }
 
-    /// Takes turns, side by side. Lanes that were thought to hold something and do not are passed over; only when none
-    /// is left is anything waited for.
-    async fn take(&mut self, place: Place, most: usize, wait: Duration) -> Result<Vec<MessageId>, Fault> {
+    /// Pulls one turn of each lane, side by side. Lanes that were thought to hold mail and do not are passed over; it waits
+    /// only when none is left.
+    async fn pull(
+        &mut self,
+        origin: Origin,
+        max: usize,
+        wait: Duration,
+    ) -> Result<Vec<MessageId>, OriginError> {
         loop {
-            let turns = self.turns(place);
-            let (idle, plan) = (turns.is_idle(), turns.plan(most));
+            let turns = self.turns(origin);
+            let (idle, plan) = (turns.is_idle(), turns.plan(max));
             let wait = if idle { wait } else { Duration::ZERO };
-            let told = join_all(plan.iter().map(|turn| self.ask(place, turn, wait))).await;
+            let answers = join_all(plan.iter().map(|turn| self.ask(origin, turn, wait))).await;
             let (mut ids, mut fault) = (Vec::new(), None);
-            for (turn, told) in plan.iter().zip(told) {
-                match told {
+            for (turn, answer) in plan.iter().zip(answers) {
+                match answer {
                     Ok(pulled) => {
-                        self.turns(place).served(turn, pulled.lane, pulled.ids.len());
+                        self.turns(origin).served(turn, pulled.lane, pulled.ids.len());
                         ids.extend(pulled.ids);
                     }
                     Err(error) => fault = Some(error),
@@ -109,25 +114,25 @@ impl Source {
         }
     }
 
-    fn turns(&mut self, place: Place) -> &mut LaneTurns {
-        match place {
-            Place::Queue => &mut self.of_queue,
-            Place::Store => &mut self.of_store,
+    fn turns(&mut self, origin: Origin) -> &mut LaneTurns {
+        match origin {
+            Origin::Queue => &mut self.of_queue,
+            Origin::Store => &mut self.of_store,
         }
     }
 
-    async fn ask(&self, place: Place, turn: &Turn, wait: Duration) -> Result<Pulled, Fault> {
-        match place {
-            Place::Queue => self.queue.pull(&turn.lanes, turn.most, wait).await.map_err(Fault::Queue),
-            Place::Store => self.due(turn).await.map_err(Fault::Store),
+    async fn ask(&self, origin: Origin, turn: &Turn, wait: Duration) -> Result<Pulled, OriginError> {
+        match origin {
+            Origin::Queue => self.queue.pull(&turn.lanes, turn.most, wait).await.map_err(OriginError::Queue),
+            Origin::Store => self.due(turn).await.map_err(OriginError::Store),
         }
     }
 
-    /// What the store says is due. Several workers, and turns side by side, read the same page, so each takes a random part
-    /// of a larger one.
+    /// Ids that are due by the store. Several workers, and turns side by side, read the same page, so each takes a random
+    /// part of a larger one.
     async fn due(&self, turn: &Turn) -> Result<Pulled, StoreError> {
         for lane in &turn.lanes {
-            let mut page = self.store.due(*lane, None, turn.most * 4 + ASIDE).await?;
+            let mut page = self.store.due(*lane, None, turn.most * 4 + MAX_ASIDE).await?;
             if !page.is_empty() {
                 fastrand::shuffle(&mut page);
                 let ids = page.into_iter().take(turn.most).map(|entry| entry.id).collect();

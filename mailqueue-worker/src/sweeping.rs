@@ -9,22 +9,22 @@ use tokio_util::sync::CancellationToken;
 /// Sweeps every `interval` until `shutdown`; ten times as often while there is more to refill than one pass does.
 pub(crate) async fn run(sweeper: Sweeper, interval: Duration, shutdown: CancellationToken) {
     let mut store_answers = true;
-    let mut pause = Duration::ZERO;
+    let mut wait = Duration::ZERO;
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(wait) => {}
         }
-        pause = interval;
+        wait = interval;
         match sweeper.pass().await {
             Ok(swept) => {
                 if !store_answers {
                     tracing::info!("the message store answers again");
                 }
                 store_answers = true;
-                tell(&swept);
+                log(&swept);
                 if swept.backlog {
-                    pause = interval / 10;
+                    wait = interval / 10;
                 }
             }
             Err(error) => {
@@ -37,8 +37,8 @@ pub(crate) async fn run(sweeper: Sweeper, interval: Duration, shutdown: Cancella
     }
 }
 
-/// Says what a pass did, if anything. What was forgotten is gone for good, so that is said aloud.
-fn tell(swept: &Swept) {
+/// Logs the work of a pass, if any. Pruned mail is gone for good, so that line is at a higher level.
+fn log(swept: &Swept) {
     let Swept { refilled, reclaimed, pruned, backlog } = *swept;
     if refilled + reclaimed > 0 {
         tracing::debug!(refilled, backlog, reclaimed, "swept");

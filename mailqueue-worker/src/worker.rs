@@ -1,17 +1,17 @@
-//! The loop that pulls, claims and hands over.
+//! The worker and its builder.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use mailqueue_core::deliver::{Claim, DeliverOptions, Deliverer, Job};
+use mailqueue_core::deliver::{DeliverOptions, Deliverer};
 use mailqueue_core::health::{Health, HealthOptions};
 use mailqueue_core::sweep::{SweepOptions, Sweeper};
-use mailqueue_core::{DeliveryPolicy, LaneWeights, MessageStore, Queue, Retention, StoreError, Transport};
+use mailqueue_core::{DeliveryPolicy, LaneWeights, MessageStore, Queue, Retention, Transport};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use crate::room::{Room, Rooms};
-use crate::source::Source;
+use crate::run_loop::RunLoop;
+use crate::slots::SlotPool;
 use crate::sweeping;
 
 /// The default of [`WorkerBuilder::memory`].
@@ -20,7 +20,7 @@ pub const DEFAULT_MEMORY: u64 = 128 << 20;
 /// The default of [`WorkerBuilder::concurrency`].
 pub const DEFAULT_CONCURRENCY: usize = 32;
 
-/// Takes what is due and sends it, and sweeps. Any number of workers may share a store and a queue.
+/// Sends mail that is due, and sweeps. Any number of workers may share a store and a queue.
 pub struct Worker {
     store: Arc<dyn MessageStore>,
     queue: Arc<dyn Queue>,
@@ -47,14 +47,14 @@ impl WorkerBuilder {
         self
     }
 
-    /// How many messages are sent at once, at least 1. Default [`DEFAULT_CONCURRENCY`].
+    /// The number of messages that are sent at once, at least 1. Default [`DEFAULT_CONCURRENCY`].
     #[must_use]
     pub fn concurrency(mut self, concurrency: usize) -> Self {
         self.worker.concurrency = concurrency.max(1);
         self
     }
 
-    /// How much memory the messages that are being sent may take, in octets. Default [`DEFAULT_MEMORY`]. One that is larger is sent
+    /// The memory that the messages that are being sent may take, in octets. Default [`DEFAULT_MEMORY`]. One that is larger is sent
     /// alone.
     #[must_use]
     pub fn memory(mut self, octets: u64) -> Self {
@@ -62,14 +62,14 @@ impl WorkerBuilder {
         self
     }
 
-    /// How the lanes share what is sent while all hold mail. Default 8 : 4 : 1.
+    /// The shares of the lanes in what is sent while all hold mail. Default 8 : 4 : 1.
     #[must_use]
     pub fn lane_weights(mut self, weights: LaneWeights) -> Self {
         self.worker.lane_weights = weights;
         self
     }
 
-    /// When to try again, and what to do about lost outcomes.
+    /// The retries, and the treatment of lost outcomes.
     #[must_use]
     pub fn policy(mut self, policy: DeliveryPolicy) -> Self {
         self.worker.deliver.policy = policy;
@@ -77,21 +77,21 @@ impl WorkerBuilder {
         self
     }
 
-    /// How long a lease holds; it is renewed every third of that. Default 60 seconds.
+    /// The length of a lease; it is renewed every third of that. Default 60 seconds.
     #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
         self.worker.deliver.lease = lease;
         self
     }
 
-    /// How often to sweep. Default every second.
+    /// The pause between sweeps. Default every second.
     #[must_use]
     pub fn sweep_interval(mut self, interval: Duration) -> Self {
         self.worker.sweep.interval = interval;
         self
     }
 
-    /// How long the store must have been taking writes before lost leases are reclaimed. Default a quarter of the lease,
+    /// The time the store must have been taking writes before lost leases are reclaimed. Default a quarter of the lease,
     /// and at least 2 seconds.
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Self {
@@ -107,7 +107,7 @@ impl WorkerBuilder {
         self
     }
 
-    /// How long finished messages are kept.
+    /// The retention of finished messages.
     #[must_use]
     pub fn retention(mut self, retention: Retention) -> Self {
         self.worker.sweep.retention = retention;
@@ -164,12 +164,23 @@ impl Worker {
         let (store, transport) = (Arc::clone(&self.store), Arc::clone(&self.transport));
         let deliverer = Deliverer::new(store, transport, health, self.deliver.clone());
         let tasks = TaskTracker::new();
-        self.take(&deliverer, &tasks, &shutdown).await;
+        let run_loop = RunLoop {
+            store: Arc::clone(&self.store),
+            queue: Arc::clone(&self.queue),
+            transport: Arc::clone(&self.transport),
+            lane_weights: self.lane_weights,
+            poll_interval: self.sweep.interval,
+            deliverer: &deliverer,
+            tasks: &tasks,
+            drain: &shutdown,
+            slots: &SlotPool::new(self.concurrency, self.memory),
+        };
+        run_loop.run().await;
         tracing::info!(worker, in_flight = tasks.len(), "draining");
         tasks.close();
         tasks.wait().await;
         self.transport.close().await;
-        // It ends with the same signal; that it panicked is already in the log.
+        // The sweeper ends with the same signal; a panic of it is already in the log.
         let _ = sweeping.await;
         tracing::info!(worker, "drained");
     }
@@ -179,116 +190,6 @@ impl Worker {
         options.grace = self.grace.unwrap_or(options.grace);
         Health::new(Arc::clone(&self.store), options)
     }
-
-    /// Takes what there is room for, until it drains. A claim is never broken off: what it leased is handed over,
-    /// and given back at once while draining.
-    async fn take(&self, deliverer: &Deliverer, tasks: &TaskTracker, drain: &CancellationToken) {
-        let rooms = Rooms::new(self.concurrency, self.memory);
-        let taking = Taking { worker: self, deliverer, tasks, drain, rooms: &rooms };
-        tokio::join!(taking.pulled(), taking.large());
-    }
-}
-
-/// What it takes to take messages.
-struct Taking<'a> {
-    worker: &'a Worker,
-    deliverer: &'a Deliverer,
-    tasks: &'a TaskTracker,
-    drain: &'a CancellationToken,
-    rooms: &'a Rooms,
-}
-
-impl Taking<'_> {
-    /// Takes what is pulled. What needs more memory than its share is put aside.
-    async fn pulled(&self) {
-        let Worker { store, queue, lane_weights, sweep, .. } = self.worker;
-        let mut source = Source::new(Arc::clone(store), Arc::clone(queue), *lane_weights, sweep.interval);
-        loop {
-            let found = async {
-                let room = self.rooms.some().await?;
-                let most = self.worker.transport.ready().await.min(room.count());
-                let ids = source.next(most).await;
-                Some((room, ids))
-            };
-            let (room, ids) = tokio::select! {
-                () = self.drain.cancelled() => return,
-                found = found => match found {
-                    Some(found) => found,
-                    None => return,
-                },
-            };
-            let ids = match ids {
-                Ok(ids) if ids.is_empty() => continue,
-                Ok(ids) => self.rooms.not_aside(ids),
-                Err(error) => {
-                    pause_after(&error).await;
-                    continue;
-                }
-            };
-            if ids.is_empty() {
-                // The store names them again as long as they wait.
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                continue;
-            }
-            match self.deliverer.claim(&ids, self.rooms.share()).await {
-                // Others were faster; on a store that several workers read directly, give them a moment.
-                Ok(Claim { jobs, too_large }) if jobs.is_empty() && too_large.is_empty() => {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
-                Ok(Claim { jobs, too_large }) => {
-                    self.rooms.put_aside(too_large);
-                    self.hand_over(jobs, room);
-                }
-                Err(error) => pause_after(&error).await,
-            }
-        }
-    }
-
-    /// Takes what was put aside, one by one, as there is memory for it. What cannot be claimed now is left to the sweep.
-    async fn large(&self) {
-        loop {
-            let found = async {
-                let message = self.rooms.next_large().await;
-                self.worker.transport.ready().await;
-                Some((message, self.rooms.large(message.octets).await?))
-            };
-            let (message, mut room) = tokio::select! {
-                () = self.drain.cancelled() => return,
-                found = found => match found {
-                    Some(found) => found,
-                    None => return,
-                },
-            };
-            match self.deliverer.claim(&[message.id], message.octets).await {
-                Ok(claim) => {
-                    room.claimed();
-                    self.hand_over(claim.jobs, room);
-                }
-                Err(error) => pause_after(&error).await,
-            }
-            self.rooms.forget(&message);
-        }
-    }
-
-    fn hand_over(&self, jobs: Vec<Job>, mut room: Room) {
-        for job in jobs {
-            let Some(room) = room.take_one() else { break };
-            self.tasks.spawn(deliver(self.deliverer.clone(), job, room, self.drain.clone()));
-        }
-    }
-}
-
-async fn deliver(deliverer: Deliverer, job: Job, room: Room, drain: CancellationToken) {
-    let Room { sending, unsettled } = room;
-    let result = deliverer.attempt(job, &drain).await;
-    drop(sending);
-    deliverer.settle(result).await;
-    drop(unsettled);
-}
-
-async fn pause_after(error: &StoreError) {
-    tracing::warn!(%error, "nothing can be taken");
-    tokio::time::sleep(Duration::from_millis(fastrand::u64(500..1500))).await;
 }
 
 /// `host-pid`.

@@ -13,7 +13,7 @@ fn draft(n: usize) -> Draft {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_past_the_dot_is_finished_and_the_rest_is_given_back() {
+async fn draining_finishes_mail_past_the_dot_and_gives_back_the_rest() {
     let system = System::start().await;
     system.sink.set_rule(|event: &Event| match event.phase {
         Phase::Dot => Action::Default.delayed(Duration::from_secs(2)),

@@ -3,12 +3,11 @@
 mod system;
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
 
 use mailqueue_core::{Draft, Lane, MessageId};
-use system::{PATIENCE, System};
+use system::System;
 
-/// How many messages wait in each lane; more than are looked at.
+/// The messages that wait in each lane; more than are looked at.
 const WAITING: usize = 160;
 
 /// How many are looked at: twelve rounds of 8, 4 and 1.
@@ -37,13 +36,9 @@ async fn submit(system: &System) -> HashMap<String, Lane> {
     lanes
 }
 
-/// What the peer got first, by lane.
+/// The first messages at the peer, by lane.
 async fn first_sent(system: &System, lanes: &HashMap<String, Lane>) -> [usize; 3] {
-    let until = Instant::now() + PATIENCE;
-    while system.sink.messages().len() < LOOKED_AT {
-        assert!(Instant::now() < until, "only {} messages were sent", system.sink.messages().len());
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    system.sink.wait_until(|record| record.messages.len() >= LOOKED_AT).await;
     let mut counts = [0; 3];
     for message in system.sink.messages().iter().take(LOOKED_AT) {
         counts[lanes[&system::message_id(&message.text())] as usize] += 1;

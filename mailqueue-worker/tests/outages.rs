@@ -5,13 +5,13 @@ mod system;
 use std::time::Duration;
 
 use mailqueue_core::{Draft, MessageId, Status};
-use mailqueue_testing::{Action, Phase, Postgres, SmtpSink};
+use mailqueue_testing::{Action, Phase, Postgres, SmtpSink, eventually};
 use system::{System, WorkerProcess};
 
 const COUNT: usize = 200;
 
-/// How long the database is away: longer than the lease that these workers have.
-const AWAY: Duration = Duration::from_secs(5);
+/// How long the database stands still: longer than a lease. Nothing can be asked meanwhile that would tell its end.
+const OUTAGE: Duration = Duration::from_secs(5);
 
 /// Two workers, and messages that the server has taken without having said so.
 async fn taken_without_an_answer(system: &System) -> ([WorkerProcess; 2], Vec<MessageId>) {
@@ -54,7 +54,9 @@ async fn a_database_that_refuses_writes_makes_no_copies() {
     };
     switch("on");
     system.sink.release();
-    tokio::time::sleep(AWAY).await; // the outage is the point
+    let expired = "SELECT count(*) FROM deliveries WHERE lease_until < now()";
+    let all = Some(COUNT.to_string());
+    eventually("every lease ran out", async || postgres.query(&system.database, expired)[0][0] == all).await;
     switch("off");
     judge(&system, &ids).await;
 }
@@ -66,7 +68,7 @@ async fn a_database_that_stands_still_makes_no_copies() {
     let (_workers, ids) = taken_without_an_answer(&system).await;
     postgres.freeze();
     system.sink.release();
-    tokio::time::sleep(AWAY).await; // the outage is the point
+    tokio::time::sleep(OUTAGE).await;
     postgres.thaw();
     judge(&system, &ids).await;
 }

@@ -8,7 +8,7 @@ use mailqueue_core::Draft;
 use mailqueue_testing::Redis;
 use system::{System, WorkerProcess};
 
-/// What the log says when a refusal begins, and when it ends.
+/// The log lines at the begin and the end of a refusal.
 const BEGINS: &str = "Redis refuses this";
 const ENDS: &str = "Redis does this again";
 

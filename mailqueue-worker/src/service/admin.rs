@@ -1,4 +1,4 @@
-//! The worker's own address: is it alive, can it work, what has it done.
+//! The worker's own address: health and metrics.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -16,6 +16,12 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+/// The time for a request's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The pause after a failed accept.
+const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(50);
+
 /// Serves `/livez`, `/readyz` and `/metrics`.
 pub struct Admin {
     listener: TcpListener,
@@ -29,11 +35,11 @@ struct State {
 }
 
 impl Admin {
-    /// Listens. Ready is who can write to the store; `draining` makes it say that it is not ready any more.
+    /// Listens. A process is ready while the store takes its writes and `draining` is not cancelled.
     ///
     /// # Errors
     ///
-    /// When the address is taken or not this machine's.
+    /// The operating system's, if the address is taken or not of this machine.
     pub async fn bind(
         address: SocketAddr,
         health: Arc<Health>,
@@ -48,15 +54,15 @@ impl Admin {
     pub async fn serve(self) {
         loop {
             let Ok((stream, _)) = self.listener.accept().await else {
-                // Out of file descriptors: others have to close theirs first.
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                // Out of file descriptors: other connections have to close first.
+                tokio::time::sleep(ACCEPT_RETRY_INTERVAL).await;
                 continue;
             };
             let state = Arc::clone(&self.state);
             tokio::spawn(async move {
                 let service = service_fn(move |request| answer(Arc::clone(&state), request));
                 let mut http = hyper::server::conn::http1::Builder::new();
-                http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
+                http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
                 // A client that goes away in the middle is no event.
                 let _ = http.serve_connection(TokioIo::new(stream), service).await;
             });

@@ -1,4 +1,4 @@
-//! What a binary is asked to do, and how it ends.
+//! The commands of a binary, and its end.
 
 use std::fmt::Display;
 use std::io::Write;
@@ -8,14 +8,14 @@ use clap::Subcommand;
 
 use super::settings::{EXIT_CONFIG, SettingFault};
 
-/// What a binary can do besides its work.
+/// The commands of both binaries besides their work.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
     /// Ask the process that runs on this machine by the same settings whether it is ready; exit status 0 means yes
     Healthcheck,
 }
 
-/// Why a binary ends before its time.
+/// The reason of an early end.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// Settings are wrong: all that are.
@@ -38,7 +38,7 @@ impl From<String> for Failure {
     }
 }
 
-/// The exit status for a result: 0, 78 for wrong settings, else 1. What went wrong is told on standard error, a line
+/// The exit status for a result: 0, 78 for wrong settings, else 1. Faults are written to standard error, a line
 /// each, in the name of `program`.
 #[must_use]
 pub fn end(program: &str, result: Result<(), Failure>) -> ExitCode {

@@ -9,8 +9,8 @@ use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// How long the answer may take: a little more than `/readyz` gives the store.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// A little more than `/readyz` gives the store.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Asks `/readyz` of the process that listens on `address`, where an unspecified address means this machine.
 ///
@@ -19,11 +19,13 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// A sentence that says that it is not ready or not there.
 pub async fn ask(address: SocketAddr) -> Result<(), String> {
     let address = SocketAddr::new(reachable(address.ip()), address.port());
-    match tokio::time::timeout(PATIENCE, status(address)).await {
+    match tokio::time::timeout(ANSWER_TIMEOUT, status(address)).await {
         Ok(Ok(StatusCode::OK)) => Ok(()),
         Ok(Ok(status)) => Err(format!("the process on {address} is not ready: it answers {status}")),
         Ok(Err(error)) => Err(format!("nothing on {address} answers as it should: {error}")),
-        Err(_) => Err(format!("the process on {address} does not answer within {} s", PATIENCE.as_secs())),
+        Err(_) => {
+            Err(format!("the process on {address} does not answer within {} s", ANSWER_TIMEOUT.as_secs()))
+        }
     }
 }
 
@@ -37,7 +39,7 @@ async fn status(address: SocketAddr) -> Result<StatusCode, Box<dyn std::error::E
     }
 }
 
-/// Where a listener on `ip` can be reached from the machine it is on.
+/// The address of a listener on `ip`, seen from its own machine.
 fn reachable(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

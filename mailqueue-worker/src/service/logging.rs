@@ -2,7 +2,7 @@
 
 use tracing_subscriber::EnvFilter;
 
-/// How log lines look.
+/// The form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
@@ -11,16 +11,16 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts logging to standard error. Of a panic only the place is logged: its text may quote what somebody wrote.
+/// Starts logging to standard error. Of a panic only the place is logged: its text may quote a message.
 /// `filter` is in the syntax of tracing's `EnvFilter`: `info`, `mailqueue_core=debug`.
 ///
 /// # Errors
 ///
-/// What is wrong with the filter.
+/// The fault of the filter.
 pub fn start(format: LogFormat, filter: &str) -> Result<(), String> {
     let filter = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // Somebody else's subscriber, as in a host or a test, stays.
+    // A subscriber of the host or of a test stays.
     let _ = match format {
         LogFormat::Text => subscriber.with_ansi(false).try_init(),
         LogFormat::Json => subscriber.json().flatten_event(true).try_init(),

@@ -6,11 +6,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Cancels `shutdown` at the first SIGTERM or SIGINT. At the second, or `grace` later, the process ends at once with
-/// status 1: what is unfinished then is taken up by another worker when its lease runs out.
+/// status 1: another worker takes unfinished mail up when its lease runs out.
 ///
 /// # Errors
 ///
-/// When the signals cannot be listened for.
+/// The operating system's, if it refuses the handlers.
 pub fn end_on_signal(shutdown: CancellationToken, grace: Duration) -> std::io::Result<()> {
     let mut signals =
         Signals { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? };

@@ -12,8 +12,8 @@ use mailqueue_core::{MessageId, MessageStore, Outbox, Record};
 use mailqueue_testing::{Postgres, Received, Redis, SmtpSink};
 use secrecy::SecretString;
 
-/// How long anything may take on a machine that does other things too.
-pub const PATIENCE: Duration = Duration::from_secs(90);
+/// The time in which a condition becomes true on a machine that does other things too.
+pub const CONDITION_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// A database, a Redis, an SMTP peer, and an outbox on them.
 pub struct System {
@@ -71,7 +71,7 @@ impl System {
 
     /// Waits until every one of these messages has come to its end.
     pub async fn finished(&self, ids: &[MessageId]) -> Vec<Record> {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + CONDITION_TIMEOUT;
         loop {
             let mut records = Vec::with_capacity(ids.len());
             for id in ids {
@@ -89,7 +89,7 @@ impl System {
         }
     }
 
-    /// What the peer got, by message.
+    /// The copies at the peer, by message.
     pub fn copies(&self) -> HashMap<String, Vec<Received>> {
         let mut copies: HashMap<String, Vec<Received>> = HashMap::new();
         for received in self.sink.messages() {
@@ -142,7 +142,7 @@ impl WorkerProcess {
 
     /// Waits for its end.
     pub async fn ended(mut self) -> (ExitStatus, String) {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + CONDITION_TIMEOUT;
         loop {
             if let Some(status) = self.child.try_wait().expect("it can be waited for") {
                 return (status, self.log());
@@ -154,7 +154,7 @@ impl WorkerProcess {
 
     /// Waits until its log holds a text.
     pub async fn says(&self, text: &str) {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + CONDITION_TIMEOUT;
         while !self.log().contains(text) {
             assert!(Instant::now() < until, "the worker never said {text:?}:\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -12,42 +12,42 @@ use crate::service::logging::LogFormat;
 /// The settings of a process that delivers mail, checked.
 #[derive(Debug, Clone)]
 pub struct ServiceSettings {
-    /// Where messages are kept.
+    /// The URL of the message store.
     pub database: SecretString,
     /// The queue; `None` is in this process.
     pub redis: Option<SecretString>,
     /// The relays, comma separated.
     pub relays: SecretString,
-    /// Whether to bring tables up to date.
+    /// Brings tables up to date at start.
     pub migrate: bool,
-    /// Whether the database server may lose accepted mail in a crash.
+    /// Accepts a database server that may lose mail in a crash.
     pub allow_unsafe: bool,
     /// The queue's name.
     pub queue_name: String,
-    /// How long a lease holds.
+    /// The length of a lease.
     pub lease: Duration,
-    /// How often to sweep.
+    /// The pause between sweeps.
     pub sweep_interval: Duration,
-    /// How long the store must have been taking writes before a lost lease is believed.
+    /// The time the store must have been taking writes before a lost lease is believed.
     pub grace: Duration,
     /// The retries, and the treatment of lost outcomes.
     pub policy: DeliveryPolicy,
-    /// How long finished messages are kept.
+    /// The retention of finished messages.
     pub retention: Retention,
-    /// How lanes share what is sent.
+    /// The shares of the lanes.
     pub lane_weights: LaneWeights,
-    /// How much memory messages under way may take, in octets.
+    /// The memory for messages under way, in octets.
     pub memory: u64,
-    /// How long to drain.
+    /// The longest drain.
     pub shutdown_grace: Duration,
     /// The filter of log lines.
     pub log: String,
-    /// How log lines look.
+    /// The form of log lines.
     pub log_format: LogFormat,
 }
 
 impl ServiceSettings {
-    /// Whether mail is written to files: the mode that needs nothing.
+    /// True when mail is written to files: the mode that needs no server.
     #[must_use]
     pub fn writes_files(&self) -> bool {
         connect::writes_files(&self.relays)

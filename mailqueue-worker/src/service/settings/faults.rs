@@ -1,27 +1,11 @@
 //! Wrong settings, all of them at once.
 
-use std::fmt;
 use std::path::Path;
 
 use secrecy::SecretString;
 
-use super::arguments;
+use super::fault::SettingFault;
 use super::setting::Setting;
-
-/// One wrong setting. The text never holds the value: it might be a secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SettingFault {
-    /// The variable's name.
-    pub name: String,
-    /// A sentence that says what would be right.
-    pub detail: String,
-}
-
-impl fmt::Display for SettingFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.name, self.detail)
-    }
-}
 
 /// Collects wrong settings, so that all can be named at once.
 #[derive(Debug, Default)]
@@ -88,17 +72,5 @@ impl Faults {
             Err(error) => self.add(name, format!("the file {} cannot be read: {error}", path.display())),
         }
         None
-    }
-
-    /// Names the `MAILQUEUE_*` variables of this environment that no binary knows: misspelt ones, mostly. One file of
-    /// variables can serve both binaries.
-    pub fn unknown_variables(&mut self) {
-        let known = arguments();
-        for (name, _) in std::env::vars_os() {
-            let Some(name) = name.to_str().filter(|name| name.starts_with("MAILQUEUE_")) else { continue };
-            if !known.iter().any(|argument| argument.get_env().is_some_and(|env| env == name)) {
-                self.add(name, "is not a setting of this program");
-            }
-        }
     }
 }

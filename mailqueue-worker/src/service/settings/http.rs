@@ -9,10 +9,10 @@ use mailqueue_core::domain::address::Mailbox;
 use super::parse::{address, number, number_or_off, parsed, size_or_off, text};
 use super::setting::{Setting, by, or_default, or_none};
 
-/// How many messages the worker in the process of `mailqueue-http` sends at once without a Redis.
+/// The concurrency of the worker in `mailqueue-http`, without a Redis.
 pub const HTTP_WORKERS: usize = 8;
 
-/// How often the form may be sent from one network address in a minute.
+/// The default rate of the form for one network address, a minute.
 pub const FORM_RATE_PER_MINUTE: u32 = 10;
 
 /// The least capacity in octets: with less, the largest message would not fit into four fifths of it.

@@ -3,7 +3,9 @@
 //! Each stands once, as a field of [`SharedArgs`], [`HttpArgs`] or [`WorkerArgs`]: name, default, bounds, reader and help.
 //! The command line, the faults, the names that are known and the test of the README's table follow from these.
 
+mod arguments;
 mod checked;
+mod fault;
 mod faults;
 mod http;
 mod parse;
@@ -11,10 +13,10 @@ mod setting;
 mod shared;
 mod worker;
 
-use clap::{Arg, Args, Command};
-
+pub use arguments::{arguments, unknown_variables};
 pub use checked::ServiceSettings;
-pub use faults::{Faults, SettingFault};
+pub use fault::SettingFault;
+pub use faults::Faults;
 pub use http::{FORM_RATE_PER_MINUTE, HTTP_WORKERS, HttpArgs};
 pub use setting::Setting;
 pub use shared::SharedArgs;
@@ -22,10 +24,3 @@ pub use worker::WorkerArgs;
 
 /// The exit status for wrong settings: `EX_CONFIG` of `sysexits.h`.
 pub const EXIT_CONFIG: u8 = 78;
-
-/// The settings of both binaries as clap knows them, each with its variable, default and help.
-#[must_use]
-pub fn arguments() -> Vec<Arg> {
-    let command = WorkerArgs::augment_args(HttpArgs::augment_args(Command::new("mailqueue")));
-    SharedArgs::augment_args(command).get_arguments().cloned().collect()
-}

@@ -7,7 +7,7 @@ use clap::builder::{StringValueParser, TypedValueParser};
 use clap::parser::ValueSource;
 use clap::{Arg, Command, Error};
 
-use super::faults::SettingFault;
+use super::fault::SettingFault;
 
 /// The value of one setting, or its fault. clap names the first fault and ends; with the fault in the value, all can be
 /// named at once.

@@ -1,4 +1,4 @@
-//! Room for messages: how many may be under way, and how much memory they may take.
+//! Slots for messages: a bound on their number and on their memory.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,21 +7,21 @@ use mailqueue_core::MessageId;
 use mailqueue_core::contracts::store::TooLarge;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// How many messages one claim takes at most.
-const CLAIM: usize = 32;
+/// The most messages of one claim.
+const MAX_CLAIM: usize = 32;
 
-/// How many results may wait for the store, for each message that can be sent at once.
+/// Results that may wait for the store, for each message that can be sent at once.
 const UNSETTLED_PER_SLOT: usize = 8;
 
-/// How many large messages wait for memory at most. Further ones stay where they are: the next sweep finds them again.
-pub(crate) const ASIDE: usize = 128;
+/// The most large messages that wait for memory. Further ones stay in the store: the next sweep finds them again.
+pub(crate) const MAX_ASIDE: usize = 128;
 
-/// The room of one worker.
+/// The slots of one worker.
 ///
 /// An eighth of the memory is split evenly among all messages that can be sent at once. One that needs no more than such
 /// a share finds it free, whatever else is under way. Larger ones share three quarters, in the order in which they were
 /// found, and wait aside meanwhile. The last eighth is for the copies that a claim makes.
-pub(crate) struct Rooms {
+pub(crate) struct SlotPool {
     sending: Arc<Semaphore>,
     unsettled: Arc<Semaphore>,
     share: u64,
@@ -36,13 +36,13 @@ pub(crate) struct Rooms {
 #[derive(Default)]
 struct Aside {
     line: VecDeque<TooLarge>,
-    /// Those in line, and the one that is being claimed.
+    /// The messages in line, and the one that is being claimed.
     known: HashSet<MessageId>,
 }
 
-/// Room for messages: each holds a permit to be sent and its memory until the relay has answered, and a permit to be
+/// Slots for messages: each holds a permit to be sent and its memory until the relay has answered, and a permit to be
 /// written down until the store has.
-pub(crate) struct Room {
+pub(crate) struct Slots {
     /// Given back once the relay has answered and the content is dropped.
     pub(crate) sending: Sending,
     /// Given back once the result is written down.
@@ -55,20 +55,20 @@ pub(crate) struct Sending {
     memory: Option<OwnedSemaphorePermit>,
 }
 
-impl Room {
-    /// For how many messages it is.
+impl Slots {
+    /// The number of messages.
     pub(crate) fn count(&self) -> usize {
         self.sending.permits.num_permits()
     }
 
-    /// The room for one message.
+    /// The slot of one message.
     pub(crate) fn take_one(&mut self) -> Option<Self> {
         let permits = self.sending.permits.split(1)?;
         let unsettled = self.unsettled.split(1)?;
         Some(Self { sending: Sending { permits, memory: self.sending.memory.take() }, unsettled })
     }
 
-    /// Gives back the memory for the second copy of a large message, which there is only while it is claimed.
+    /// Gives back the memory for the second copy of a large message, which exists only during the claim.
     pub(crate) fn claimed(&mut self) {
         if let Some(memory) = &mut self.sending.memory {
             drop(memory.split(memory.num_permits() / 2));
@@ -76,8 +76,8 @@ impl Room {
     }
 }
 
-impl Rooms {
-    /// Room for so many messages at once, in so many octets of memory.
+impl SlotPool {
+    /// Slots for `concurrency` messages at once, in `memory` octets.
     pub(crate) fn new(concurrency: usize, memory: u64) -> Self {
         let large_kib = u32::try_from(memory / 4 * 3 / 1024).unwrap_or(u32::MAX).max(1);
         let large_kib = large_kib.min(u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX));
@@ -92,61 +92,61 @@ impl Rooms {
         }
     }
 
-    /// How many octets a message may have that needs no more than its share.
+    /// The share of memory of one message, in octets.
     pub(crate) fn share(&self) -> u64 {
         self.share
     }
 
-    /// Room for at least one message, and for as many more as there is without waiting; while large ones wait, for half
-    /// of that, so that they find some as soon as they have memory. `None` is never: nobody closes it.
-    pub(crate) async fn some(&self) -> Option<Room> {
-        let mut room = self.one().await?;
+    /// At least one slot, and as many more as are free; while large messages wait, half of these, so that they find one
+    /// as soon as they have memory. `None` cannot happen: nothing closes the semaphores.
+    pub(crate) async fn acquire(&self) -> Option<Slots> {
+        let mut slots = self.acquire_one().await?;
         let free = self.sending.available_permits() + 1;
-        let most = CLAIM.min(free - self.aside().known.len().min(free / 2));
-        while room.count() < most {
+        let most = MAX_CLAIM.min(free - self.aside().known.len().min(free / 2));
+        while slots.count() < most {
             let Ok(one) = Arc::clone(&self.sending).try_acquire_owned() else { break };
             let Ok(other) = Arc::clone(&self.unsettled).try_acquire_owned() else { break };
-            room.sending.permits.merge(one);
-            room.unsettled.merge(other);
+            slots.sending.permits.merge(one);
+            slots.unsettled.merge(other);
         }
-        Some(room)
+        Some(slots)
     }
 
-    async fn one(&self) -> Option<Room> {
+    async fn acquire_one(&self) -> Option<Slots> {
         let permits = Arc::clone(&self.sending).acquire_owned().await.ok()?;
         let unsettled = Arc::clone(&self.unsettled).acquire_owned().await.ok()?;
-        Some(Room { sending: Sending { permits, memory: None }, unsettled })
+        Some(Slots { sending: Sending { permits, memory: None }, unsettled })
     }
 
-    /// Room for a large message, and memory for the two copies of it that a claim makes; all the memory, if it is larger
-    /// than that.
-    pub(crate) async fn large(&self, octets: u64) -> Option<Room> {
+    /// A slot for a large message, and memory for the two copies of it that a claim makes; all memory for one that is
+    /// larger.
+    pub(crate) async fn acquire_large(&self, octets: u64) -> Option<Slots> {
         let kib = u32::try_from(octets.div_ceil(1024).saturating_mul(2)).unwrap_or(u32::MAX);
         let memory = Arc::clone(&self.large).acquire_many_owned(kib.min(self.large_kib)).await.ok()?;
-        let mut room = self.one().await?;
-        room.sending.memory = Some(memory);
-        Some(room)
+        let mut slots = self.acquire_one().await?;
+        slots.sending.memory = Some(memory);
+        Some(slots)
     }
 
-    /// Has large messages wait for memory, as many as may.
+    /// Puts large messages into the line for memory, up to [`MAX_ASIDE`].
     pub(crate) fn put_aside(&self, messages: Vec<TooLarge>) {
         let mut aside = self.aside();
         for message in messages {
-            if aside.line.len() < ASIDE && aside.known.insert(message.id) {
+            if aside.line.len() < MAX_ASIDE && aside.known.insert(message.id) {
                 aside.line.push_back(message);
                 self.arrived.notify_one();
             }
         }
     }
 
-    /// Those of `ids` that do not wait here already.
+    /// The `ids` that are not in line.
     pub(crate) fn not_aside(&self, mut ids: Vec<MessageId>) -> Vec<MessageId> {
         let aside = self.aside();
         ids.retain(|id| !aside.known.contains(id));
         ids
     }
 
-    /// The large message whose turn it is.
+    /// The next large message in line.
     pub(crate) async fn next_large(&self) -> TooLarge {
         loop {
             let arrived = self.arrived.notified();
@@ -157,7 +157,7 @@ impl Rooms {
         }
     }
 
-    /// Notes that a large message waits no longer, whatever has become of it.
+    /// Takes a large message out of the line, claimed or not.
     pub(crate) fn forget(&self, message: &TooLarge) {
         self.aside().known.remove(&message.id);
     }
@@ -181,58 +181,58 @@ mod tests {
 
     #[tokio::test]
     async fn large_messages_never_take_more_than_three_quarters() {
-        let rooms = Rooms::new(32, 128 * MIB);
-        assert_eq!(rooms.share(), MIB / 2);
+        let pool = SlotPool::new(32, 128 * MIB);
+        assert_eq!(pool.share(), MIB / 2);
         let mut held = Vec::new();
-        while let Some(room) = rooms.large(13 * MIB).now_or_never() {
-            let mut room = room.unwrap();
-            room.claimed();
-            held.push(room);
+        while let Some(slots) = pool.acquire_large(13 * MIB).now_or_never() {
+            let mut slots = slots.unwrap();
+            slots.claimed();
+            held.push(slots);
         }
-        assert_eq!(held.len(), 6, "the seventh has no room for the copy its claim makes");
-        assert!(rooms.some().now_or_never().is_some(), "small ones have room all the same");
+        assert_eq!(held.len(), 6, "the seventh has no memory for the copy its claim makes");
+        assert!(pool.acquire().now_or_never().is_some(), "small ones have slots all the same");
         held.pop();
-        assert!(rooms.large(13 * MIB).now_or_never().is_some());
+        assert!(pool.acquire_large(13 * MIB).now_or_never().is_some());
     }
 
     #[tokio::test]
-    async fn what_is_larger_than_all_the_memory_goes_alone() {
-        let rooms = Rooms::new(4, 8 * MIB);
-        let other = rooms.large(MIB).await;
-        let mut huge = Box::pin(rooms.large(100 * MIB));
+    async fn a_message_larger_than_the_memory_goes_alone() {
+        let pool = SlotPool::new(4, 8 * MIB);
+        let other = pool.acquire_large(MIB).await;
+        let mut huge = Box::pin(pool.acquire_large(100 * MIB));
         assert!(huge.as_mut().now_or_never().is_none());
         drop(other);
-        let room = huge.await;
-        assert!(rooms.large(1).now_or_never().is_none(), "nothing beside it");
-        drop(room);
+        let slots = huge.await;
+        assert!(pool.acquire_large(1).now_or_never().is_none(), "nothing beside it");
+        drop(slots);
     }
 
     #[tokio::test]
     async fn messages_wait_aside_once_and_in_order() {
-        let rooms = Rooms::new(32, 128 * MIB);
-        rooms.put_aside(vec![message(1, MIB), message(2, MIB), message(1, MIB)]);
+        let pool = SlotPool::new(32, 128 * MIB);
+        pool.put_aside(vec![message(1, MIB), message(2, MIB), message(1, MIB)]);
         let (one, three) = (message(1, MIB).id, message(3, MIB).id);
-        assert_eq!(rooms.not_aside(vec![one, three]), [three]);
-        let first = rooms.next_large().await;
+        assert_eq!(pool.not_aside(vec![one, three]), [three]);
+        let first = pool.next_large().await;
         assert_eq!(first, message(1, MIB));
-        assert_eq!(rooms.not_aside(vec![one]), [], "it is being claimed");
-        rooms.forget(&first);
-        assert_eq!(rooms.not_aside(vec![one]), [one]);
-        assert_eq!(rooms.next_large().await, message(2, MIB));
-        assert!(rooms.next_large().now_or_never().is_none());
-        rooms.put_aside((10..1000).map(|n| message(n, MIB)).collect());
-        assert_eq!(rooms.aside().line.len(), ASIDE);
+        assert_eq!(pool.not_aside(vec![one]), [], "it is being claimed");
+        pool.forget(&first);
+        assert_eq!(pool.not_aside(vec![one]), [one]);
+        assert_eq!(pool.next_large().await, message(2, MIB));
+        assert!(pool.next_large().now_or_never().is_none());
+        pool.put_aside((10..1000).map(|n| message(n, MIB)).collect());
+        assert_eq!(pool.aside().line.len(), MAX_ASIDE);
     }
 
     #[tokio::test]
-    async fn half_the_places_are_left_to_large_messages_that_wait() {
-        let rooms = Rooms::new(32, 128 * MIB);
-        assert_eq!(rooms.some().await.unwrap().count(), 32);
-        rooms.put_aside(vec![message(1, MIB)]);
-        assert_eq!(rooms.some().await.unwrap().count(), 31);
-        rooms.put_aside((2..100).map(|n| message(n, MIB)).collect());
-        let room = rooms.some().await.unwrap();
-        assert_eq!(room.count(), 16);
-        assert!(rooms.large(MIB).now_or_never().is_some());
+    async fn half_the_slots_are_left_to_large_messages_that_wait() {
+        let pool = SlotPool::new(32, 128 * MIB);
+        assert_eq!(pool.acquire().await.unwrap().count(), 32);
+        pool.put_aside(vec![message(1, MIB)]);
+        assert_eq!(pool.acquire().await.unwrap().count(), 31);
+        pool.put_aside((2..100).map(|n| message(n, MIB)).collect());
+        let slots = pool.acquire().await.unwrap();
+        assert_eq!(slots.count(), 16);
+        assert!(pool.acquire_large(MIB).now_or_never().is_some());
     }
 }

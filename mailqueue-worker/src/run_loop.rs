@@ -1,0 +1,131 @@
+//! The loop that pulls, claims and sends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mailqueue_core::deliver::{Claim, Deliverer, Job};
+use mailqueue_core::{LaneWeights, MessageStore, Queue, StoreError, Transport};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::slots::{SlotPool, Slots};
+use crate::source::Source;
+
+/// The pause after a pull of nothing but messages that wait aside: the store names them again as long as they wait.
+const ASIDE_INTERVAL: Duration = Duration::from_millis(20);
+
+/// The pause after a claim that won nothing, so that workers which read the store directly get out of step.
+const LOST_CLAIM_INTERVAL: Duration = Duration::from_millis(5);
+
+/// Claims what there are slots for, until it drains. A claim is never broken off: its messages are handed over, and given
+/// back at once while draining.
+pub(crate) struct RunLoop<'a> {
+    pub(crate) store: Arc<dyn MessageStore>,
+    pub(crate) queue: Arc<dyn Queue>,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) lane_weights: LaneWeights,
+    /// The longest pause between reads of the store while the queue gives nothing.
+    pub(crate) poll_interval: Duration,
+    pub(crate) deliverer: &'a Deliverer,
+    pub(crate) tasks: &'a TaskTracker,
+    pub(crate) drain: &'a CancellationToken,
+    pub(crate) slots: &'a SlotPool,
+}
+
+impl RunLoop<'_> {
+    /// Runs until `drain` is cancelled.
+    pub(crate) async fn run(&self) {
+        tokio::join!(self.pulled(), self.large());
+    }
+
+    /// Claims the messages that are pulled. One that needs more memory than its share is put aside.
+    async fn pulled(&self) {
+        let (store, queue) = (Arc::clone(&self.store), Arc::clone(&self.queue));
+        let mut source = Source::new(store, queue, self.lane_weights, self.poll_interval);
+        loop {
+            let found = async {
+                let slots = self.slots.acquire().await?;
+                let max = self.transport.ready().await.min(slots.count());
+                let ids = source.next(max).await;
+                Some((slots, ids))
+            };
+            let (slots, ids) = tokio::select! {
+                () = self.drain.cancelled() => return,
+                found = found => match found {
+                    Some(found) => found,
+                    None => return,
+                },
+            };
+            let ids = match ids {
+                Ok(ids) if ids.is_empty() => continue,
+                Ok(ids) => self.slots.not_aside(ids),
+                Err(error) => {
+                    pause_after(&error).await;
+                    continue;
+                }
+            };
+            if ids.is_empty() {
+                tokio::time::sleep(ASIDE_INTERVAL).await;
+                continue;
+            }
+            match self.deliverer.claim(&ids, self.slots.share()).await {
+                Ok(Claim { jobs, too_large }) if jobs.is_empty() && too_large.is_empty() => {
+                    tokio::time::sleep(LOST_CLAIM_INTERVAL).await;
+                }
+                Ok(Claim { jobs, too_large }) => {
+                    self.slots.put_aside(too_large);
+                    self.hand_over(jobs, slots);
+                }
+                Err(error) => pause_after(&error).await,
+            }
+        }
+    }
+
+    /// Claims the messages that were put aside, one by one, as there is memory. One that cannot be claimed now is left to
+    /// the sweep.
+    async fn large(&self) {
+        loop {
+            let found = async {
+                let message = self.slots.next_large().await;
+                self.transport.ready().await;
+                Some((message, self.slots.acquire_large(message.octets).await?))
+            };
+            let (message, mut slots) = tokio::select! {
+                () = self.drain.cancelled() => return,
+                found = found => match found {
+                    Some(found) => found,
+                    None => return,
+                },
+            };
+            match self.deliverer.claim(&[message.id], message.octets).await {
+                Ok(claim) => {
+                    slots.claimed();
+                    self.hand_over(claim.jobs, slots);
+                }
+                Err(error) => pause_after(&error).await,
+            }
+            self.slots.forget(&message);
+        }
+    }
+
+    fn hand_over(&self, jobs: Vec<Job>, mut slots: Slots) {
+        for job in jobs {
+            let Some(slot) = slots.take_one() else { break };
+            self.tasks.spawn(deliver(self.deliverer.clone(), job, slot, self.drain.clone()));
+        }
+    }
+}
+
+async fn deliver(deliverer: Deliverer, job: Job, slot: Slots, drain: CancellationToken) {
+    let Slots { sending, unsettled } = slot;
+    let result = deliverer.attempt(job, &drain).await;
+    drop(sending);
+    deliverer.settle(result).await;
+    drop(unsettled);
+}
+
+/// Pauses about a second. Jitter keeps workers from coming back together.
+async fn pause_after(error: &StoreError) {
+    tracing::warn!(%error, "nothing can be taken");
+    tokio::time::sleep(Duration::from_millis(fastrand::u64(500..1500))).await;
+}
