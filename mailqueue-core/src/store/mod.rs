@@ -5,6 +5,8 @@ pub mod batched;
 mod ledger;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod microseconds;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod placeholders;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "sqlite")]

@@ -4,7 +4,7 @@
 //! with a static [`QueryId`](diesel::query_builder::QueryId) is prepared once, and because its batches are
 //! arrays, once is enough for every batch size.
 
-/// Declares a statement: its binds in the order of the `?` in its text, and the columns it returns.
+/// Declares a statement: its binds in the order of the `?` in its text, one for each, and the columns it returns.
 macro_rules! statement {
     (
         $(#[$doc:meta])*
@@ -19,6 +19,8 @@ macro_rules! statement {
                 &'b self,
                 mut pass: diesel::query_builder::AstPass<'_, 'b, diesel::pg::Pg>,
             ) -> diesel::QueryResult<()> {
+                const BINDS: &[&str] = &[$(stringify!($field)),*];
+                const { assert!(crate::store::placeholders::count($sql) == BINDS.len(), "a bind for each `?`") };
                 let mut pieces = $sql.split('?');
                 pass.push_sql(pieces.next().unwrap_or_default());
                 $(

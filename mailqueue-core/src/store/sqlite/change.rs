@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use super::delivery::{self, DeliveryRow};
 use super::error::outcome;
 use super::job::Transaction;
-use super::statement::Statement;
+use super::statement::sql;
 use super::time::time;
 use crate::contracts::queue::Entry;
 use crate::contracts::store::{Change, Changed, StoreError};
@@ -22,9 +22,9 @@ pub(super) fn change(
     id: MessageId,
     change: Change,
 ) -> Result<Changed, StoreError> {
-    let mut load = Statement::new(LOAD).bind(id);
+    let mut load = sql!(LOAD, id);
     if let Some(tenant) = tenant {
-        load = load.push(OF_TENANT).bind(tenant);
+        load = load.then(sql!(OF_TENANT, tenant));
     }
     let row: Option<DeliveryRow> = load.get_result(transaction.connection).optional().map_err(outcome)?;
     let Some(row) = row else { return Ok(Changed::NotFound) };

@@ -9,7 +9,7 @@ use super::super::unreadable;
 use super::delivery::{self, DeliveryRow};
 use super::error::outcome;
 use super::job::Transaction;
-use super::statement::Statement;
+use super::statement::sql;
 use super::time::{between, later, time};
 use crate::contracts::store::{Claimed, Claims, Lease, LeaseTerms, Renewal, StoreError, TooLarge};
 use crate::domain::id::MessageId;
@@ -44,10 +44,7 @@ pub(super) fn claim(
     let largest = i64::try_from(terms.largest).unwrap_or(i64::MAX);
     let mut claims = Claims { leased: Vec::with_capacity(ids.len()), too_large: Vec::new() };
     for &id in ids {
-        let found: Option<Claimable> = Statement::new(CLAIMABLE)
-            .bind(largest)
-            .bind(id)
-            .bind(transaction.now)
+        let found: Option<Claimable> = sql!(CLAIMABLE, largest, id, transaction.now)
             .get_result(transaction.connection)
             .optional()
             .map_err(outcome)?;
@@ -63,16 +60,15 @@ pub(super) fn claim(
             }
             Err(error) => {
                 unreadable::tell("claim", id, &error);
-                delivery::leave_alone(
-                    transaction,
-                    id,
-                    "UPDATE deliveries SET due_at = ? WHERE email_id = ?",
-                )?;
+                let until = delivery::left_alone_until(transaction);
+                sql!(POSTPONE, until, id).execute(transaction.connection).map_err(outcome)?;
             }
         }
     }
     Ok(claims)
 }
+
+const POSTPONE: &str = "UPDATE deliveries SET due_at = ? WHERE email_id = ?";
 
 impl Claimable {
     fn claimed(self, transaction: &Transaction<'_>, terms: &LeaseTerms) -> Result<Claimed, StoreError> {
@@ -99,15 +95,17 @@ const LEASE: &str = "UPDATE deliveries SET status = 'sending', attempt = ?, dot_
     lease_owner = ?, lease_token = ?, lease_until = ? WHERE email_id = ?";
 
 fn lease(transaction: &mut Transaction<'_>, claimed: &Claimed, terms: &LeaseTerms) -> Result<(), StoreError> {
-    Statement::new(LEASE)
-        .bind(claimed.delivery.attempt)
-        .bind(transaction.now)
-        .bind(&*terms.owner)
-        .bind(terms.token)
-        .bind(later(transaction.now, terms.duration))
-        .bind(claimed.lease.id)
-        .execute(transaction.connection)
-        .map_err(outcome)?;
+    sql!(
+        LEASE,
+        claimed.delivery.attempt,
+        transaction.now,
+        &*terms.owner,
+        terms.token,
+        later(transaction.now, terms.duration),
+        claimed.lease.id
+    )
+    .execute(transaction.connection)
+    .map_err(outcome)?;
     Ok(())
 }
 
@@ -123,11 +121,7 @@ pub(super) fn renew(
     let until = later(transaction.now, duration);
     let mut held = Vec::with_capacity(renewals.len());
     for renewal in renewals {
-        let changed = Statement::new(RENEW)
-            .bind(until)
-            .bind(renewal.before_dot)
-            .bind(renewal.lease.id)
-            .bind(renewal.lease.token)
+        let changed = sql!(RENEW, until, renewal.before_dot, renewal.lease.id, renewal.lease.token)
             .execute(transaction.connection)
             .map_err(outcome)?;
         held.push(changed == 1);

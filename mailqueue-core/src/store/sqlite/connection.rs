@@ -97,7 +97,7 @@ mod tests {
     use diesel::sql_types::{BigInt, Text};
 
     use super::open;
-    use crate::store::sqlite::statement::Statement;
+    use crate::store::sqlite::statement::sql;
 
     #[derive(QueryableByName, Debug, PartialEq)]
     struct Settings {
@@ -115,7 +115,7 @@ mod tests {
     fn what_durability_rests_on_is_set() {
         let folder = tempfile::TempDir::new().expect("a folder");
         let mut connection = open(&folder.path().join("mail.db")).expect("a new database");
-        let settings: Settings = Statement::new(
+        let settings: Settings = sql!(
             "SELECT (SELECT journal_mode FROM pragma_journal_mode) AS journal,
                 (SELECT synchronous FROM pragma_synchronous) AS synchronous,
                 (SELECT foreign_keys FROM pragma_foreign_keys) AS foreign_keys,

@@ -8,7 +8,7 @@ use super::super::unreadable;
 use super::error::outcome;
 use super::job::Transaction;
 use super::json;
-use super::statement::Statement;
+use super::statement::sql;
 use super::time::{Micros, later, micros};
 use crate::contracts::store::StoreError;
 use crate::domain::delivery::Delivery;
@@ -100,15 +100,9 @@ pub(super) fn id(octets: &[u8]) -> Result<MessageId, StoreError> {
 
 const LOAD: &str = "SELECT * FROM deliveries WHERE email_id = ?";
 
-/// Moves a time of a row that cannot be read on, by a statement that takes the time and the id.
-pub(super) fn leave_alone(
-    transaction: &mut Transaction<'_>,
-    id: MessageId,
-    text: &'static str,
-) -> Result<(), StoreError> {
-    let until = later(transaction.now, unreadable::LEFT_ALONE);
-    Statement::new(text).bind(until).bind(id).execute(transaction.connection).map_err(outcome)?;
-    Ok(())
+/// The time until which a row that cannot be read is left alone.
+pub(super) fn left_alone_until(transaction: &Transaction<'_>) -> Micros {
+    later(transaction.now, unreadable::LEFT_ALONE)
 }
 
 /// The row of a message; `None` when it is gone.
@@ -116,7 +110,7 @@ pub(super) fn load(
     transaction: &mut Transaction<'_>,
     id: MessageId,
 ) -> Result<Option<DeliveryRow>, StoreError> {
-    Statement::new(LOAD).bind(id).get_result(transaction.connection).optional().map_err(outcome)
+    sql!(LOAD, id).get_result(transaction.connection).optional().map_err(outcome)
 }
 
 const WRITE: &str = "UPDATE deliveries SET status = ?, attempt = ?, lost_leases = ?, dot_allowed = ?,
@@ -139,23 +133,22 @@ pub(super) fn write(
         // What is moved into the past is due now, and no older than that.
         Due::At(at) => micros(at).max(transaction.now),
     };
-    Statement::new(WRITE)
-        .push(if delivery.status == Status::Sending { "" } else { END_LEASE })
-        .push(WRITE_ID)
-        .bind(delivery.status.as_str())
-        .bind(delivery.attempt)
-        .bind(delivery.lost_leases)
-        .bind(delivery.dot_allowed)
-        .bind(delivery.maybe_sent())
-        .bind(json::write("deliveries.recipients", &delivery.recipients)?)
-        .bind(json::write("deliveries.attempts", &delivery.attempts)?)
-        .bind(due_at)
-        .bind(if next.resets_age { due_at } else { row.due_since })
-        .bind(matches!(next.due, Due::At(_)).then_some(due_at))
+    let state = sql!(
+        WRITE,
+        delivery.status.as_str(),
+        delivery.attempt,
+        delivery.lost_leases,
+        delivery.dot_allowed,
+        delivery.maybe_sent(),
+        json::write("deliveries.recipients", &delivery.recipients)?,
+        json::write("deliveries.attempts", &delivery.attempts)?,
+        due_at,
+        if next.resets_age { due_at } else { row.due_since },
+        matches!(next.due, Due::At(_)).then_some(due_at),
         // What comes out later about a message that has ended does not end it anew.
-        .bind(delivery.status.is_final().then(|| row.finished_at.unwrap_or(transaction.now)))
-        .bind(row.id()?)
-        .execute(transaction.connection)
-        .map_err(outcome)?;
+        delivery.status.is_final().then(|| row.finished_at.unwrap_or(transaction.now)),
+    );
+    let end_lease = if delivery.status == Status::Sending { sql!("") } else { sql!(END_LEASE) };
+    state.then(end_lease).then(sql!(WRITE_ID, row.id()?)).execute(transaction.connection).map_err(outcome)?;
     Ok(due_at)
 }

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use super::delivery;
 use super::error::outcome;
 use super::job::Transaction;
-use super::statement::Statement;
+use super::statement::sql;
 use super::time::{Micros, micros, time};
 use crate::contracts::queue::Entry;
 use crate::contracts::store::{Backlog, StoreError};
@@ -32,11 +32,7 @@ pub(super) fn due(
     before: Option<OffsetDateTime>,
     limit: usize,
 ) -> Result<Vec<Entry>, StoreError> {
-    let rows: Vec<Due> = Statement::new(DUE)
-        .bind(lane.as_str())
-        .bind(before.map_or(Micros::MAX, micros))
-        .bind(transaction.now)
-        .bind(limit)
+    let rows: Vec<Due> = sql!(DUE, lane.as_str(), before.map_or(Micros::MAX, micros), transaction.now, limit)
         .load(transaction.connection)
         .map_err(outcome)?;
     rows.into_iter()
@@ -70,7 +66,7 @@ struct Counts {
 /// How much is waiting.
 pub(super) fn backlog(transaction: &mut Transaction<'_>, count: u64) -> Result<Backlog, StoreError> {
     let count = i64::try_from(count).unwrap_or(i64::MAX);
-    let select = Statement::new(STATISTICS).bind(count);
+    let select = sql!(STATISTICS, count);
     let counts: Counts = select.get_result(transaction.connection).map_err(outcome)?;
     let due = counts.first_due.filter(|&due_at| due_at <= transaction.now);
     Ok(Backlog {

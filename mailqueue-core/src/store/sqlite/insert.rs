@@ -10,7 +10,7 @@ use super::error::outcome;
 use super::job::Transaction;
 use super::json;
 use super::space::Space;
-use super::statement::Statement;
+use super::statement::sql;
 use super::thread::ConnectionThread;
 use super::time::{later, micros};
 use crate::contracts::store::{Idempotency, Inserted, NewMessage, StoreError, Submission};
@@ -102,10 +102,7 @@ struct Earlier {
 }
 
 fn earlier(transaction: &mut Transaction<'_>, key: &Idempotency) -> Result<Option<Inserted>, StoreError> {
-    let found: Option<Earlier> = Statement::new(EARLIER)
-        .bind(&*key.tenant)
-        .bind(&*key.key)
-        .bind(transaction.now)
+    let found: Option<Earlier> = sql!(EARLIER, &*key.tenant, &*key.key, transaction.now)
         .get_result(transaction.connection)
         .optional()
         .map_err(outcome)?;
@@ -138,14 +135,16 @@ fn remember(
     submission: &Submission,
 ) -> Result<(), StoreError> {
     let from = submission.latest_schedule().map_or(transaction.now, |at| micros(at).max(transaction.now));
-    Statement::new(REMEMBER)
-        .bind(&*key.tenant)
-        .bind(&*key.key)
-        .bind(key.fingerprint.as_slice())
-        .bind(json::write("idempotency_keys.email_ids", &submission.ids())?)
-        .bind(later(from, key.keep))
-        .execute(transaction.connection)
-        .map_err(outcome)?;
+    sql!(
+        REMEMBER,
+        &*key.tenant,
+        &*key.key,
+        key.fingerprint.as_slice(),
+        json::write("idempotency_keys.email_ids", &submission.ids())?,
+        later(from, key.keep)
+    )
+    .execute(transaction.connection)
+    .map_err(outcome)?;
     Ok(())
 }
 
@@ -160,23 +159,25 @@ fn insert_email(
     columns: &Columns,
 ) -> Result<(), StoreError> {
     let message = &new.message;
-    Statement::new(INSERT_EMAIL)
-        .bind(new.id)
-        .bind(&*new.tenant)
-        .bind(transaction.now)
-        .bind(message.scheduled_at.map(micros))
-        .bind(&*message.subject)
-        .bind(message.from.address.as_str())
-        .bind(&*columns.people)
-        .bind(&*columns.headers)
-        .bind(&*columns.tags)
-        .bind(&*columns.attachments)
-        .bind(message.needs_smtputf8())
-        .bind(message.text.as_deref())
-        .bind(message.html.as_deref())
-        .bind(&*new.raw)
-        .execute(transaction.connection)
-        .map_err(outcome)?;
+    sql!(
+        INSERT_EMAIL,
+        new.id,
+        &*new.tenant,
+        transaction.now,
+        message.scheduled_at.map(micros),
+        &*message.subject,
+        message.from.address.as_str(),
+        &*columns.people,
+        &*columns.headers,
+        &*columns.tags,
+        &*columns.attachments,
+        message.needs_smtputf8(),
+        message.text.as_deref(),
+        message.html.as_deref(),
+        &*new.raw
+    )
+    .execute(transaction.connection)
+    .map_err(outcome)?;
     Ok(())
 }
 
@@ -190,14 +191,16 @@ fn insert_delivery(
     columns: &Columns,
 ) -> Result<(), StoreError> {
     let due_at = new.message.scheduled_at.map_or(transaction.now, |at| micros(at).max(transaction.now));
-    Statement::new(INSERT_DELIVERY)
-        .bind(new.id)
-        .bind(new.message.lane.as_str())
-        .bind(due_at)
-        .bind(due_at)
-        .bind(&*columns.recipients)
-        .bind(new.raw.len())
-        .execute(transaction.connection)
-        .map_err(outcome)?;
+    sql!(
+        INSERT_DELIVERY,
+        new.id,
+        new.message.lane.as_str(),
+        due_at,
+        due_at,
+        &*columns.recipients,
+        new.raw.len()
+    )
+    .execute(transaction.connection)
+    .map_err(outcome)?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 
 use super::error::outcome;
 use super::job::Transaction;
-use super::statement::Statement;
+use super::statement::sql;
 use super::time::time;
 use crate::contracts::store::{Probe, StoreError};
 
@@ -13,6 +13,6 @@ const PROBE: &str = "INSERT INTO store_probes (prober, written_at) VALUES (0, ?)
 
 /// Writes something, and tells the time. `has_space` is told on.
 pub(super) fn probe(transaction: &mut Transaction<'_>, has_space: bool) -> Result<Probe, StoreError> {
-    Statement::new(PROBE).bind(transaction.now).execute(transaction.connection).map_err(outcome)?;
+    sql!(PROBE, transaction.now).execute(transaction.connection).map_err(outcome)?;
     Ok(Probe { now: time(transaction.now)?, has_space })
 }

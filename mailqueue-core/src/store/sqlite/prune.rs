@@ -5,7 +5,7 @@ use diesel::sql_types::{Binary, Bool};
 
 use super::error::outcome;
 use super::job::Transaction;
-use super::statement::Statement;
+use super::statement::sql;
 use super::time::earlier;
 use crate::contracts::store::{Pruned, Retention, StoreError};
 
@@ -17,11 +17,7 @@ pub(super) fn prune(
 ) -> Result<Pruned, StoreError> {
     let contents = forget_contents(transaction, retention, limit)?;
     let records = forget_records(transaction, retention, limit.saturating_sub(contents))?;
-    let keys = Statement::new(FORGET_KEYS)
-        .bind(transaction.now)
-        .bind(limit)
-        .execute(transaction.connection)
-        .map_err(outcome)?;
+    let keys = sql!(FORGET_KEYS, transaction.now, limit).execute(transaction.connection).map_err(outcome)?;
     let with_content = records.iter().filter(|row| row.has_content).count();
     Ok(Pruned {
         contents: (contents + with_content) as u64,
@@ -49,15 +45,17 @@ fn forget_contents(
     retention: &Retention,
     limit: usize,
 ) -> Result<usize, StoreError> {
-    let old: Vec<Old> = Statement::new(OLD_CONTENTS)
-        .bind(earlier(transaction.now, retention.content))
-        .bind(earlier(transaction.now, retention.record))
-        .bind(limit)
-        .load(transaction.connection)
-        .map_err(outcome)?;
+    let old: Vec<Old> = sql!(
+        OLD_CONTENTS,
+        earlier(transaction.now, retention.content),
+        earlier(transaction.now, retention.record),
+        limit
+    )
+    .load(transaction.connection)
+    .map_err(outcome)?;
     for row in &old {
-        for text in [FORGET_CONTENT, NOTE_IT] {
-            Statement::new(text).bind(&*row.email_id).execute(transaction.connection).map_err(outcome)?;
+        for statement in [sql!(FORGET_CONTENT, &*row.email_id), sql!(NOTE_IT, &*row.email_id)] {
+            statement.execute(transaction.connection).map_err(outcome)?;
         }
     }
     Ok(old.len())
@@ -74,16 +72,11 @@ fn forget_records(
     retention: &Retention,
     limit: usize,
 ) -> Result<Vec<Old>, StoreError> {
-    let old: Vec<Old> = Statement::new(OLD_RECORDS)
-        .bind(earlier(transaction.now, retention.record))
-        .bind(limit)
+    let old: Vec<Old> = sql!(OLD_RECORDS, earlier(transaction.now, retention.record), limit)
         .load(transaction.connection)
         .map_err(outcome)?;
     for row in &old {
-        Statement::new(FORGET_RECORD)
-            .bind(&*row.email_id)
-            .execute(transaction.connection)
-            .map_err(outcome)?;
+        sql!(FORGET_RECORD, &*row.email_id).execute(transaction.connection).map_err(outcome)?;
     }
     Ok(old)
 }

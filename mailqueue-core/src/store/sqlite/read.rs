@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use super::error::outcome;
 use super::job::Transaction;
 use super::record::RecordRow;
-use super::statement::Statement;
+use super::statement::{Statement, sql};
 use crate::contracts::store::{Cursor, Filter, Page, StoreError};
 use crate::domain::address::Address;
 use crate::domain::id::MessageId;
@@ -34,9 +34,9 @@ pub(super) fn get(
     tenant: Option<&str>,
     id: MessageId,
 ) -> Result<Option<Record>, StoreError> {
-    let mut select = Statement::new(COLUMNS).push(WITH_BODIES).push(TABLES).push(BY_ID).bind(id);
+    let mut select = sql!(COLUMNS).then(sql!(WITH_BODIES)).then(sql!(TABLES)).then(sql!(BY_ID, id));
     if let Some(tenant) = tenant {
-        select = select.push(BY_TENANT).bind(tenant);
+        select = select.then(sql!(BY_TENANT, tenant));
     }
     let row: Option<RecordRow> = select.get_result(transaction.connection).optional().map_err(outcome)?;
     row.map(RecordRow::record).transpose()
@@ -45,32 +45,32 @@ pub(super) fn get(
 /// A page of messages.
 pub(super) fn list(transaction: &mut Transaction<'_>, filter: &Filter) -> Result<Page, StoreError> {
     let Some(select) = filtered(filter) else { return Ok(Page { records: Vec::new(), has_more: false }) };
+    let limit = Page::rows_for(filter.limit);
     let select = match filter.cursor {
-        Cursor::Newest => select.push(NEWEST_FIRST),
-        Cursor::After(id) => select.push(OLDER).bind(id).push(NEWEST_FIRST),
-        Cursor::Before(id) => select.push(NEWER).bind(id).push(OLDEST_FIRST),
+        Cursor::Newest => select.then(sql!(NEWEST_FIRST, limit)),
+        Cursor::After(id) => select.then(sql!(OLDER, id)).then(sql!(NEWEST_FIRST, limit)),
+        Cursor::Before(id) => select.then(sql!(NEWER, id)).then(sql!(OLDEST_FIRST, limit)),
     };
-    let select = select.bind(Page::rows_for(filter.limit));
     let rows: Vec<RecordRow> = select.load(transaction.connection).map_err(outcome)?;
     Page::from_rows(rows, filter.cursor, filter.limit, RecordRow::listed)
 }
 
 /// All messages a filter asks for; `None` when there can be none.
 fn filtered(filter: &Filter) -> Option<Statement<'_>> {
-    let mut select = Statement::new(COLUMNS).push(WITHOUT_BODIES).push(TABLES);
+    let mut select = sql!(COLUMNS).then(sql!(WITHOUT_BODIES)).then(sql!(TABLES));
     if let Some(tenant) = &filter.tenant {
-        select = select.push(BY_TENANT).bind(tenant.as_str());
+        select = select.then(sql!(BY_TENANT, tenant.as_str()));
     }
     if let Some(status) = filter.status {
-        select = select.push(BY_STATUS).bind(status.as_str());
+        select = select.then(sql!(BY_STATUS, status.as_str()));
     }
     if let Some(to) = &filter.to {
         // As it is kept: the domain in lower case, as A-labels.
         let address: Address = to.parse().ok()?;
-        select = select.push(BY_RECIPIENT).bind(String::from(address));
+        select = select.then(sql!(BY_RECIPIENT, String::from(address)));
     }
     if let Some(subject) = &filter.subject {
-        select = select.push(BY_SUBJECT).bind(subject.to_lowercase());
+        select = select.then(sql!(BY_SUBJECT, subject.to_lowercase()));
     }
     Some(select)
 }

@@ -7,7 +7,7 @@ use super::super::unreadable;
 use super::delivery::{self, DeliveryRow};
 use super::error::outcome;
 use super::job::Transaction;
-use super::statement::Statement;
+use super::statement::sql;
 use super::time::{Micros, between, micros, time};
 use crate::contracts::store::{ExpiredLease, Reclaimed, StoreError};
 use crate::domain::transition::{DeliveryPolicy, Transition};
@@ -16,6 +16,8 @@ use crate::domain::transition::{DeliveryPolicy, Transition};
 const EXPIRED: &str = "SELECT * FROM deliveries WHERE status = 'sending' AND lease_until < min(?, ?)
     ORDER BY lease_until LIMIT ?";
 
+const EXTEND: &str = "UPDATE deliveries SET lease_until = ? WHERE email_id = ?";
+
 /// Ends leases, the longest expired first. One whose row cannot be read stays for a while and is named in the log.
 pub(super) fn reclaim(
     transaction: &mut Transaction<'_>,
@@ -23,10 +25,7 @@ pub(super) fn reclaim(
     limit: usize,
     policy: &DeliveryPolicy,
 ) -> Result<Vec<Reclaimed>, StoreError> {
-    let rows: Vec<DeliveryRow> = Statement::new(EXPIRED)
-        .bind(micros(expired_before))
-        .bind(transaction.now)
-        .bind(limit)
+    let rows: Vec<DeliveryRow> = sql!(EXPIRED, micros(expired_before), transaction.now, limit)
         .load(transaction.connection)
         .map_err(outcome)?;
     let mut reclaimed = Vec::with_capacity(rows.len());
@@ -39,11 +38,8 @@ pub(super) fn reclaim(
             Err(error) => {
                 let id = row.id()?;
                 unreadable::tell("reclaim", id, &error);
-                delivery::leave_alone(
-                    transaction,
-                    id,
-                    "UPDATE deliveries SET lease_until = ? WHERE email_id = ?",
-                )?;
+                let until = delivery::left_alone_until(transaction);
+                sql!(EXTEND, until, id).execute(transaction.connection).map_err(outcome)?;
             }
         }
     }

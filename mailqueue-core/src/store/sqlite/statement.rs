@@ -27,23 +27,29 @@ pub(super) enum Bind<'a> {
     Uuid(Uuid),
 }
 
+/// A statement of a constant text and a value for each `?` in it, which is checked when it is compiled.
+macro_rules! sql {
+    ($text:expr $(, $bind:expr)* $(,)?) => {{
+        const BINDS: &[&str] = &[$(stringify!($bind)),*];
+        const { assert!(crate::store::placeholders::count($text) == BINDS.len(), "a value for each `?`") };
+        $crate::store::sqlite::statement::Statement::of(
+            $text,
+            vec![$($crate::store::sqlite::statement::Bind::from($bind)),*],
+        )
+    }};
+}
+pub(super) use sql;
+
 impl<'a> Statement<'a> {
-    /// A statement without values yet.
-    pub(super) fn new(text: &'static str) -> Self {
-        Self { text: Cow::Borrowed(text), binds: Vec::with_capacity(16) }
+    /// A statement with its values; [`sql!`] checks their number.
+    pub(super) fn of(text: &'static str, binds: Vec<Bind<'a>>) -> Self {
+        Self { text: Cow::Borrowed(text), binds }
     }
 
-    /// Goes on with `text`.
-    pub(super) fn push(mut self, text: &'static str) -> Self {
-        if !text.is_empty() {
-            self.text.to_mut().push_str(text);
-        }
-        self
-    }
-
-    /// Gives the next `?` its value.
-    pub(super) fn bind(mut self, value: impl Into<Bind<'a>>) -> Self {
-        self.binds.push(value.into());
+    /// Goes on with another statement's text and values.
+    pub(super) fn then(mut self, next: Self) -> Self {
+        self.text.to_mut().push_str(&next.text);
+        self.binds.extend(next.binds);
         self
     }
 }
@@ -52,8 +58,6 @@ impl QueryFragment<Sqlite> for Statement<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
         let mut texts = self.text.split('?');
         out.push_sql(texts.next().unwrap_or_default());
-        // Pairs: a literal `?` cannot stand in these texts, so there is one value for each.
-        debug_assert_eq!(self.text.matches('?').count(), self.binds.len(), "{}", self.text);
         for (bind, text) in self.binds.iter().zip(texts) {
             match bind {
                 Bind::Null => out.push_bind_param::<Nullable<BigInt>, Option<i64>>(&None)?,

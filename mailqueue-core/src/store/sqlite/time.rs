@@ -7,7 +7,7 @@ use diesel::sql_types::BigInt;
 use time::OffsetDateTime;
 
 use super::super::microseconds;
-use super::statement::Statement;
+use super::statement::sql;
 use crate::contracts::store::StoreError;
 
 /// Microseconds since 1970.
@@ -27,7 +27,7 @@ struct Now {
 
 /// The time by the database's clock. This is the only one there is: no decision asks this host's.
 pub(super) fn now(connection: &mut SqliteConnection) -> QueryResult<Micros> {
-    Ok(Statement::new(NOW).get_result::<Now>(connection)?.now)
+    Ok(sql!(NOW).get_result::<Now>(connection)?.now)
 }
 
 /// A time as it is kept; what is finer than a microsecond is cut off.

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 
 use super::error::outcome;
 use super::job::{Job, Transaction};
-use super::statement::Statement;
+use super::statement::{Statement, sql};
 use super::time;
 use crate::contracts::store::StoreError;
 
@@ -50,7 +50,7 @@ fn transact(
                 break;
             }
         }
-        execute(transaction.connection, "COMMIT")
+        execute(transaction.connection, sql!("COMMIT"))
     });
     if result.is_err() {
         // Nothing was begun: the jobs share the fate of the transaction they would have been in.
@@ -58,13 +58,13 @@ fn transact(
             done.extend(jobs.drain(..).map(|job| (job, Ok(()))));
         }
         // SQLite has done it already after some errors; then there is nothing to roll back, which is an error too.
-        drop(execute(connection, "ROLLBACK"));
+        drop(execute(connection, sql!("ROLLBACK")));
     }
     result
 }
 
 fn begin(connection: &mut SqliteConnection) -> Result<time::Micros, StoreError> {
-    execute(connection, "BEGIN IMMEDIATE")?;
+    execute(connection, sql!("BEGIN IMMEDIATE"))?;
     time::now(connection).map_err(outcome)
 }
 
@@ -74,12 +74,12 @@ fn in_savepoint(
     transaction: &mut Transaction<'_>,
     job: &mut dyn Job,
 ) -> Result<Result<(), StoreError>, StoreError> {
-    execute(transaction.connection, "SAVEPOINT job")?;
+    execute(transaction.connection, sql!("SAVEPOINT job"))?;
     let result = job.run(transaction);
     if let Err(error) = &result {
-        execute(transaction.connection, "ROLLBACK TO job").map_err(|_| error.clone())?;
+        execute(transaction.connection, sql!("ROLLBACK TO job")).map_err(|_| error.clone())?;
     }
-    execute(transaction.connection, "RELEASE job")?;
+    execute(transaction.connection, sql!("RELEASE job"))?;
     Ok(result)
 }
 
@@ -95,8 +95,8 @@ fn answer(connection: &mut SqliteConnection, done: Vec<Done>, result: Result<(),
     }
 }
 
-fn execute(connection: &mut SqliteConnection, text: &'static str) -> Result<(), StoreError> {
-    Statement::new(text).execute(connection).map(drop).map_err(outcome)
+fn execute(connection: &mut SqliteConnection, statement: Statement<'_>) -> Result<(), StoreError> {
+    statement.execute(connection).map(drop).map_err(outcome)
 }
 
 #[cfg(test)]
@@ -121,9 +121,7 @@ mod tests {
     fn writes(id: i64, size: i64) -> (Box<dyn Job>, Answer) {
         let work = move |transaction: &mut Transaction<'_>| {
             for id in [id, id + 1] {
-                Statement::new("INSERT INTO jobs VALUES (?, zeroblob(?))")
-                    .bind(id)
-                    .bind(size)
+                sql!("INSERT INTO jobs VALUES (?, zeroblob(?))", id, size)
                     .execute(transaction.connection)
                     .map_err(outcome)?;
             }
@@ -150,7 +148,7 @@ mod tests {
 
     fn rows(connection: &mut SqliteConnection) -> i64 {
         let count: Count =
-            Statement::new("SELECT count(*) AS count FROM jobs").get_result(connection).expect("a count");
+            sql!("SELECT count(*) AS count FROM jobs").get_result(connection).expect("a count");
         count.count
     }
 
@@ -179,7 +177,7 @@ mod tests {
         let (mut connection, _folder) = open();
         let (broken, answer) = Task::new(
             |transaction: &mut Transaction<'_>| -> Result<usize, StoreError> {
-                execute(transaction.connection, "INSERT INTO jobs VALUES (9, NULL)")?;
+                execute(transaction.connection, sql!("INSERT INTO jobs VALUES (9, NULL)"))?;
                 panic!("on purpose")
             },
             None,
