@@ -11,9 +11,10 @@ use hyper::body::Incoming;
 use hyper::header::HeaderValue;
 
 use crate::access_log::{self, REQUEST_ID};
-use crate::api::{self, docs, health, openapi};
+use crate::api::{attachments, batch, change, health, read, submit};
 use crate::app::App;
 use crate::auth::Scope;
+use crate::openapi;
 use crate::pages::{form, messages, page};
 use crate::wire::accept::Accept;
 use crate::wire::body::Payload;
@@ -68,21 +69,21 @@ const SEND: Option<Scope> = Some(Scope::Send);
 static ROUTES: [Route; 20] = [
     route!(GET   "/",                                        None, Page, form::show),
     route!(POST  "/",                                        None, Page, form::submit),
-    route!(GET   "/emails",                                  FULL, Api,  api::list),
-    route!(POST  "/emails",                                  SEND, Api,  api::submit),
-    route!(POST  "/emails/batch",                            SEND, Api,  api::submit_batch),
-    route!(GET   "/emails/{id}",                             FULL, Api,  api::get),
-    route!(PATCH "/emails/{id}",                             FULL, Api,  api::reschedule),
-    route!(POST  "/emails/{id}/cancel",                      FULL, Api,  api::cancel),
-    route!(POST  "/emails/{id}/retry",                       FULL, Api,  api::retry),
-    route!(GET   "/emails/{id}/attachments",                 FULL, Api,  api::attachments),
-    route!(GET   "/emails/{id}/attachments/{part}",          FULL, Api,  api::attachment),
-    route!(GET   "/emails/{id}/attachments/{part}/content",  FULL, Api,  api::content),
+    route!(GET   "/emails",                                  FULL, Api,  read::list),
+    route!(POST  "/emails",                                  SEND, Api,  submit::submit),
+    route!(POST  "/emails/batch",                            SEND, Api,  batch::submit_batch),
+    route!(GET   "/emails/{id}",                             FULL, Api,  read::get),
+    route!(PATCH "/emails/{id}",                             FULL, Api,  change::reschedule),
+    route!(POST  "/emails/{id}/cancel",                      FULL, Api,  change::cancel),
+    route!(POST  "/emails/{id}/retry",                       FULL, Api,  change::retry),
+    route!(GET   "/emails/{id}/attachments",                 FULL, Api,  attachments::attachments),
+    route!(GET   "/emails/{id}/attachments/{part}",          FULL, Api,  attachments::attachment),
+    route!(GET   "/emails/{id}/attachments/{part}/content",  FULL, Api,  attachments::content),
     route!(GET   "/messages",                                None, Page, messages::list),
     route!(GET   "/messages/{id}",                           None, Page, messages::show),
     route!(GET   "/static/style.css",                        None, Api,  page::style),
     route!(GET   "/openapi.json",                            None, Api,  openapi::show),
-    route!(GET   "/docs",                                    None, Api,  docs::show),
+    route!(GET   "/docs",                                    None, Api,  openapi::docs),
     route!(GET   "/livez",                                   None, Api,  health::live),
     route!(GET   "/readyz",                                  None, Api,  health::ready),
     route!(GET   "/metrics",                                 None, Api,  health::metrics),
@@ -147,7 +148,7 @@ impl Router {
     pub(crate) fn new(app: App) -> Self {
         // A fault of a template shows at the start and not at the first request.
         page::load();
-        docs::load();
+        openapi::load();
         Self { app, paths: Arc::new(paths()) }
     }
 

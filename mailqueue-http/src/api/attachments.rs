@@ -10,14 +10,17 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use time::{Duration, OffsetDateTime};
+use utoipa::ToSchema;
 
-use super::find::{asked, find};
-use super::list::List;
-use super::query;
+use super::find::{EmailId, asked, find};
+use super::list::list;
+use super::query::{self, WindowQuery};
 use crate::app::App;
 use crate::wire::base64;
 use crate::wire::origin;
+use crate::wire::parameter::{parameters, uuid};
 use crate::wire::problem::Problem;
+use crate::wire::refusal::Refused;
 use crate::wire::request::Request;
 use crate::wire::response::{self, Response};
 
@@ -25,22 +28,47 @@ use crate::wire::response::{self, Response};
 /// the message's content.
 const URL_LIFETIME: Duration = Duration::hours(1);
 
-/// A file as it is told: Resend's shape.
-#[derive(Serialize)]
-struct AttachmentResponse<'r> {
+/// A file that can be fetched.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Attachment)]
+pub(super) struct AttachmentResponse<'r> {
+    /// Always `attachment`.
     object: &'static str,
+    #[schema(format = "uuid")]
     id: String,
     filename: &'r str,
+    /// In octets.
     size: u64,
     content_type: &'r str,
+    /// `inline` when the HTML shows it, else `attachment`.
     content_disposition: &'static str,
+    #[schema(required = true)]
     content_id: Option<&'r str>,
+    /// Where its content is, for whoever has the API key.
+    #[schema(format = "uri")]
     download_url: String,
+    /// Ask again after this.
     #[serde(with = "time::serde::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     expires_at: OffsetDateTime,
 }
 
-/// `GET /emails/{id}/attachments`
+list! {
+    /// The files of a message.
+    AttachmentList<AttachmentResponse<'r>>
+}
+
+parameters! {
+    /// The ids in the address.
+    AttachmentId { Path "id", "", uuid(); Path "part", "", uuid(); }
+}
+
+/// List a message's files
+#[utoipa::path(
+    get, path = "/emails/{id}/attachments", tag = "Attachments", operation_id = "list_attachments",
+    security(("key" = [])), params(EmailId, WindowQuery),
+    responses((status = 200, description = "The files.", body = AttachmentList<'_>), Refused<404>, Refused<422>),
+)]
 pub(crate) async fn attachments(app: &App, request: &Request) -> Result<Response, Problem> {
     let outbox = app.outbox_of(request)?;
     let (id, window) = (asked(request)?, query::window(request.query())?);
@@ -52,10 +80,18 @@ pub(crate) async fn attachments(app: &App, request: &Request) -> Result<Response
     let (range, has_more) = window.of(&ids)?;
     let now = outbox.clock().now();
     let data = range.map(|n| told(&record, n, request, now)).collect();
-    Ok(response::json(StatusCode::OK, &List::new(has_more, data)))
+    Ok(response::json(StatusCode::OK, &AttachmentList::new(has_more, data)))
 }
 
-/// `GET /emails/{id}/attachments/{part}`
+/// Look a file up
+#[utoipa::path(
+    get, path = "/emails/{id}/attachments/{part}", tag = "Attachments", operation_id = "get_attachment",
+    security(("key" = [])), params(AttachmentId),
+    responses(
+        (status = 200, description = "The file, without its content.", body = AttachmentResponse<'_>),
+        Refused<404>, Refused<422>,
+    ),
+)]
 pub(crate) async fn attachment(app: &App, request: &Request) -> Result<Response, Problem> {
     let outbox = app.outbox_of(request)?;
     let record = find(&outbox, asked(request)?).await?;
@@ -64,7 +100,20 @@ pub(crate) async fn attachment(app: &App, request: &Request) -> Result<Response,
     Ok(response::json(StatusCode::OK, &told(&record, n, request, outbox.clock().now())))
 }
 
-/// `GET /emails/{id}/attachments/{part}/content`: to be saved, never to be shown or run.
+/// Fetch a file
+///
+/// In the media type it was sent with, to be saved and never shown. 404 once retention took it.
+#[utoipa::path(
+    get, path = "/emails/{id}/attachments/{part}/content", tag = "Attachments",
+    operation_id = "download_attachment", security(("key" = [])), params(AttachmentId),
+    responses(
+        (
+            status = 200, description = "Its content.", body = String, content_type = "*/*",
+            headers(("Content-Disposition" = String, description = "Its name.")),
+        ),
+        Refused<404>, Refused<422>,
+    ),
+)]
 pub(crate) async fn content(app: &App, request: &Request) -> Result<Response, Problem> {
     let outbox = app.outbox_of(request)?;
     let mut record = find(&outbox, asked(request)?).await?;

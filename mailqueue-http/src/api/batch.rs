@@ -6,43 +6,65 @@ use mailqueue_core::Draft;
 use mailqueue_core::domain::validation::{FieldError, ValidationError};
 use mailqueue_core::outbox::{Part, SubmitError};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::new_email::{NewEmail, ScalarFields};
-use super::submit::{Accepted, body, check_size, idempotency_key, replayed};
+use super::new_email::{MAX_MESSAGES, NewBatch, NewEmail, ScalarFields};
+use super::submit::{Accepted, KeyHeader, body, check_size, idempotency_key, replayed};
 use super::text_of_html;
 use crate::app::App;
 use crate::wire::json::Json;
-use crate::wire::problem::{Problem, sentence};
+use crate::wire::parameter::{parameters, text};
+use crate::wire::problem::{Fault, Problem, sentence};
+use crate::wire::refusal;
 use crate::wire::request::Request;
 use crate::wire::response::{self, Response};
 
-/// How many messages a batch may have, as at Resend.
-const MAX_MESSAGES: usize = 100;
-
-/// What a batch is answered with.
-#[derive(Serialize)]
-struct Batch {
+/// What became of a batch: the accepted messages in their order and, in permissive batches, the others.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Batch {
     data: Vec<Accepted>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<Refused>,
+    /// Only where there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<Vec<Refused>>,
 }
 
-/// One message of a permissive batch that was not accepted.
-#[derive(Serialize)]
+/// A message of a permissive batch that was not accepted.
+#[derive(Serialize, ToSchema)]
 struct Refused {
+    /// Its place in the batch, from 0.
+    #[schema(value_type = u32)]
     index: usize,
     message: String,
+    /// Every fault, with pointers into the message.
+    #[schema(value_type = Vec<Fault>)]
     errors: Vec<FieldError>,
 }
 
-/// `POST /emails/batch`
+parameters! {
+    /// The header field for the mode of a batch.
+    Validation { Header "x-batch-validation", "Strict when absent.", text(&["strict", "permissive"]); }
+}
+
+/// Send up to 100 messages
+///
+/// Strict: all or none. Permissive: those that are valid, the others told in `errors`.
+#[utoipa::path(
+    post, path = "/emails/batch", tag = "Emails", operation_id = "send_batch", security(("key" = [])),
+    params(Validation, KeyHeader), request_body = inline(NewBatch),
+    responses(
+        (status = 200, description = "They are kept.", body = Batch, headers(
+            ("Idempotent-Replayed" = String, description = "`true` when it is the answer of the first time."),
+        )),
+        refusal::Refused<409>,
+    ),
+)]
 pub(crate) async fn submit_batch(app: &App, request: &mut Request) -> Result<Response, Problem> {
     let outbox = app.outbox_of(request)?;
     let is_permissive = is_permissive(request)?;
     let key = idempotency_key(request)?;
     let sender = app.sender().map(str::to_owned);
     let mut parts = body(request, move |json| emails(json, sender.as_deref())).await??;
-    text_of_html::add_texts(parts.iter_mut().flatten().map(|email| &mut email.draft)).await;
+    text_of_html::add_texts(parts.iter_mut().flatten().map(|(draft, _)| draft)).await;
     let in_flight = app.in_flight_keys().enter(&outbox, key.as_ref());
     if is_permissive {
         let (parts, scalars) = permissive(parts);
@@ -58,6 +80,9 @@ pub(crate) async fn submit_batch(app: &App, request: &mut Request) -> Result<Res
     }
 }
 
+/// One message of a batch, or its faults of form.
+type Read = Result<(Draft, ScalarFields), Vec<FieldError>>;
+
 /// Whether the messages that are valid are wanted even when others are not.
 fn is_permissive(request: &Request) -> Result<bool, Problem> {
     match request.single(HeaderName::from_static("x-batch-validation"))? {
@@ -68,7 +93,7 @@ fn is_permissive(request: &Request) -> Result<bool, Problem> {
 }
 
 /// The messages, or what is wrong with the form of each.
-fn emails(json: Json<'_>, sender: Option<&str>) -> Result<Vec<Result<NewEmail, Vec<FieldError>>>, Problem> {
+fn emails(json: Json<'_>, sender: Option<&str>) -> Result<Vec<Read>, Problem> {
     Ok(items(json)?.into_iter().map(|json| NewEmail::read(json, sender)).collect())
 }
 
@@ -87,13 +112,13 @@ fn items(json: Json<'_>) -> Result<Vec<Json<'_>>, Problem> {
 }
 
 /// The drafts, or every fault of form with the index of its message in front.
-fn strict(parts: Vec<Result<NewEmail, Vec<FieldError>>>) -> Result<(Vec<Draft>, Vec<ScalarFields>), Problem> {
+fn strict(parts: Vec<Read>) -> Result<(Vec<Draft>, Vec<ScalarFields>), Problem> {
     let (mut drafts, mut scalars, mut faults) = (Vec::new(), Vec::new(), Vec::new());
     for (n, part) in parts.into_iter().enumerate() {
         match part {
-            Ok(email) => {
-                drafts.push(email.draft);
-                scalars.push(email.scalars);
+            Ok((draft, written)) => {
+                drafts.push(draft);
+                scalars.push(written);
             }
             Err(found) => faults.extend(found.into_iter().map(|fault| within(n, fault))),
         }
@@ -123,16 +148,16 @@ fn locate(invalid: ValidationError, scalars: &[ScalarFields]) -> Vec<FieldError>
 }
 
 /// The parts as the outbox takes them.
-fn permissive(parts: Vec<Result<NewEmail, Vec<FieldError>>>) -> (Vec<Part>, Vec<ScalarFields>) {
+fn permissive(parts: Vec<Read>) -> (Vec<Part>, Vec<ScalarFields>) {
     let read = parts.into_iter().map(|part| match part {
-        Ok(email) => (Ok(email.draft), email.scalars),
+        Ok((draft, scalars)) => (Ok(draft), scalars),
         Err(faults) => (Err(ValidationError { faults }), ScalarFields::default()),
     });
     read.unzip()
 }
 
 fn response_of(results: Vec<(Result<mailqueue_core::Receipt, ValidationError>, ScalarFields)>) -> Response {
-    let mut batch = Batch { data: Vec::new(), errors: Vec::new() };
+    let mut batch = Batch { data: Vec::new(), errors: None };
     let mut is_replayed = false;
     for (index, (result, scalars)) in results.into_iter().enumerate() {
         match result {
@@ -142,7 +167,11 @@ fn response_of(results: Vec<(Result<mailqueue_core::Receipt, ValidationError>, S
             }
             Err(invalid) => {
                 let errors = scalars.locate(invalid.faults);
-                batch.errors.push(Refused { index, message: sentence(&errors), errors });
+                batch.errors.get_or_insert_default().push(Refused {
+                    index,
+                    message: sentence(&errors),
+                    errors,
+                });
             }
         }
     }

@@ -1,28 +1,50 @@
-//! Changing one's mind about a message.
+//! Changes of a message that waits or has ended.
 
 use hyper::StatusCode;
 use mailqueue_core::domain::schedule::Schedule;
 use mailqueue_core::{ChangeError, MessageId, Status};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::find::{asked, unknown};
-use super::{new_email, submit};
+use super::find::{EmailId, asked, unknown};
+use super::{submit, words};
 use crate::app::App;
 use crate::wire::deadline::in_time;
 use crate::wire::json::{self, Json, Members};
 use crate::wire::problem::Problem;
+use crate::wire::refusal::Refused;
 use crate::wire::request::Request;
+use crate::wire::request_body::{Object, request_body};
 use crate::wire::response::{self, Response};
 
-/// What a granted wish is answered with.
-#[derive(Serialize)]
-struct Amended {
+request_body! {
+    /// Another time to send a message at.
+    struct Reschedule {
+        /// The id in the address, which some clients repeat.
+        id: Option<String>,
+        /// As in a new message.
+        #[schema(value_type = String, example = "tomorrow at 9am")]
+        scheduled_at: Option<Schedule>,
+    }
+}
+
+/// What tells that a wish was granted.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Amended {
+    /// Always `email`.
     object: &'static str,
+    #[schema(format = "uuid")]
     id: String,
+    #[schema(value_type = words::Status)]
     status: Status,
 }
 
-/// `PATCH /emails/{id}`: a message that is still queued is sent at another time.
+/// Send a queued message at another time
+#[utoipa::path(
+    patch, path = "/emails/{id}", tag = "Emails", operation_id = "reschedule_email", security(("key" = [])),
+    params(EmailId), request_body = Reschedule,
+    responses((status = 200, description = "It was moved.", body = Amended), Refused<404>, Refused<409>),
+)]
 pub(crate) async fn reschedule(app: &App, request: &mut Request) -> Result<Response, Problem> {
     let outbox = app.outbox_of(request)?;
     let id = asked(request)?;
@@ -31,7 +53,17 @@ pub(crate) async fn reschedule(app: &App, request: &mut Request) -> Result<Respo
     granted(id, status.map_err(|error| refusal(error, "moved to another time")))
 }
 
-/// `POST /emails/{id}/cancel`: a message that is still queued is not sent. Cancelling twice is as good as once.
+/// Withdraw a queued message
+///
+/// Cancelling twice is as good as once. What is being sent or has come to its end cannot be cancelled.
+#[utoipa::path(
+    post, path = "/emails/{id}/cancel", tag = "Emails", operation_id = "cancel_email", security(("key" = [])),
+    params(EmailId),
+    responses(
+        (status = 200, description = "It will not be sent.", body = Amended),
+        Refused<404>, Refused<409>, Refused<422>,
+    ),
+)]
 pub(crate) async fn cancel(app: &App, request: &Request) -> Result<Response, Problem> {
     let outbox = app.outbox_of(request)?;
     let id = asked(request)?;
@@ -42,7 +74,17 @@ pub(crate) async fn cancel(app: &App, request: &Request) -> Result<Response, Pro
     granted(id, status)
 }
 
-/// `POST /emails/{id}/retry`: a message that waits, failed or whose end is unknown is tried again now.
+/// Try a message again now
+///
+/// For messages that are queued, failed or unknown and whose content is still kept.
+#[utoipa::path(
+    post, path = "/emails/{id}/retry", tag = "Emails", operation_id = "retry_email", security(("key" = [])),
+    params(EmailId),
+    responses(
+        (status = 200, description = "It is tried again now.", body = Amended),
+        Refused<404>, Refused<409>, Refused<422>,
+    ),
+)]
 pub(crate) async fn retry(app: &App, request: &Request) -> Result<Response, Problem> {
     let outbox = app.outbox_of(request)?;
     let id = asked(request)?;
@@ -54,12 +96,12 @@ pub(crate) async fn retry(app: &App, request: &Request) -> Result<Response, Prob
 fn wanted(json: Json<'_>, id: MessageId) -> Result<Schedule, Problem> {
     let mut faults = Vec::new();
     let at = Members::of(json, "", &mut faults).and_then(|mut members| {
-        if members.text("id").is_some_and(|other| other != id.to_string()) {
+        let wanted = Reschedule::read(&mut members);
+        if wanted.id.is_some_and(|other| other != id.to_string()) {
             members.fault("id", "must be the id in the address");
         }
-        let at = new_email::scheduled_at(&mut members);
         members.finish();
-        at
+        wanted.scheduled_at
     });
     if at.is_none() && faults.is_empty() {
         json::note(&mut faults, "/scheduled_at", "must be there");

@@ -5,8 +5,14 @@ use mailqueue_core::{MessageId, Outbox};
 
 use super::query::parse_id;
 use crate::wire::deadline::in_time;
+use crate::wire::parameter::{parameters, uuid};
 use crate::wire::problem::Problem;
 use crate::wire::request::Request;
+
+parameters! {
+    /// The id in the address.
+    EmailId { Path "id", "", uuid(); }
+}
 
 /// The id in the address.
 ///

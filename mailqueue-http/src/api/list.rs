@@ -1,18 +1,23 @@
 //! A page of a list.
 
-use serde::Serialize;
+/// Declares the body of a response that lists something.
+macro_rules! list {
+    ($(#[$meta:meta])* $name:ident<$entry:ty>) => {
+        $(#[$meta])*
+        #[derive(serde::Serialize, utoipa::ToSchema)]
+        pub(super) struct $name<'r> {
+            /// Always `list`.
+            object: &'static str,
+            /// Whether more follow in the direction asked for.
+            has_more: bool,
+            data: Vec<$entry>,
+        }
 
-/// The body of a response that lists something.
-#[derive(Serialize)]
-pub(super) struct List<T> {
-    object: &'static str,
-    has_more: bool,
-    data: Vec<T>,
+        impl<'r> $name<'r> {
+            fn new(has_more: bool, data: Vec<$entry>) -> Self {
+                Self { object: "list", has_more, data }
+            }
+        }
+    };
 }
-
-impl<T> List<T> {
-    /// A page; `has_more` says whether entries follow in the direction that was asked for.
-    pub(super) fn new(has_more: bool, data: Vec<T>) -> Self {
-        Self { object: "list", has_more, data }
-    }
-}
+pub(super) use list;

@@ -1,29 +1,141 @@
-//! The shape in which programs hand in a message: that of Resend's API.
+//! A message as programs submit it: the shape of Resend's API.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use mailqueue_core::Draft;
 use mailqueue_core::domain::attachment::AttachmentDraft;
-use mailqueue_core::domain::schedule::{Schedule, ScheduleError};
+use mailqueue_core::domain::lane::Lane;
+use mailqueue_core::domain::schedule::Schedule;
 use mailqueue_core::domain::validation::FieldError;
+use utoipa::openapi::schema::{ArrayBuilder, Schema};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
 
+use super::words;
 use crate::wire::base64;
 use crate::wire::json::{self, Json, Members};
+use crate::wire::problem::MAX_FAULTS;
+use crate::wire::request_body::{Member, Object, request_body};
 
-/// A message as it was handed in.
-#[derive(Debug, Default)]
-pub(crate) struct NewEmail {
-    /// The message.
-    pub(crate) draft: Draft,
-    /// How it was written.
-    pub(crate) scalars: ScalarFields,
+/// The largest number of messages in a batch, as at Resend.
+pub(super) const MAX_MESSAGES: usize = 100;
+
+request_body! {
+    /// A message to be sent. Unknown members are refused.
+    struct NewEmail {
+        /// `name@example.com` or `Name <name@example.com>`; the server's own sender when absent.
+        #[schema(example = "Shop <shop@example.com>")]
+        from: Option<String>,
+        /// Up to 50 recipients with `cc` and `bcc`.
+        to: Addresses,
+        cc: Option<Addresses>,
+        /// In the envelope alone, never in what is sent.
+        bcc: Option<Addresses>,
+        reply_to: Option<Addresses>,
+        /// One line.
+        #[schema(max_length = 998, example = "Your order")]
+        subject: String,
+        /// Made from `html` when absent; an empty string stays empty.
+        #[schema(example = "It is on its way.")]
+        text: Option<String>,
+        /// There must be `text` or `html`.
+        html: Option<String>,
+        /// `X-*`, `List-*`, `References`, `In-Reply-To`, `Auto-Submitted`, `Precedence`, `Importance`, `Feedback-ID`; at most 20.
+        headers: Option<BTreeMap<String, String>>,
+        #[schema(max_items = 20)]
+        attachments: Option<Vec<NewAttachment>>,
+        #[schema(max_items = 50)]
+        tags: Option<Vec<Tag>>,
+        /// RFC 3339 with a zone, or English: `in 2 hours`, `tomorrow at 9am`, `friday at 3pm ET`. UTC where
+        /// no zone is named. At most 30 days ahead.
+        #[schema(value_type = Option<String>, example = "in 1 hour")]
+        scheduled_at: Option<Schedule>,
+        #[schema(value_type = Option<words::Lane>)]
+        lane: Option<Lane>,
+        /// Whether addresses may have letters outside ASCII in front of the `@`.
+        smtputf8: Option<bool>,
+    }
 }
 
-/// The fields that stood there as one string where a list may stand.
+request_body! {
+    /// A file to be sent. It is not fetched from anywhere: `path` is refused.
+    struct NewAttachment {
+        #[schema(ignore)]
+        #[expect(dead_code, reason = "its reading notes the fault")]
+        path: Refused,
+        /// A name without a path.
+        #[schema(max_length = 255, example = "invoice.pdf")]
+        filename: String,
+        /// Guessed from the name when absent.
+        content_type: Option<String>,
+        /// By which the HTML refers to it: `cid:logo`.
+        content_id: Option<String>,
+        content: FileContent,
+        /// An older name of `content_id`.
+        inline_content_id: Option<String>,
+    }
+}
+
+request_body! {
+    /// A name and a value to find messages by.
+    struct Tag {
+        #[schema(pattern = "^[A-Za-z0-9_-]{1,256}$")]
+        name: String,
+        #[schema(pattern = "^[A-Za-z0-9_-]{1,256}$")]
+        value: String,
+    }
+}
+
+/// One address or a list of them.
+#[derive(Debug, ToSchema)]
+#[serde(untagged)]
+pub(super) enum Addresses {
+    #[schema(example = "ana@example.org")]
+    One(String),
+    Many(Vec<String>),
+}
+
+/// Base64 with its padding, or a list of octets. With text and html at most 10 MiB.
+#[derive(Debug, ToSchema)]
+#[serde(untagged)]
+pub(super) enum FileContent {
+    Base64(#[schema(inline)] Decoded),
+    Octets(Vec<u8>),
+}
+
+// The octets of a file that came as base64. No doc comment: it would stand in the document.
+#[derive(Debug, ToSchema)]
+#[schema(value_type = String)]
+pub(super) struct Decoded(Bytes);
+
+/// A member that is known, and refused.
+#[derive(Debug)]
+pub(super) struct Refused;
+
+/// A list of 1 to 100 messages.
+pub(super) struct NewBatch;
+
+impl PartialSchema for NewBatch {
+    fn schema() -> RefOr<Schema> {
+        let items = Ref::from_schema_name(NewEmail::name());
+        ArrayBuilder::new().items(items).min_items(Some(1)).max_items(Some(MAX_MESSAGES)).into()
+    }
+}
+
+impl ToSchema for NewBatch {
+    fn name() -> Cow<'static, str> {
+        "NewBatch".into()
+    }
+}
+
+/// The fields that were given as one string where a list may stand.
 #[derive(Debug, Default)]
 pub(crate) struct ScalarFields(Vec<&'static str>);
 
 impl ScalarFields {
-    /// FieldErrors that were found in the draft, with pointers into what was handed in.
+    /// Faults of the draft, with pointers into the body that was read.
     pub(crate) fn locate(&self, faults: Vec<FieldError>) -> Vec<FieldError> {
         faults.into_iter().map(|fault| self.locate_one(fault)).collect()
     }
@@ -37,164 +149,82 @@ impl ScalarFields {
 }
 
 impl NewEmail {
-    /// Reads a message, its `from` replaced by `sender` when it has none.
+    /// Reads a message; a `from` that is missing becomes `sender`.
     ///
     /// # Errors
     ///
-    /// Every fault of form. What the values mean is for [`Draft::check`] to judge.
-    pub(crate) fn read(json: Json<'_>, sender: Option<&str>) -> Result<Self, Vec<FieldError>> {
-        let mut faults = Vec::new();
-        let mut email = Self::default();
-        if let Some(members) = Members::of(json, "", &mut faults) {
-            email.fill(members, sender);
-        }
-        if faults.is_empty() { Ok(email) } else { Err(faults) }
-    }
-
-    fn fill(&mut self, mut members: Members<'_, '_>, sender: Option<&str>) {
-        self.draft.from = self::sender(&mut members, sender);
-        self.draft.to = match members.take("to") {
-            Some(json) => self.addresses(&mut members, "to", json),
-            None => {
-                members.fault("to", "must name at least one recipient");
-                Vec::new()
-            }
-        };
-        for field in ["cc", "bcc", "reply_to"] {
-            let Some(json) = members.take(field) else { continue };
-            let addresses = self.addresses(&mut members, field, json);
-            match field {
-                "cc" => self.draft.cc = addresses,
-                "bcc" => self.draft.bcc = addresses,
-                _ => self.draft.reply_to = addresses,
-            }
-        }
-        self.draft.subject = members.required_text("subject");
-        self.draft.text = members.text("text");
-        self.draft.html = members.text("html");
-        self.draft.headers = headers(&mut members);
-        self.draft.attachments = attachments(&mut members);
-        self.draft.tags = tags(&mut members);
-        self.draft.scheduled_at = scheduled_at(&mut members);
-        if let Some(lane) = members.text("lane") {
-            match lane.parse() {
-                Ok(lane) => self.draft.lane = lane,
-                Err(error) => members.fault("lane", error.to_string()),
-            }
-        }
-        self.draft.smtputf8 = members.truth("smtputf8");
-        members.finish();
-    }
-
-    /// One address or a list of them.
-    fn addresses(
-        &mut self,
-        members: &mut Members<'_, '_>,
-        field: &'static str,
+    /// Every fault of form. The meaning of the values is for [`Draft::check`] to judge.
+    pub(super) fn read(
         json: Json<'_>,
-    ) -> Vec<String> {
-        let at = members.place(field);
-        match json {
-            Json::Text(_) => {
-                self.scalars.0.push(field);
-                json::text(json, &at, members.faults()).into_iter().collect()
-            }
-            Json::List(items) => {
-                let mut addresses = Vec::with_capacity(items.len());
-                for (n, item) in items.into_iter().enumerate() {
-                    addresses.extend(json::text(item, &format!("{at}/{n}"), members.faults()));
-                }
-                addresses
-            }
-            Json::Octets(_) => {
-                json::note(members.faults(), &format!("{at}/0"), "must be a string");
-                Vec::new()
-            }
-            _ => {
-                members.fault(field, "must be an address or a list of addresses");
-                Vec::new()
-            }
+        sender: Option<&str>,
+    ) -> Result<(Draft, ScalarFields), Vec<FieldError>> {
+        let mut faults = Vec::new();
+        let read = Members::of(json, "", &mut faults).map(|mut members| {
+            let email = <Self as Object>::read(&mut members);
+            members.finish();
+            email
+        });
+        let from = read.as_ref().and_then(|email| email.from.as_deref()).or(sender).map(str::to_owned);
+        let is_object = read.is_some();
+        if is_object
+            && from.is_none()
+            && faults.first().is_none_or(|first: &FieldError| first.pointer != "/from")
+        {
+            let detail = "must be there: this server has no sender of its own".to_owned();
+            faults.insert(0, FieldError { pointer: "/from".to_owned(), detail });
+            faults.truncate(MAX_FAULTS);
+        }
+        match (read, from) {
+            (Some(email), Some(from)) if faults.is_empty() => Ok(email.into_draft(from)),
+            _ => Err(faults),
         }
     }
-}
 
-fn sender(members: &mut Members<'_, '_>, default: Option<&str>) -> String {
-    match (members.take("from"), default) {
-        (Some(json), _) => json::text(json, "/from", members.faults()).unwrap_or_default(),
-        (None, Some(default)) => default.to_owned(),
-        (None, None) => {
-            members.fault("from", "must be there: this server has no sender of its own");
-            String::new()
-        }
-    }
-}
-
-fn headers(members: &mut Members<'_, '_>) -> Vec<(String, String)> {
-    match members.take("headers") {
-        None => Vec::new(),
-        Some(Json::Object(object)) => {
-            let place = members.place("headers");
-            let mut headers = Vec::with_capacity(object.len());
-            for (name, value) in object {
-                let at = json::member(&place, &name);
-                headers.extend(json::text(value, &at, members.faults()).map(|value| (name, value)));
+    fn into_draft(self, from: String) -> (Draft, ScalarFields) {
+        let mut scalars = ScalarFields::default();
+        let mut list = |field, addresses: Option<Addresses>| match addresses {
+            None => Vec::new(),
+            Some(Addresses::Many(addresses)) => addresses,
+            Some(Addresses::One(address)) => {
+                scalars.0.push(field);
+                vec![address]
             }
-            // An object has no order, and some clients write a repeat in another one.
-            headers.sort();
-            headers
-        }
-        Some(_) => {
-            members.fault("headers", "must be an object of names and values");
-            Vec::new()
-        }
-    }
-}
-
-/// The objects of a list, each read by `read`.
-fn objects<T>(
-    members: &mut Members<'_, '_>,
-    field: &str,
-    mut read: impl FnMut(&mut Members<'_, '_>) -> T,
-) -> Vec<T> {
-    let items = match members.take(field) {
-        None => return Vec::new(),
-        Some(Json::List(items)) => items,
-        Some(_) => {
-            members.fault(field, "must be a list of objects");
-            return Vec::new();
-        }
-    };
-    let place = members.place(field);
-    let mut objects = Vec::new();
-    for (n, item) in items.into_iter().enumerate() {
-        if let Some(mut object) = Members::of(item, &format!("{place}/{n}"), members.faults()) {
-            objects.push(read(&mut object));
-            object.finish();
-        }
-    }
-    objects
-}
-
-fn tags(members: &mut Members<'_, '_>) -> Vec<(String, String)> {
-    objects(members, "tags", |tag| (tag.required_text("name"), tag.required_text("value")))
-}
-
-fn attachments(members: &mut Members<'_, '_>) -> Vec<AttachmentDraft> {
-    objects(members, "attachments", |file| {
-        if file.take("path").is_some() {
-            file.fault("path", "is not fetched from here: send the file itself as content, in base64");
-        }
-        let mut draft = AttachmentDraft {
-            filename: file.required_text("filename"),
-            content_type: file.text("content_type"),
-            content_id: file.text("content_id"),
-            content: content(file),
         };
-        let older_id = file.text("inline_content_id");
-        draft.content_id = draft.content_id.or(older_id);
-        draft.content_type = draft.content_type.or_else(|| content_type(&draft.filename));
-        draft
-    })
+        let draft = Draft {
+            from,
+            to: list("to", Some(self.to)),
+            cc: list("cc", self.cc),
+            bcc: list("bcc", self.bcc),
+            reply_to: list("reply_to", self.reply_to),
+            subject: self.subject,
+            text: self.text,
+            html: self.html,
+            // By name: an object has no order, and some clients write a repeat in another one.
+            headers: self.headers.unwrap_or_default().into_iter().collect(),
+            attachments: self.attachments.unwrap_or_default().into_iter().map(Into::into).collect(),
+            tags: self.tags.unwrap_or_default().into_iter().map(|tag| (tag.name, tag.value)).collect(),
+            scheduled_at: self.scheduled_at,
+            lane: self.lane.unwrap_or_default(),
+            smtputf8: self.smtputf8.unwrap_or_default(),
+            ..Draft::default()
+        };
+        (draft, scalars)
+    }
+}
+
+impl From<NewAttachment> for AttachmentDraft {
+    fn from(file: NewAttachment) -> Self {
+        let content = match file.content {
+            FileContent::Base64(Decoded(octets)) => octets,
+            FileContent::Octets(octets) => octets.into(),
+        };
+        Self {
+            content_type: file.content_type.or_else(|| content_type(&file.filename)),
+            content_id: file.content_id.or(file.inline_content_id),
+            filename: file.filename,
+            content,
+        }
+    }
 }
 
 /// The media type that a file's name stands for. A message within a message is not taken, so its type is not guessed.
@@ -204,24 +234,76 @@ fn content_type(filename: &str) -> Option<String> {
     (!is_container).then(|| guess.to_owned())
 }
 
-fn content(file: &mut Members<'_, '_>) -> Bytes {
-    let decoded = match file.take("content") {
-        Some(Json::Octets(octets)) => return octets.into(),
-        Some(Json::List(items)) if items.is_empty() => return Bytes::new(),
-        Some(Json::Text(text)) => base64::decoded(text.as_bytes()),
-        _ => None,
-    };
-    decoded.map_or_else(
-        || {
-            file.fault("content", "must be the file in base64 with its padding, or a list of octets");
-            Bytes::new()
-        },
-        Bytes::from,
-    )
+impl Member for Option<Addresses> {
+    fn take(members: &mut Members<'_, '_>, name: &'static str) -> Self {
+        let json = members.take(name)?;
+        let at = members.place(name);
+        match json {
+            Json::Text(_) => json::text(json, &at, members.faults()).map(Addresses::One),
+            Json::List(items) => {
+                let mut addresses = Vec::with_capacity(items.len());
+                for (n, item) in items.into_iter().enumerate() {
+                    addresses.extend(json::text(item, &format!("{at}/{n}"), members.faults()));
+                }
+                Some(Addresses::Many(addresses))
+            }
+            Json::Octets(_) => {
+                json::note(members.faults(), &format!("{at}/0"), "must be a string");
+                None
+            }
+            _ => {
+                members.fault(name, "must be an address or a list of addresses");
+                None
+            }
+        }
+    }
 }
 
-/// The time to send at, if one is named.
-pub(super) fn scheduled_at(members: &mut Members<'_, '_>) -> Option<Schedule> {
-    let read = members.text("scheduled_at")?.parse();
-    read.map_err(|error: ScheduleError| members.fault("scheduled_at", error.to_string())).ok()
+impl Member for Addresses {
+    fn take(members: &mut Members<'_, '_>, name: &'static str) -> Self {
+        if !members.has(name) {
+            members.fault(name, "must name at least one recipient");
+        }
+        <Option<Self> as Member>::take(members, name).unwrap_or(Self::Many(Vec::new()))
+    }
+}
+
+impl Member for FileContent {
+    fn take(members: &mut Members<'_, '_>, name: &'static str) -> Self {
+        match members.take(name) {
+            Some(Json::Octets(octets)) => return Self::Octets(octets),
+            Some(Json::List(items)) if items.is_empty() => return Self::Octets(Vec::new()),
+            Some(Json::Text(text)) => {
+                if let Some(decoded) = base64::decoded(text.as_bytes()) {
+                    return Self::Base64(Decoded(decoded.into()));
+                }
+            }
+            _ => {}
+        }
+        members.fault(name, "must be the file in base64 with its padding, or a list of octets");
+        Self::Octets(Vec::new())
+    }
+}
+
+impl Member for Refused {
+    fn take(members: &mut Members<'_, '_>, name: &'static str) -> Self {
+        if members.take(name).is_some() {
+            members.fault(name, "is not fetched from here: send the file itself as content, in base64");
+        }
+        Self
+    }
+}
+
+impl Member for Option<Schedule> {
+    fn take(members: &mut Members<'_, '_>, name: &'static str) -> Self {
+        let schedule = members.text(name)?.parse::<Schedule>();
+        schedule.map_err(|fault| members.fault(name, fault.to_string())).ok()
+    }
+}
+
+impl Member for Option<Lane> {
+    fn take(members: &mut Members<'_, '_>, name: &'static str) -> Self {
+        let lane = members.text(name)?.parse::<Lane>();
+        lane.map_err(|fault| members.fault(name, fault.to_string())).ok()
+    }
 }

@@ -1,18 +1,40 @@
-//! Which messages a list is asked for.
+//! The queries of lists.
 
 use std::ops::Range;
 
-use mailqueue_core::MessageId;
 use mailqueue_core::contracts::store::{Cursor, Filter};
 use mailqueue_core::domain::status::StatusError;
 use mailqueue_core::domain::validation::FieldError;
+use mailqueue_core::{MessageId, Status};
 
 use crate::wire::json::note;
+use crate::wire::parameter::{parameters, text, up_to, uuid};
 use crate::wire::problem::Problem;
 use crate::wire::urlencoded;
 
 /// The longest page.
 const MAX_PAGE: usize = 100;
+
+parameters! {
+    /// The query of a list of messages.
+    ListQuery {
+        Query "limit", "20 when absent.", up_to(MAX_PAGE);
+        Query "after", "Those older than this message.", uuid();
+        Query "before", "Those newer than this message; not beside `after`.", uuid();
+        Query "status", "Those that stand there.", text(&Status::ALL.map(Status::as_str));
+        Query "to", "Those with this recipient.", text(&[]);
+        Query "q", "Those whose subject holds this, in any case.", text(&[]);
+    }
+}
+
+parameters! {
+    /// The query of a list of files.
+    WindowQuery {
+        Query "limit", "All when absent.", up_to(MAX_PAGE);
+        Query "after", "Those after this file.", text(&[]);
+        Query "before", "Those before this file; not beside `after`.", text(&[]);
+    }
+}
 
 /// Reads the query of a list.
 pub(crate) fn filter(query: &str) -> Result<Filter, Problem> {
@@ -67,7 +89,7 @@ fn only_one_cursor(seen: &[String], faults: &mut Vec<FieldError>) {
     }
 }
 
-/// Which part of a short list is asked for, by the ids of its entries.
+/// A part of a short list, by the ids of its entries.
 #[derive(Debug, Default)]
 pub(crate) struct Window {
     limit: Option<usize>,

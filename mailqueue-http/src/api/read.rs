@@ -2,35 +2,56 @@
 
 use hyper::StatusCode;
 
-use super::email_response::EmailResponse;
-use super::find::{asked, find};
-use super::list::List;
-use super::query;
+use super::email_response::{EmailResponse, EmailSummary};
+use super::find::{EmailId, asked, find};
+use super::list::list;
+use super::query::{self, ListQuery};
 use crate::app::App;
 use crate::wire::deadline::in_time;
 use crate::wire::offload::aside;
 use crate::wire::problem::Problem;
+use crate::wire::refusal::Refused;
 use crate::wire::request::Request;
 use crate::wire::response::{self, Response};
 
-/// `GET /emails/{id}`
+list! {
+    /// A page of messages, newest first.
+    EmailList<EmailSummary<'r>>
+}
+
+/// Look a message up
+#[utoipa::path(
+    get, path = "/emails/{id}", tag = "Emails", operation_id = "get_email", security(("key" = [])),
+    params(EmailId),
+    responses(
+        (status = 200, description = "The message and what became of it.", body = EmailResponse<'_>),
+        Refused<404>, Refused<422>,
+    ),
+)]
 pub(crate) async fn get(app: &App, request: &Request) -> Result<Response, Problem> {
     let outbox = app.outbox_of(request)?;
     let (record, now) = (find(&outbox, asked(request)?).await?, outbox.clock().now());
     let octets = [&record.text, &record.html].into_iter().flatten().map(String::len).sum();
-    aside(octets, move || response::json(StatusCode::OK, &EmailResponse::whole(&record, now))).await
+    aside(octets, move || response::json(StatusCode::OK, &EmailResponse::of(&record, now))).await
 }
 
-/// `GET /emails`
+/// List messages
+///
+/// Newest first.
+#[utoipa::path(
+    get, path = "/emails", tag = "Emails", operation_id = "list_emails", security(("key" = [])),
+    params(ListQuery),
+    responses((status = 200, description = "A page.", body = EmailList<'_>), Refused<422>),
+)]
 pub(crate) async fn list(app: &App, request: &Request) -> Result<Response, Problem> {
     let outbox = app.outbox_of(request)?;
     let filter = query::filter(request.query())?;
     let page = in_time(outbox.list(filter)).await??;
     let now = outbox.clock().now();
-    let told = page.records.iter().map(|listed| match listed {
-        Ok(record) => EmailResponse::brief(record, now),
-        Err((outline, fault)) => EmailResponse::outline(outline, fault),
+    let summaries = page.records.iter().map(|listed| match listed {
+        Ok(record) => EmailSummary::of(record, now),
+        Err((outline, fault)) => EmailSummary::outline(outline, fault),
     });
-    let data = told.collect();
-    Ok(response::json(StatusCode::OK, &List::new(page.has_more, data)))
+    let data = summaries.collect();
+    Ok(response::json(StatusCode::OK, &EmailList::new(page.has_more, data)))
 }

@@ -5,29 +5,54 @@ use hyper::header::{HeaderName, HeaderValue};
 use mailqueue_core::outbox::SubmitError;
 use mailqueue_core::{Draft, IdempotencyKey, Outbox};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::new_email::NewEmail;
 use super::text_of_html;
 use crate::app::App;
 use crate::wire::json::{self, Json};
+use crate::wire::parameter::{parameters, text};
 use crate::wire::problem::Problem;
+use crate::wire::refusal::Refused;
 use crate::wire::request::Request;
 use crate::wire::response::{self, Response};
 
-/// What tells that a message was accepted.
-#[derive(Debug, Serialize)]
+/// What tells that a message is kept and will be sent.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Accepted {
-    /// Its id.
+    #[schema(format = "uuid")]
     pub(super) id: String,
 }
 
-/// `POST /emails`
+/// The meaning of an idempotency key, for the document.
+const REPEATING: &str = "Makes repeating harmless: 1 to 256 printable ASCII characters, remembered for 24 hours after \
+                         acceptance or, if that is later, the scheduled time.";
+
+parameters! {
+    /// The header field that makes repeating harmless.
+    KeyHeader { Header "Idempotency-Key", REPEATING, text(&[]); }
+}
+
+/// Send a message
+///
+/// When the answer is 200, the message is committed in the database and will be sent or told as failed.
+#[utoipa::path(
+    post, path = "/emails", tag = "Emails", operation_id = "send_email", security(("key" = [])),
+    params(KeyHeader), request_body = NewEmail,
+    responses(
+        (status = 200, description = "It is kept.", body = Accepted, headers(
+            ("Location" = String, description = "Where it can be looked up."),
+            ("Idempotent-Replayed" = String, description = "`true` when it is the answer of the first time."),
+        )),
+        Refused<409>,
+    ),
+)]
 pub(crate) async fn submit(app: &App, request: &mut Request) -> Result<Response, Problem> {
     let outbox = app.outbox_of(request)?;
     let key = idempotency_key(request)?;
     let sender = app.sender().map(str::to_owned);
     let read = body(request, move |json| NewEmail::read(json, sender.as_deref())).await?;
-    let NewEmail { mut draft, scalars } = read.map_err(Problem::invalid)?;
+    let (mut draft, scalars) = read.map_err(Problem::invalid)?;
     check_size(&draft, &outbox)?;
     text_of_html::add_texts(std::iter::once(&mut draft)).await;
     let in_flight = app.in_flight_keys().enter(&outbox, key.as_ref());

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use futures_util::{FutureExt, stream};
+use utoipa::ToSchema;
 
 use crate::wire::offload::aside;
 use crate::wire::problem::Problem;
@@ -10,6 +11,18 @@ use crate::wire::urlencoded;
 
 /// How many parts a form may have.
 const MAX_PARTS: usize = 100;
+
+/// What is filled into the form. The English names `subject`, `message` and `to` are read as well.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only the schema is used: a form has two names for each field")]
+pub(super) struct Form {
+    #[schema(example = "Pedido 7")]
+    assunto: String,
+    #[schema(example = "Está a caminho.")]
+    mensagem: String,
+    /// One recipient that this form may write to.
+    para: Option<String>,
+}
 
 /// A field of the form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

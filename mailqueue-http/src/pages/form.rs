@@ -5,22 +5,47 @@ use mailqueue_core::domain::validation::FieldError;
 use mailqueue_core::outbox::SubmitError;
 use mailqueue_core::{Draft, MessageId, Outbox};
 
-use super::fields::{Field, Fields};
+use super::fields::{Field, Fields, Form};
 use super::page::{FormError, FormValues, FormView, PAGES};
 use crate::app::App;
 use crate::recipients::Recipients;
 use crate::wire::deadline::in_time;
 use crate::wire::problem::Problem;
+use crate::wire::refusal::Refused;
 use crate::wire::request::Request;
 use crate::wire::response::{self, Response};
 
-/// `GET /`
+/// The form
+#[utoipa::path(
+    get, path = "/", tag = "Page", operation_id = "show_form",
+    responses((status = 200, description = "A page.", body = String, content_type = "text/html; charset=utf-8")),
+)]
 pub(crate) async fn show(app: &App, request: &Request) -> Result<Response, Problem> {
     let view = Rules::of(app, request).view();
     Ok(PAGES.form(request, StatusCode::OK, &view, &FormValues::default()))
 }
 
-/// `POST /`
+/// Send the form
+///
+/// To the recipient that the form is set up for, or to one it may write to.
+#[utoipa::path(
+    post, path = "/", tag = "Page", operation_id = "send_form",
+    request_body(content(
+        (Form = "application/x-www-form-urlencoded"),
+        (Form = "multipart/form-data"),
+    )),
+    responses(
+        (
+            status = 200, description = "It is kept.", body = String, content_type = "text/plain; charset=utf-8",
+            headers(("Location" = String, description = "Where it can be looked up.")),
+        ),
+        (
+            status = 303, description = "It is kept; for browsers.",
+            headers(("Location" = String, description = "The message's page.")),
+        ),
+        Refused<403>, Refused<429>,
+    ),
+)]
 pub(crate) async fn submit(app: &App, request: &mut Request) -> Result<Response, Problem> {
     if request.is_foreign() {
         return Err(Problem::foreign_origin());
@@ -55,7 +80,7 @@ pub(crate) async fn submit(app: &App, request: &mut Request) -> Result<Response,
 
 /// Hands a message to the outbox; the inner error is what is wrong with it.
 async fn take(outbox: &Outbox, draft: Draft) -> Result<Result<MessageId, Vec<FieldError>>, Problem> {
-    crate::api::check_size(&draft, outbox)?;
+    crate::api::submit::check_size(&draft, outbox)?;
     match in_time(outbox.submit(draft)).await? {
         Ok(receipt) => Ok(Ok(receipt.id)),
         Err(SubmitError::Invalid(invalid)) => Ok(Err(invalid.faults)),

@@ -1,19 +1,28 @@
-//! What became of messages, for people.
+//! Messages and their outcomes, for people.
 
 use mailqueue_core::contracts::store::Filter;
 
 use super::page::PAGES;
-use crate::api::{find, parse_id, unknown};
+use crate::api::find::{EmailId, find, unknown};
+use crate::api::query::parse_id;
 use crate::app::App;
 use crate::wire::deadline::in_time;
 use crate::wire::problem::Problem;
+use crate::wire::refusal::Refused;
 use crate::wire::request::Request;
 use crate::wire::response::Response;
 
 /// How many messages the page lists.
 const MAX_LISTED: usize = 50;
 
-/// `GET /messages`: only where the page may show what is in them.
+/// The newest messages
+#[utoipa::path(
+    get, path = "/messages", tag = "Page", operation_id = "show_messages",
+    responses(
+        (status = 200, description = "A page.", body = String, content_type = "text/html; charset=utf-8"),
+        Refused<404>,
+    ),
+)]
 pub(crate) async fn list(app: &App, request: &Request) -> Result<Response, Problem> {
     if !app.shows_content(request) {
         return Err(Problem::not_found("The list of messages is not shown here."));
@@ -22,7 +31,14 @@ pub(crate) async fn list(app: &App, request: &Request) -> Result<Response, Probl
     Ok(PAGES.messages(request, &page.records))
 }
 
-/// `GET /messages/{id}`: where it stands; what is in it, only where the page may show it.
+/// Where a message stands
+#[utoipa::path(
+    get, path = "/messages/{id}", tag = "Page", operation_id = "show_message", params(EmailId),
+    responses(
+        (status = 200, description = "A page.", body = String, content_type = "text/html; charset=utf-8"),
+        Refused<404>,
+    ),
+)]
 pub(crate) async fn show(app: &App, request: &Request) -> Result<Response, Problem> {
     let id = parse_id(&request.id).ok_or_else(unknown)?;
     let outbox = app.open_outbox();

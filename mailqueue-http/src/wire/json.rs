@@ -183,6 +183,11 @@ impl<'f, 'b> Members<'f, 'b> {
         self.remove(name).filter(|json| *json != Json::Null)
     }
 
+    /// Whether a member is there and not `null`.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.members.iter().any(|(member, json)| member == name && *json != Json::Null)
+    }
+
     fn remove(&mut self, name: &str) -> Option<Json<'b>> {
         let n = self.members.iter().position(|(member, _)| member == name)?;
         Some(self.members.swap_remove(n).1)

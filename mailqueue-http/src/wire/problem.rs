@@ -6,6 +6,7 @@ use mailqueue_core::contracts::store::StoreError;
 use mailqueue_core::domain::validation::FieldError;
 use mailqueue_core::outbox::SubmitError;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::wire::response::{self, Response};
 
@@ -32,19 +33,46 @@ pub(crate) struct Problem {
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-#[derive(Serialize)]
-struct Body<'p> {
+/// Why a request got no 2xx: the members of RFC 9457 and those that Resend's clients read, side by side. Nothing is kept
+/// then.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct ProblemBody<'p> {
+    /// `urn:mailqueue:problem:` and the title in lower case.
     #[serde(rename = "type")]
+    #[schema(example = "urn:mailqueue:problem:validation-failed")]
     kind: String,
+    #[schema(example = "Validation failed")]
     title: &'static str,
+    #[schema(example = 422)]
     status: u16,
+    /// What a person can act on. It never repeats what was sent.
+    #[schema(example = "`to/0` must be an address.")]
     detail: &'p str,
-    #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
-    errors: &'p [FieldError],
+    /// What is wrong with which field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Fault>>)]
+    errors: Option<&'p [FieldError]>,
     #[serde(rename = "statusCode")]
+    #[schema(example = 422)]
     status_code: u16,
+    /// The word by which a program knows it.
+    #[schema(example = "validation_error")]
     name: &'static str,
+    /// As `detail`.
     message: &'p str,
+}
+
+/// One fault in one field: the schema of [`FieldError`].
+#[derive(ToSchema)]
+#[schema(description = "One fault in one field.")]
+#[expect(dead_code, reason = "only the schema is used: the core's type is what is written")]
+pub(crate) struct Fault {
+    /// A JSON pointer (RFC 6901) into what was sent.
+    #[schema(example = "/to/0")]
+    pointer: String,
+    /// What would be right.
+    detail: String,
 }
 
 impl Problem {
@@ -231,12 +259,12 @@ impl Problem {
 
     /// The answer that carries it. `named` says whether the client's Accept names `application/problem+json`.
     pub(crate) fn into_response(self, named: bool) -> Response {
-        let body = Body {
+        let body = ProblemBody {
             kind: format!("urn:mailqueue:problem:{}", self.title.to_ascii_lowercase().replace(' ', "-")),
             title: self.title,
             status: self.status.as_u16(),
             detail: &self.detail,
-            errors: &self.faults,
+            errors: Some(&*self.faults).filter(|faults| !faults.is_empty()),
             status_code: self.status.as_u16(),
             name: self.name,
             message: &self.detail,
