@@ -13,8 +13,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let database = format!("sqlite://{}", folder.path().join("mail.db").display());
     let files = format!("file://{}", folder.path().join("outbox").display());
 
-    let store = connect::store(&database.into(), true).await?;
-    let queue = connect::queue(None, "default")?;
+    let store = connect::store(&database.into()).await?;
+    let queue = connect::queue(None)?;
     let transport = connect::transport(&files.into())?;
     let outbox = Outbox::start(Arc::clone(&store), Arc::clone(&queue)).await;
     let shutdown = CancellationToken::new();

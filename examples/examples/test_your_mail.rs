@@ -11,8 +11,8 @@ use mailqueue_worker::{CancellationToken, Worker};
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
     let store =
-        connect::store(&format!("sqlite://{}", folder.path().join("mail.db").display()).into(), true).await?;
-    let queue = connect::queue(None, "default")?;
+        connect::store(&format!("sqlite://{}", folder.path().join("mail.db").display()).into()).await?;
+    let queue = connect::queue(None)?;
     let transport = Arc::new(MemoryTransport::new());
     let outbox = Outbox::start(Arc::clone(&store), Arc::clone(&queue)).await;
     let worker = Worker::builder(store, queue, Arc::clone(&transport) as _).build();

@@ -1,5 +1,6 @@
 //! Opening the parts by URL: the one place that names implementations.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -21,32 +22,73 @@ use crate::transport::file::FileTransport;
 use crate::transport::smtp::{RelayUrl, SmtpTransport, Timeouts};
 use crate::uri;
 
-/// Why a part could not be opened. Its text names the setting and never repeats a URL.
+/// A part that is opened by URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The store.
+    Store,
+    /// The queue.
+    Queue,
+    /// The transport.
+    Transport,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Store => "store",
+            Self::Queue => "queue",
+            Self::Transport => "transport",
+        })
+    }
+}
+
+/// The reason why a part could not be opened. Its text names the part and never repeats a URL.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConnectError {
     /// The store did not open.
-    #[error("DATABASE_URL: {0}")]
+    #[error("store: {0}")]
     Store(#[from] StoreError),
-    /// A setting is faulty.
-    #[error("{name}: {detail}")]
-    Setting {
-        /// The variable.
-        name: &'static str,
-        /// What is wrong with it.
+    /// A URL is faulty.
+    #[error("{part}: {detail}")]
+    Url {
+        /// The part it is to open.
+        part: Part,
+        /// A sentence that says what would be right.
         detail: String,
     },
 }
 
 impl ConnectError {
-    /// Whether trying again a little later may help: a database that is still starting.
+    /// Whether the same call may succeed a little later: a database that is still starting.
     #[must_use]
-    pub fn may_pass(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
+        // A disk that is full stays so for longer than anybody waits for a start.
         matches!(self, Self::Store(StoreError::Unavailable(_) | StoreError::Overloaded(_)))
+    }
+
+    /// The part that did not open.
+    #[must_use]
+    pub fn part(&self) -> Part {
+        match self {
+            Self::Store(_) => Part::Store,
+            Self::Url { part, .. } => *part,
+        }
+    }
+
+    /// The text without the name of the part.
+    #[must_use]
+    pub fn detail(&self) -> String {
+        match self {
+            Self::Store(error) => error.to_string(),
+            Self::Url { detail, .. } => detail.clone(),
+        }
     }
 }
 
-fn faulty(name: &'static str, detail: impl Into<String>) -> ConnectError {
-    ConnectError::Setting { name, detail: detail.into() }
+fn faulty(part: Part, detail: impl Into<String>) -> ConnectError {
+    ConnectError::Url { part, detail: detail.into() }
 }
 
 /// The part of a URL before `://`.
@@ -54,19 +96,19 @@ fn scheme(url: &SecretString) -> &str {
     url.expose_secret().split_once("://").map_or("", |(scheme, _)| scheme)
 }
 
-/// Notes what is wrong with a database URL, without opening it.
+/// Checks the URL of a store without opening it.
 ///
 /// # Errors
 ///
-/// [`ConnectError::Setting`]
+/// [`ConnectError::Url`]
 pub fn check_store(url: &SecretString) -> Result<(), ConnectError> {
     match scheme(url) {
         #[cfg(feature = "postgres")]
         "postgres" | "postgresql" => {
-            PostgresStore::check(url).map_err(|error| faulty("DATABASE_URL", error.to_string()))
+            PostgresStore::check(url).map_err(|error| faulty(Part::Store, error.to_string()))
         }
         #[cfg(feature = "sqlite")]
-        "sqlite" => path("DATABASE_URL", url).map(drop),
+        "sqlite" => path(Part::Store, url).map(drop),
         _ => Err(unknown_store()),
     }
 }
@@ -76,11 +118,11 @@ pub fn check_store(url: &SecretString) -> Result<(), ConnectError> {
 /// # Errors
 ///
 /// [`ConnectError`]
-pub async fn store(url: &SecretString, migrate: bool) -> Result<Arc<dyn MessageStore>, ConnectError> {
-    store_with(url, StoreOptions { migrate, ..StoreOptions::default() }).await
+pub async fn store(url: &SecretString) -> Result<Arc<dyn MessageStore>, ConnectError> {
+    store_with(url, StoreOptions::default()).await
 }
 
-/// How a store is opened.
+/// The options of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoreOptions {
     /// Whether to bring the tables up to date. Default true.
@@ -96,7 +138,7 @@ impl Default for StoreOptions {
     }
 }
 
-/// The same, told how.
+/// The same with options.
 ///
 /// # Errors
 ///
@@ -119,7 +161,7 @@ async fn open_store(
         #[cfg(feature = "sqlite")]
         "sqlite" => {
             let options = SqliteOptions { migrate, ..SqliteOptions::default() };
-            Ok(Arc::new(SqliteStore::open(path("DATABASE_URL", url)?, &options).await?))
+            Ok(Arc::new(SqliteStore::open(path(Part::Store, url)?, &options).await?))
         }
         #[cfg(feature = "postgres")]
         "postgres" | "postgresql" => {
@@ -137,42 +179,64 @@ async fn open_store(_: &SecretString, _: StoreOptions) -> Result<Arc<dyn Message
 }
 
 fn unknown_store() -> ConnectError {
-    faulty("DATABASE_URL", "must begin with postgres:// or sqlite://FILE (of those built in)")
+    faulty(Part::Store, "must begin with postgres:// or sqlite://FILE (of those built in)")
 }
 
 /// The file or directory that a URL names.
-fn path(name: &'static str, url: &SecretString) -> Result<PathBuf, ConnectError> {
-    let path = uri::path(url.expose_secret()).map_err(|error| faulty(name, error.to_string()))?;
+fn path(part: Part, url: &SecretString) -> Result<PathBuf, ConnectError> {
+    let path = uri::path(url.expose_secret()).map_err(|error| faulty(part, error.to_string()))?;
     match path.as_os_str().is_empty() {
-        true => Err(faulty(name, format!("must name a path: {}://PATH", scheme(url)))),
+        true => Err(faulty(part, format!("must name a path: {}://PATH", scheme(url)))),
         false => Ok(path),
     }
 }
 
-/// Opens the queue behind a `redis://` or `rediss://` URL, or one in this process. It connects when it is first used:
-/// a Redis that is out of reach keeps nobody from starting.
+/// The options of a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueOptions {
+    /// The name that keeps queues in one Redis apart. Default `default`.
+    pub name: String,
+}
+
+impl Default for QueueOptions {
+    fn default() -> Self {
+        Self { name: "default".to_owned() }
+    }
+}
+
+/// Opens the queue behind a `redis://` or `rediss://` URL, or without one a queue in this process. It connects when it is
+/// first used: a Redis that is out of reach keeps nobody from starting.
 ///
 /// # Errors
 ///
-/// [`ConnectError::Setting`]
-pub fn queue(url: Option<&SecretString>, name: &str) -> Result<Arc<dyn Queue>, ConnectError> {
+/// [`ConnectError::Url`]
+pub fn queue(url: Option<&SecretString>) -> Result<Arc<dyn Queue>, ConnectError> {
+    queue_with(url, QueueOptions::default())
+}
+
+/// The same with options.
+///
+/// # Errors
+///
+/// [`ConnectError::Url`]
+pub fn queue_with(url: Option<&SecretString>, options: QueueOptions) -> Result<Arc<dyn Queue>, ConnectError> {
     match url {
         None => Ok(Arc::new(LocalQueue::new())),
-        Some(url) if ["redis", "rediss"].contains(&scheme(url)) => redis(url, name),
-        Some(_) => Err(faulty("REDIS_URL", "must begin with redis:// or rediss://")),
+        Some(url) if ["redis", "rediss"].contains(&scheme(url)) => redis(url, options),
+        Some(_) => Err(faulty(Part::Queue, "must begin with redis:// or rediss://")),
     }
 }
 
 #[cfg(feature = "redis")]
-fn redis(url: &SecretString, name: &str) -> Result<Arc<dyn Queue>, ConnectError> {
-    let options = RedisOptions { name: name.to_owned(), ..RedisOptions::default() };
-    let queue = RedisQueue::open(url, options).map_err(|error| faulty("REDIS_URL", error.to_string()))?;
+fn redis(url: &SecretString, options: QueueOptions) -> Result<Arc<dyn Queue>, ConnectError> {
+    let options = RedisOptions { name: options.name, ..RedisOptions::default() };
+    let queue = RedisQueue::open(url, options).map_err(|error| faulty(Part::Queue, error.to_string()))?;
     Ok(Arc::new(queue))
 }
 
 #[cfg(not(feature = "redis"))]
-fn redis(_: &SecretString, _: &str) -> Result<Arc<dyn Queue>, ConnectError> {
-    Err(faulty("REDIS_URL", "must not be set: Redis is not built in"))
+fn redis(_: &SecretString, _: QueueOptions) -> Result<Arc<dyn Queue>, ConnectError> {
+    Err(faulty(Part::Queue, "must not be set: Redis is not built in"))
 }
 
 /// Whether mail is written to files instead of sent.
@@ -186,14 +250,15 @@ pub fn writes_files(relays: &SecretString) -> bool {
 ///
 /// # Errors
 ///
-/// [`ConnectError::Setting`]
+/// [`ConnectError::Url`]
 pub fn transport(relays: &SecretString) -> Result<Arc<dyn Transport>, ConnectError> {
     if writes_files(relays) {
         return match relays.expose_secret().contains(',') {
-            true => {
-                Err(faulty("SMTP_URL", "must be one file://DIR and no relay (inside a path write , as %2C)"))
-            }
-            false => Ok(Arc::new(FileTransport::new(path("SMTP_URL", relays)?))),
+            true => Err(faulty(
+                Part::Transport,
+                "must be one file://DIR and no relay (inside a path write , as %2C)",
+            )),
+            false => Ok(Arc::new(FileTransport::new(path(Part::Transport, relays)?))),
         };
     }
     smtp(relays)
@@ -203,12 +268,12 @@ pub fn transport(relays: &SecretString) -> Result<Arc<dyn Transport>, ConnectErr
 fn smtp(relays: &SecretString) -> Result<Arc<dyn Transport>, ConnectError> {
     let parse = |text: &str| text.trim().parse::<RelayUrl>();
     let relays: Result<Vec<RelayUrl>, _> = relays.expose_secret().split(',').map(parse).collect();
-    let relays = relays.map_err(|error| faulty("SMTP_URL", error.to_string()))?;
+    let relays = relays.map_err(|error| faulty(Part::Transport, error.to_string()))?;
     let transport = SmtpTransport::open(relays, Timeouts::default());
-    Ok(Arc::new(transport.map_err(|error| faulty("SMTP_URL", error.to_string()))?))
+    Ok(Arc::new(transport.map_err(|error| faulty(Part::Transport, error.to_string()))?))
 }
 
 #[cfg(not(feature = "smtp"))]
 fn smtp(_: &SecretString) -> Result<Arc<dyn Transport>, ConnectError> {
-    Err(faulty("SMTP_URL", "must be file://DIR: SMTP is not built in"))
+    Err(faulty(Part::Transport, "must be file://DIR: SMTP is not built in"))
 }

@@ -19,8 +19,8 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;
 //! # let url = format!("sqlite://{}", folder.path().join("mail.db").display());
-//! let store = connect::store(&url.into(), true).await?;
-//! let queue = connect::queue(None, "default")?;
+//! let store = connect::store(&url.into()).await?;
+//! let queue = connect::queue(None)?;
 //! let outbox = Outbox::start(store, queue).await;
 //!
 //! let draft = Draft::new("Shop <shop@example.com>", "ana@example.org", "Your order").text("It is on its way.");

@@ -28,7 +28,7 @@ async fn store() -> (Arc<PostgresStore>, String) {
 
 async fn prepared(store: &Arc<PostgresStore>, subjects: &[&str]) -> Vec<Arc<Submission>> {
     let store: Arc<dyn MessageStore> = Arc::clone(store) as _;
-    let queue = mailqueue_core::connect::queue(None, "default").expect("a queue in this process");
+    let queue = mailqueue_core::connect::queue(None).expect("a queue in this process");
     let outbox = Outbox::start(store, queue).await;
     let draft = |subject: &str| Draft::new("shop@example.com", "ana@example.org", subject).text("Hello.");
     let prepare = |subject: &&str| Arc::new(outbox.prepare(&[draft(subject)], None).expect("it is right"));

@@ -19,7 +19,7 @@ async fn open(url: &str) -> PostgresStore {
 }
 
 async fn outbox(store: PostgresStore) -> Outbox {
-    let queue = mailqueue_core::connect::queue(None, "default").expect("a queue in this process");
+    let queue = mailqueue_core::connect::queue(None).expect("a queue in this process");
     Outbox::start(Arc::new(store), queue).await
 }
 
@@ -200,10 +200,7 @@ async fn a_server_that_may_lose_mail_is_refused_unless_that_is_allowed() {
         PostgresStore::open(&secret, &PostgresOptions::default()).await.err().expect("it is unsafe");
     let words = refused.to_string();
     assert!(matches!(refused, StoreError::Refused(_)), "{words}");
-    assert!(
-        words.contains("synchronous_commit") && words.contains("MAILQUEUE_ALLOW_UNSAFE_DATABASE"),
-        "{words}"
-    );
+    assert!(words.contains("synchronous_commit") && words.contains("`allow_unsafe`"), "{words}");
     drop(PostgresStore::open(&secret, &lenient()).await.expect("it is allowed"));
 
     let quick = SecretString::from(Postgres::shared().database());

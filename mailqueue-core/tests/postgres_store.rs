@@ -97,7 +97,7 @@ async fn a_database_of_another_version_is_refused() {
     let secret = SecretString::from(url.as_str());
     let unmigrated = PostgresOptions { migrate: false, ..lenient() };
     let missing = PostgresStore::open(&secret, &unmigrated).await.err().expect("the tables are missing");
-    assert!(missing.to_string().contains("MAILQUEUE_MIGRATE"), "{missing}");
+    assert!(missing.to_string().contains("`migrate`"), "{missing}");
     drop(PostgresStore::open(&secret, &lenient()).await.expect("it can be migrated"));
     Postgres::shared().query(&url, "INSERT INTO mailqueue_migrations (version) VALUES ('99990101000000')");
     let newer = PostgresStore::open(&secret, &lenient()).await.err().expect("it is newer");
@@ -137,7 +137,7 @@ async fn a_role_without_privileges_is_enough() {
 async fn what_was_waiting_before_it_was_weighed_is_weighed() {
     let url = migrated().await;
     let store: Arc<dyn MessageStore> = Arc::new(open(&url).await);
-    let queue = mailqueue_core::connect::queue(None, "default").expect("a queue in this process");
+    let queue = mailqueue_core::connect::queue(None).expect("a queue in this process");
     let outbox = Outbox::start(Arc::clone(&store), queue).await;
     outbox.submit(Draft::new("shop@example.com", "ana@example.org", "Before").text("x")).await.expect("kept");
     let weighed = store.backlog(10).await.expect("it works");
@@ -201,7 +201,7 @@ async fn what_one_process_was_refused_for_lack_of_space_others_know() {
         CREATE TRIGGER refusal BEFORE INSERT ON emails FOR EACH ROW EXECUTE FUNCTION refuse()",
     );
     let store: Arc<dyn MessageStore> = Arc::new(store);
-    let queue = mailqueue_core::connect::queue(None, "default").expect("a queue in this process");
+    let queue = mailqueue_core::connect::queue(None).expect("a queue in this process");
     let outbox = Outbox::start(Arc::clone(&store), queue).await;
     let draft = Draft::new("shop@example.com", "ana@example.org", "Order").text("Order.");
     for _ in 0..2 {
@@ -229,7 +229,7 @@ async fn the_reserve_is_given_up_for_results_and_kept_again_before_new_mail() {
     let options = PostgresOptions { reserve: 1 << 20, ..lenient() };
     let store = PostgresStore::open(&SecretString::from(url.as_str()), &options).await.expect("it opens");
     let store: Arc<dyn MessageStore> = Arc::new(store);
-    let queue = mailqueue_core::connect::queue(None, "default").expect("a queue in this process");
+    let queue = mailqueue_core::connect::queue(None).expect("a queue in this process");
     let outbox = Outbox::start(Arc::clone(&store), queue).await;
     let draft = Draft::new("shop@example.com", "ana@example.org", "Order").text("Order.");
     let waiting = outbox.submit(draft.clone()).await.expect("it is kept").id;
@@ -287,7 +287,7 @@ async fn a_lost_commit_answer_is_never_taken_for_a_yes() {
     let url = migrated().await;
     let proxy = Proxy::start(postgres.address()).await;
     let store = open(&proxy.url(&url)).await;
-    let queue = mailqueue_core::connect::queue(None, "default").expect("a queue in this process");
+    let queue = mailqueue_core::connect::queue(None).expect("a queue in this process");
     let outbox = Outbox::start(Arc::new(store), queue).await;
     let draft =
         Draft::new("shop@example.com", "ana@example.org", "Once").text("Once.").idempotency_key("once");
@@ -303,7 +303,7 @@ async fn a_lost_commit_answer_is_never_taken_for_a_yes() {
 async fn a_submission_stands_and_falls_with_the_hosts_transaction() {
     let url = migrated().await;
     let store: Arc<dyn MessageStore> = Arc::new(open(&url).await);
-    let queue = mailqueue_core::connect::queue(None, "default").expect("a queue in this process");
+    let queue = mailqueue_core::connect::queue(None).expect("a queue in this process");
     let outbox = Outbox::start(store, queue).await;
     let mut host = AsyncPgConnection::establish(&url).await.expect("a connection of the host's own");
     for keep in [false, true] {
@@ -344,7 +344,7 @@ async fn an_exhausted_server_is_an_error_soon() {
 async fn no_error_repeats_what_a_message_says() {
     let (postgres, url) = (Postgres::shared(), migrated().await);
     let store: Arc<dyn MessageStore> = Arc::new(open(&url).await);
-    let queue = mailqueue_core::connect::queue(None, "default").expect("a queue in this process");
+    let queue = mailqueue_core::connect::queue(None).expect("a queue in this process");
     let outbox = Outbox::start(store, queue).await;
     let draft = Draft::new("shop@example.com", "ana@example.org", "A secret").text("It is between us.");
     for (table, column, value) in [

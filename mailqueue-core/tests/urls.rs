@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use mailqueue_core::connect::{self, ConnectError, StoreOptions};
+use mailqueue_core::connect::{self, ConnectError, QueueOptions, StoreOptions};
 use mailqueue_core::contracts::transport::{Gate, Outgoing};
 use mailqueue_core::domain::lane::Lane;
 use mailqueue_testing::{Certificate, Postgres, Redis};
@@ -32,7 +32,7 @@ fn detail(result: Result<impl Sized, ConnectError>) -> String {
 async fn the_path_of_a_sqlite_file_is_decoded() {
     let (folder, path) = folder();
     let url = SecretString::from(format!("sqlite://{path}/{ENCODED}"));
-    connect::store(&url, true).await.unwrap();
+    connect::store(&url).await.unwrap();
     assert!(folder.path().join(NAME).is_file(), "{:?}", names(folder.path()));
 }
 
@@ -56,16 +56,13 @@ fn what_would_be_lost_behind_a_path_is_refused() {
     for url in ["sqlite://mail.db?mode=ro", "sqlite://mail#1.db"] {
         assert_eq!(
             detail(connect::check_store(&url.into())),
-            "DATABASE_URL: takes no parameters and no #fragment (inside a path write ? as %3F and # as %23)"
+            "store: takes no parameters and no #fragment (inside a path write ? as %3F and # as %23)"
         );
     }
     assert!(
-        detail(connect::transport(&"file://out?box".into())).starts_with("SMTP_URL: takes no parameters")
+        detail(connect::transport(&"file://out?box".into())).starts_with("transport: takes no parameters")
     );
-    assert_eq!(
-        detail(connect::check_store(&"sqlite://".into())),
-        "DATABASE_URL: must name a path: sqlite://PATH"
-    );
+    assert_eq!(detail(connect::check_store(&"sqlite://".into())), "store: must name a path: sqlite://PATH");
 }
 
 #[tokio::test]
@@ -105,7 +102,7 @@ async fn a_password_of_redis_is_decoded() {
     let server = Redis::shared();
     server.command(&["ACL", "SETUSER", "us+er", "on", ">p+ w/@?#", "~*", "+@all"]);
     let url = format!("redis://us+er:p+%20w%2F%40%3F%23@{}/3", server.address());
-    let queue = connect::queue(Some(&url.into()), "urls").unwrap();
+    let queue = connect::queue_with(Some(&url.into()), QueueOptions { name: "urls".to_owned() }).unwrap();
     assert_eq!(queue.pull(&Lane::ALL, 1, Duration::ZERO).await.unwrap().ids, []);
 }
 

@@ -68,8 +68,8 @@ fn draft(n: usize) -> Draft {
 
 /// Messages accepted a second by `submitters` that each wait for their answer before they submit again.
 async fn submit(url: &str, submitters: usize, time: Duration) -> f64 {
-    let store = connect::store(&url.into(), true).await.expect("the database opens");
-    let queue = connect::queue(None, "default").expect("a queue in this process");
+    let store = connect::store(&url.into()).await.expect("the database opens");
+    let queue = connect::queue(None).expect("a queue in this process");
     let outbox = Outbox::start(store, queue).await;
     let (started, mut tasks) = (Instant::now(), JoinSet::new());
     for submitter in 0..submitters {
@@ -90,8 +90,8 @@ async fn submit(url: &str, submitters: usize, time: Duration) -> f64 {
 /// Messages a second that one worker takes from Postgres and Redis and sends to `sink`, until none is left.
 async fn drain(postgres: &Postgres, sink: &PostfixSink, backlog: usize) -> f64 {
     let redis = Redis::start();
-    let store = connect::store(&postgres.database().into(), true).await.expect("the database opens");
-    let queue = connect::queue(Some(&redis.url().into()), "default").expect("the URL is right");
+    let store = connect::store(&postgres.database().into()).await.expect("the database opens");
+    let queue = connect::queue(Some(&redis.url().into())).expect("the URL is right");
     fill(&store, &queue, backlog).await;
     let transport = connect::transport(&sink.url().into()).expect("the URL is right");
     let worker = Worker::builder(Arc::clone(&store), queue, transport).concurrency(CONCURRENCY).build();

@@ -36,9 +36,7 @@ pub(super) fn check<DB: Backend>(
         return Err(format!("the database has migration {newer}, which this version does not know").into());
     }
     match versions.iter().find(|version| !applied.contains(version)) {
-        Some(missing) if !run => {
-            Err(format!("migration {missing} has not run and MAILQUEUE_MIGRATE is off").into())
-        }
+        Some(missing) if !run => Err(format!("migration {missing} has not run and `migrate` is off").into()),
         _ => Ok(()),
     }
 }

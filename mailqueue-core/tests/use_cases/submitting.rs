@@ -10,7 +10,7 @@ use tempfile::TempDir;
 async fn within(capacity: Capacity) -> (Outbox, TempDir) {
     let folder = TempDir::new().expect("a folder");
     let store = SqliteStore::open(folder.path().join("mail.db"), &SqliteOptions::default()).await;
-    let queue = mailqueue_core::connect::queue(None, "default").expect("a queue in this process");
+    let queue = mailqueue_core::connect::queue(None).expect("a queue in this process");
     (Outbox::start_within(capacity, Arc::new(store.expect("it opens")), queue).await, folder)
 }
 

@@ -9,7 +9,7 @@ use mailqueue_core::{MessageStore, Queue, Transport};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::settings::ServiceSettings;
+use super::settings::{ServiceSettings, SettingFault};
 use super::{logging, metrics, signals};
 use crate::worker::{Worker, WorkerBuilder};
 
@@ -70,10 +70,10 @@ impl Backends {
     ///
     /// # Errors
     ///
-    /// A sentence that names the variable.
-    pub async fn open(settings: &ServiceSettings) -> Result<Self, ConnectError> {
+    /// The setting of the part that did not open.
+    pub async fn open(settings: &ServiceSettings) -> Result<Self, SettingFault> {
         let transport = connect::transport(&settings.relays)?;
-        let queue = connect::queue(settings.redis.as_ref(), &settings.queue_name)?;
+        let queue = connect::queue_with(settings.redis.as_ref(), settings.queue_options())?;
         let store = open_store(settings).await?;
         let options = HealthOptions { grace: settings.grace, ..HealthOptions::for_lease(settings.lease) };
         let health = Health::new(Arc::clone(&store), options);
@@ -100,9 +100,9 @@ async fn open_store(settings: &ServiceSettings) -> Result<Arc<dyn MessageStore>,
     loop {
         let options = StoreOptions { migrate: settings.migrate, allow_unsafe: settings.allow_unsafe };
         match connect::store_with(&settings.database, options).await {
-            Err(error) if error.may_pass() && tries < STORE_RETRIES => {
+            Err(error) if error.is_transient() && tries < STORE_RETRIES => {
                 tries += 1;
-                tracing::warn!(%error, "waiting for the database");
+                tracing::warn!(error = %SettingFault::from(&error), "waiting for the database");
                 tokio::time::sleep(STORE_RETRY_INTERVAL).await;
             }
             result => return result,

@@ -40,7 +40,7 @@ impl System {
         let url = SecretString::from(database.as_str());
         let options = StoreOptions { allow_unsafe: true, ..StoreOptions::default() };
         let store = connect::store_with(&url, options).await.expect("the database opens");
-        let queue = connect::queue(Some(&redis.url().into()), "default").expect("the URL is right");
+        let queue = connect::queue(Some(&redis.url().into())).expect("the URL is right");
         let outbox = Outbox::start(Arc::clone(&store), queue).await;
         let logs = tempfile::tempdir().expect("a temporary directory");
         Self { database, redis, sink, store, outbox, logs }

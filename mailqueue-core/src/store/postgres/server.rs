@@ -30,7 +30,7 @@ pub(super) async fn check(session: &mut Session, allow_unsafe: bool) -> Result<(
     if !allow_unsafe {
         return Err(StoreError::Refused(format!(
             "the database server has {off} off and may lose accepted mail in a crash; switch it on, or set \
-             MAILQUEUE_ALLOW_UNSAFE_DATABASE=true"
+             `allow_unsafe`"
         ).into()));
     }
     tracing::warn!(

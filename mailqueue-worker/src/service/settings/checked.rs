@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use mailqueue_core::connect::{self, ConnectError};
+use mailqueue_core::connect::{self, QueueOptions};
 use mailqueue_core::{DeliveryPolicy, LaneWeights, Retention};
 use secrecy::SecretString;
 
+use super::fault::SettingFault;
 use super::faults::Faults;
 use crate::service::logging::LogFormat;
 
@@ -53,13 +54,20 @@ impl ServiceSettings {
         connect::writes_files(&self.relays)
     }
 
+    /// The options of the queue.
+    #[must_use]
+    pub fn queue_options(&self) -> QueueOptions {
+        QueueOptions { name: self.queue_name.clone() }
+    }
+
     /// Adds the faults of the URLs, without connecting anywhere.
     pub fn check(&self, faults: &mut Faults) {
-        let queue = connect::queue(self.redis.as_ref(), &self.queue_name).map(|_| ());
+        let queue = connect::queue_with(self.redis.as_ref(), self.queue_options()).map(|_| ());
         let transport = connect::transport(&self.relays).map(|_| ());
         for result in [connect::check_store(&self.database), queue, transport] {
-            if let Err(ConnectError::Setting { name, detail }) = result {
-                faults.add(name, detail);
+            if let Err(error) = result {
+                let SettingFault { name, detail } = SettingFault::from(&error);
+                faults.add(&name, detail);
             }
         }
     }
