@@ -1,4 +1,4 @@
-//! What Postgres refuses for one row fails that row alone, by the SQLSTATE and in whatever words.
+//! A row that Postgres refuses fails alone, by its SQLSTATE and in any words.
 
 use std::collections::HashSet;
 use std::sync::Arc;

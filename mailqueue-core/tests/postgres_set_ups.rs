@@ -83,7 +83,7 @@ async fn a_statement_behind_a_pooler_ends_in_time() {
     let postgres = Postgres::start();
     let pooler = PgBouncer::start(&postgres);
     let url = postgres.database();
-    let options = PostgresOptions { statement: Duration::from_millis(300), ..lenient() };
+    let options = PostgresOptions { statement_timeout: Duration::from_millis(300), ..lenient() };
     let store = PostgresStore::open(&pooler.url(&url).into(), &options).await.expect("it opens");
     let host = tokio_postgres_client(&url).await;
     host.batch_execute("BEGIN; LOCK TABLE deliveries").await.expect("it is free");
@@ -161,7 +161,7 @@ async fn rights_on_rows_are_enough_once_the_tables_are_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_moved_to_another_server_is_followed() {
+async fn a_database_on_another_server_is_found_again() {
     let (old, new) = (Postgres::start(), Postgres::start());
     let url = old.database();
     drop(open(&url).await);

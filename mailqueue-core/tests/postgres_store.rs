@@ -121,7 +121,7 @@ async fn the_steps_down_lead_back_to_nothing() {
     assert_eq!(left, [[Some("mailqueue_migrations".to_owned())]]);
 }
 
-/// What hosted databases give: a role that owns its database and nothing else.
+/// A role that owns its database and nothing else, as hosted databases give.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_without_privileges_is_enough() {
     let url = Postgres::shared().database();
@@ -134,7 +134,7 @@ async fn a_role_without_privileges_is_enough() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_waiting_before_it_was_weighed_is_weighed() {
+async fn a_row_from_before_sizes_gets_its_size() {
     let url = migrated().await;
     let store: Arc<dyn MessageStore> = Arc::new(open(&url).await);
     let queue = mailqueue_core::connect::queue(None).expect("a queue in this process");
@@ -189,7 +189,7 @@ async fn a_server_that_only_answers_reads_is_not_ready() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_one_process_was_refused_for_lack_of_space_others_know() {
+async fn a_lack_of_space_is_known_to_other_processes() {
     let url = migrated().await;
     let (store, other) = (open(&url).await, open(&url).await);
     assert!(store.probe().await.expect("it takes writes").has_space);
@@ -271,7 +271,7 @@ async fn the_reserve_is_given_up_for_results_and_kept_again_before_new_mail() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_server_keeps_nobody_for_ever() {
     let mut postgres = Postgres::start();
-    let options = PostgresOptions { statement: Duration::from_millis(500), ..lenient() };
+    let options = PostgresOptions { statement_timeout: Duration::from_millis(500), ..lenient() };
     let store = PostgresStore::open(&postgres.database().into(), &options).await.expect("it opens");
     store.backlog(10).await.expect("it works");
     postgres.freeze();

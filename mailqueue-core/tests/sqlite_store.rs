@@ -103,7 +103,7 @@ async fn claim(store: &dyn MessageStore, ids: &[MessageId]) -> Vec<Claimed> {
     store.claim(ids, &terms).await.expect("a claim is answered").leased
 }
 
-/// What [`child`] is told: the file, and what to do with it.
+/// The variable that gives [`child`] its file.
 const TOLD: &str = "MAILQUEUE_TEST_CHILD";
 
 /// Not a test by itself: what this program does when a test has started it again as another process.
@@ -134,7 +134,7 @@ fn start_child(path: &Path) -> Child {
 fn ids_until_killed(mut child: Child, count: usize) -> Vec<MessageId> {
     let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
     let kept = |line: std::io::Result<String>| {
-        let line = line.expect("what it says is text");
+        let line = line.expect("its output is text");
         line.strip_prefix("kept ").map(|id| id.parse().expect("an id"))
     };
     let mut ids: Vec<MessageId> = lines.by_ref().filter_map(kept).take(count).collect();
@@ -151,7 +151,7 @@ async fn a_second_process_is_refused_while_the_first_has_the_file() {
     let store = open(&path).await;
     let second = start_child(&path);
     let told = tokio::task::spawn_blocking(|| second.wait_with_output()).await.expect("no panic");
-    let told = String::from_utf8(told.expect("it ends").stdout).expect("what it says is text");
+    let told = String::from_utf8(told.expect("it ends").stdout).expect("its output is text");
     assert!(told.contains("not opened: ") && told.contains("SQLite is for one process"), "{told}");
     submit(&store, "undisturbed").await.expect("it is kept");
     drop(store);
@@ -163,7 +163,7 @@ async fn a_second_process_is_refused_while_the_first_has_the_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_space_is_left_is_for_what_is_there() {
+async fn the_last_space_is_kept_for_results() {
     let folder = TempDir::new().expect("a folder");
     let path = file(&folder);
     let store = open(&path).await;
@@ -190,7 +190,7 @@ async fn a_file_that_can_only_be_read_shows_in_a_probe() {
     let mut other = beside(&path);
     other.batch_execute("BEGIN IMMEDIATE").expect("the lock is free");
     let unready = loop {
-        // What was said a moment ago holds for a moment.
+        // A probe's answer holds for a moment.
         if let Err(unready) = health.check().await {
             break unready;
         }
@@ -202,7 +202,7 @@ async fn a_file_that_can_only_be_read_shows_in_a_probe() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_killed_process_said_is_kept_is_there() {
+async fn a_submission_that_was_answered_survives_a_kill() {
     let folder = TempDir::new().expect("a folder");
     let path = file(&folder);
     for _ in 0..3 {
@@ -300,7 +300,7 @@ async fn too_many_submissions_are_refused_at_once_but_no_results() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_waiting_before_it_was_weighed_is_weighed() {
+async fn a_row_from_before_sizes_gets_its_size() {
     let folder = TempDir::new().expect("a folder");
     let store = open(&file(&folder)).await;
     submit(&store, "Before").await.expect("it is kept");
@@ -320,7 +320,7 @@ async fn a_newer_versions_file_is_refused() {
     let path = file(&folder);
     drop(open(&path).await);
     let newer = "INSERT INTO mailqueue_migrations (version) VALUES ('29990101000001')";
-    beside(&path).batch_execute(newer).expect("the ledger can be written");
+    beside(&path).batch_execute(newer).expect("the migrations can be written");
     for migrate in [true, false] {
         match SqliteStore::open(&path, &SqliteOptions { migrate, ..SqliteOptions::default() }).await {
             Err(StoreError::Refused(why)) => assert!(why.message().contains("29990101000001"), "{why}"),
@@ -336,14 +336,14 @@ async fn nothing_is_migrated_when_that_is_off() {
     let options = SqliteOptions { migrate: false, ..SqliteOptions::default() };
     let refused = SqliteStore::open(&path, &options).await;
     assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");
-    let ledger = beside(&path).batch_execute("SELECT 1 FROM mailqueue_migrations");
-    assert!(ledger.is_err(), "not even the ledger was made");
+    let migrations = beside(&path).batch_execute("SELECT 1 FROM mailqueue_migrations");
+    assert!(migrations.is_err(), "not even the table of migrations was made");
     drop(open(&path).await);
     SqliteStore::open(&path, &options).await.expect("a migrated database is fine");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_database_is_refused() {
+async fn a_file_that_is_no_database_is_refused() {
     let folder = TempDir::new().expect("a folder");
     let text = folder.path().join("notes.txt");
     std::fs::write(&text, "not a database, however long it may be ".repeat(200)).expect("a file");

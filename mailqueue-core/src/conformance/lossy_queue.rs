@@ -118,7 +118,7 @@ impl Chance {
         self.rng.f64() < probability
     }
 
-    /// What becomes of ids that were pulled. Those held back earlier come out, in front.
+    /// The ids of a pull that are handed on. Those held back earlier come first.
     fn distort(&mut self, pulled: Vec<MessageId>, faults: &Faults) -> Vec<MessageId> {
         let mut given = std::mem::take(&mut self.later);
         for id in pulled {

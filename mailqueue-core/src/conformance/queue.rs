@@ -1,4 +1,4 @@
-//! What every [`Queue`] has to pass while whatever it stands on is healthy.
+//! The cases every [`Queue`] has to pass while its server is healthy.
 //!
 //! ```ignore
 //! async fn open() -> Arc<dyn Queue> { Arc::new(LocalQueue::new()) }
@@ -23,7 +23,7 @@ use crate::domain::lane::Lane;
 macro_rules! queue_conformance {
     ($open:path) => {
         $crate::queue_conformance! { @ $open =>
-            what_is_pushed_is_pulled
+            pushed_entries_are_pulled
             entries_come_out_by_due_time
             an_id_is_held_once_and_moves
             lanes_are_served_in_the_order_asked_for
@@ -53,7 +53,7 @@ macro_rules! queue_conformance {
 }
 
 /// Long enough for any healthy queue on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PULL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A wait that must not run out: who is not woken would look once more at its end, and find what it missed.
 const LONGER: Duration = Duration::from_secs(60);
@@ -92,11 +92,11 @@ async fn head(queue: &Arc<dyn Queue>, lane: Lane) -> Option<OffsetDateTime> {
     queue.head(lane).await.expect("a healthy queue tells its head")
 }
 
-/// What was pushed is what a pull returns.
-pub async fn what_is_pushed_is_pulled(queue: Arc<dyn Queue>) {
+/// A pull returns the entries that were pushed.
+pub async fn pushed_entries_are_pulled(queue: Arc<dyn Queue>) {
     let pushed = entries([0]);
     push(&queue, &pushed).await;
-    assert_eq!(pull(&queue, &Lane::ALL, 10, PATIENCE).await, ids(&pushed));
+    assert_eq!(pull(&queue, &Lane::ALL, 10, PULL_TIMEOUT).await, ids(&pushed));
 }
 
 /// The order is that of the due times, not that of the pushes; a microsecond counts.
@@ -108,7 +108,7 @@ pub async fn entries_come_out_by_due_time(queue: Arc<dyn Queue>) {
     push(&queue, &[close]).await;
     pushed.push(close);
     pushed.sort_by_key(|entry| entry.due_at);
-    assert_eq!(pull(&queue, &Lane::ALL, 10, PATIENCE).await, ids(&pushed));
+    assert_eq!(pull(&queue, &Lane::ALL, 10, PULL_TIMEOUT).await, ids(&pushed));
 }
 
 /// An id that is pushed again moves to its new time, in one batch as in two.
@@ -118,17 +118,17 @@ pub async fn an_id_is_held_once_and_moves(queue: Arc<dyn Queue>) {
     pushed[0].due_at += Duration::from_secs(20);
     push(&queue, &[pushed[0], pushed[1], pushed[1]]).await;
     assert_eq!(depth(&queue, Lane::Normal).await, 2);
-    assert_eq!(pull(&queue, &Lane::ALL, 10, PATIENCE).await, [pushed[1].id, pushed[0].id]);
+    assert_eq!(pull(&queue, &Lane::ALL, 10, PULL_TIMEOUT).await, [pushed[1].id, pushed[0].id]);
 }
 
 /// The first of the named lanes that holds anything is served, whatever is due first.
 pub async fn lanes_are_served_in_the_order_asked_for(queue: Arc<dyn Queue>) {
     let pushed = [entry(Lane::Bulk, 0), entry(Lane::Normal, 1), entry(Lane::Urgent, 2)];
     push(&queue, &pushed).await;
-    assert_eq!(pull(&queue, &[Lane::Normal, Lane::Bulk], 10, PATIENCE).await, [pushed[1].id]);
+    assert_eq!(pull(&queue, &[Lane::Normal, Lane::Bulk], 10, PULL_TIMEOUT).await, [pushed[1].id]);
     push(&queue, &pushed[1..2]).await;
     for expected in [2, 1, 0] {
-        assert_eq!(pull(&queue, &Lane::ALL, 10, PATIENCE).await, [pushed[expected].id]);
+        assert_eq!(pull(&queue, &Lane::ALL, 10, PULL_TIMEOUT).await, [pushed[expected].id]);
     }
 }
 
@@ -137,7 +137,7 @@ pub async fn a_pull_says_which_lane_it_served(queue: Arc<dyn Queue>) {
     for lane in Lane::ALL {
         let pushed = entry(lane, 0);
         push(&queue, &[pushed]).await;
-        let pulled = queue.pull(&Lane::ALL, 10, PATIENCE).await.expect("a healthy queue gives entries");
+        let pulled = queue.pull(&Lane::ALL, 10, PULL_TIMEOUT).await.expect("a healthy queue gives entries");
         assert_eq!(pulled, Pulled { lane: Some(lane), ids: vec![pushed.id] });
         let pulled = queue.pull(&Lane::ALL, 10, Duration::ZERO).await.expect("a healthy queue answers");
         assert_eq!(pulled, Pulled::default());
@@ -178,7 +178,8 @@ pub async fn a_push_wakes_a_waiting_pull(queue: Arc<dyn Queue>) {
         tokio::time::sleep(SHORT).await;
         let pushed = entry(lane, 0);
         push(&queue, &[pushed]).await;
-        let pulled = tokio::time::timeout(PATIENCE, waiting).await.expect("the push did not wake the pull");
+        let pulled =
+            tokio::time::timeout(PULL_TIMEOUT, waiting).await.expect("the push did not wake the pull");
         assert_eq!(pulled.expect("the pull does not panic"), [pushed.id]);
     }
 }
@@ -194,7 +195,7 @@ pub async fn each_of_many_waiting_pulls_is_woken(queue: Arc<dyn Queue>) {
     let pushed = entries(0..8);
     push(&queue, &pushed).await;
     let pulled =
-        tokio::time::timeout(PATIENCE, waiting.join_all()).await.expect("a waiting pull was not woken");
+        tokio::time::timeout(PULL_TIMEOUT, waiting.join_all()).await.expect("a waiting pull was not woken");
     let pulled: Vec<MessageId> = pulled.into_iter().flatten().collect();
     assert_eq!(pulled.len(), 8, "a pull that waited returned without an entry");
     assert_eq!(pulled.into_iter().collect::<HashSet<_>>(), ids(&pushed).into_iter().collect());
@@ -207,13 +208,13 @@ pub async fn an_empty_queue_is_waited_for_and_no_longer(queue: Arc<dyn Queue>) {
     assert_eq!(pull(&queue, &Lane::ALL, 10, wait).await, []);
     // A server's timer may tick in tens of milliseconds and start before ours.
     assert!(begun.elapsed() > wait / 2, "the pull came back after {:?}", begun.elapsed());
-    assert!(begun.elapsed() < wait + PATIENCE, "the pull came back after {:?}", begun.elapsed());
+    assert!(begun.elapsed() < wait + PULL_TIMEOUT, "the pull came back after {:?}", begun.elapsed());
 }
 
 /// A wait of zero is no wait at all, least of all an endless one.
 pub async fn a_pull_without_a_wait_returns_at_once(queue: Arc<dyn Queue>) {
     for wait in [Duration::ZERO, Duration::from_nanos(1)] {
-        let pulled = tokio::time::timeout(PATIENCE, pull(&queue, &Lane::ALL, 10, wait)).await;
+        let pulled = tokio::time::timeout(PULL_TIMEOUT, pull(&queue, &Lane::ALL, 10, wait)).await;
         assert_eq!(pulled.expect("a pull that may not wait hangs"), []);
     }
     let pushed = entries([0]);
@@ -221,10 +222,10 @@ pub async fn a_pull_without_a_wait_returns_at_once(queue: Arc<dyn Queue>) {
     assert_eq!(pull(&queue, &Lane::ALL, 10, Duration::ZERO).await, ids(&pushed));
 }
 
-/// What a pull returned is gone.
+/// An entry that a pull returned is gone.
 pub async fn a_pull_removes_what_it_returns(queue: Arc<dyn Queue>) {
     push(&queue, &entries([0, 1])).await;
-    assert_eq!(pull(&queue, &Lane::ALL, 10, PATIENCE).await.len(), 2);
+    assert_eq!(pull(&queue, &Lane::ALL, 10, PULL_TIMEOUT).await.len(), 2);
     assert_eq!(depth(&queue, Lane::Normal).await, 0);
     assert_eq!(pull(&queue, &Lane::ALL, 10, Duration::ZERO).await, []);
 }
@@ -234,9 +235,9 @@ pub async fn a_pull_takes_no_more_than_it_asked_for(queue: Arc<dyn Queue>) {
     let pushed = entries(0..6);
     push(&queue, &pushed).await;
     push(&queue, &[entry(Lane::Bulk, 0)]).await;
-    assert_eq!(pull(&queue, &Lane::ALL, 2, PATIENCE).await, ids(&pushed[..2]));
-    assert_eq!(pull(&queue, &Lane::ALL, 0, PATIENCE).await, ids(&pushed[2..3]));
-    assert_eq!(pull(&queue, &Lane::ALL, usize::MAX, PATIENCE).await, ids(&pushed[3..]));
+    assert_eq!(pull(&queue, &Lane::ALL, 2, PULL_TIMEOUT).await, ids(&pushed[..2]));
+    assert_eq!(pull(&queue, &Lane::ALL, 0, PULL_TIMEOUT).await, ids(&pushed[2..3]));
+    assert_eq!(pull(&queue, &Lane::ALL, usize::MAX, PULL_TIMEOUT).await, ids(&pushed[3..]));
     assert_eq!(depth(&queue, Lane::Bulk).await, 1);
 }
 
@@ -272,7 +273,7 @@ pub async fn head_and_depth_tell_what_is_held(queue: Arc<dyn Queue>) {
     assert_eq!(head(&queue, Lane::Normal).await, Some(pushed[1].due_at));
     assert_eq!(depth(&queue, Lane::Normal).await, 3);
     assert_eq!((head(&queue, Lane::Bulk).await, depth(&queue, Lane::Bulk).await), (None, 0));
-    pull(&queue, &Lane::ALL, 1, PATIENCE).await;
+    pull(&queue, &Lane::ALL, 1, PULL_TIMEOUT).await;
     assert_eq!(head(&queue, Lane::Normal).await, Some(pushed[0].due_at));
 }
 
@@ -287,12 +288,12 @@ pub async fn a_push_tells_the_depth_of_the_fullest_lane(queue: Arc<dyn Queue>) {
 /// A pull that was dropped while it waited takes nothing that is pushed later.
 pub async fn a_dropped_pull_costs_no_later_push(queue: Arc<dyn Queue>) {
     for _ in 0..3 {
-        let dropped = tokio::time::timeout(SHORT, pull(&queue, &Lane::ALL, 10, PATIENCE)).await;
+        let dropped = tokio::time::timeout(SHORT, pull(&queue, &Lane::ALL, 10, PULL_TIMEOUT)).await;
         assert!(dropped.is_err(), "nothing was pushed, and yet the pull returned");
     }
     // A server learns of it a moment later.
     tokio::time::sleep(SHORT).await;
     let pushed = entries([0]);
     push(&queue, &pushed).await;
-    assert_eq!(pull(&queue, &Lane::ALL, 10, PATIENCE).await, ids(&pushed));
+    assert_eq!(pull(&queue, &Lane::ALL, 10, PULL_TIMEOUT).await, ids(&pushed));
 }

@@ -61,7 +61,7 @@ pub async fn a_shut_gate_withholds(harness: impl Harness) {
     assert_eq!(harness.received().await, Vec::<Bytes>::new());
 }
 
-/// What was withheld can be sent afterwards, and then arrives once.
+/// A withheld message can be sent afterwards, and then arrives once.
 pub async fn withheld_can_be_sent_later(harness: impl Harness) {
     let message = message(1, "one@example.com", "Hello.\r\n");
     harness.transport().send(&message, &Door::shut()).await;

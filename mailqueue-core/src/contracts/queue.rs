@@ -16,13 +16,13 @@ use crate::domain::lane::Lane;
 pub struct Entry {
     /// The lane it waits in.
     pub lane: Lane,
-    /// When it is due, by the store's clock, to the microsecond.
+    /// The time it is due, by the store's clock, to the microsecond.
     pub due_at: OffsetDateTime,
     /// The message.
     pub id: MessageId,
 }
 
-/// What a pull took.
+/// The entries that a pull took.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pulled {
     /// The lane it is from; `None` when nothing was taken.
@@ -64,7 +64,7 @@ pub enum QueueError {
 }
 
 impl QueueError {
-    /// Whether the same call may succeed later, with nothing changed but time.
+    /// Tells whether the same call may succeed later, with nothing changed but time.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_))

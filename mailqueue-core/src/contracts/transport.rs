@@ -28,7 +28,7 @@ pub trait Transport: Send + Sync + 'static {
 /// Stands before the final dot.
 #[async_trait]
 pub trait Gate: Send + Sync {
-    /// Whether the final dot may be sent: the lease is held, that it may be sent is on record, and there is time.
+    /// Asks to send the final dot. `true`: the lease is held, the permission is on record, and there is time.
     async fn may_send_dot(&self) -> bool;
 }
 
@@ -43,6 +43,6 @@ pub struct Outgoing {
     pub recipients: Vec<Address>,
     /// The message, lines ending in CRLF, dots not stuffed.
     pub raw: Bytes,
-    /// Whether only a server that offers SMTPUTF8 (RFC 6531) can take it.
+    /// The message needs a server that offers SMTPUTF8 (RFC 6531).
     pub smtputf8: bool,
 }

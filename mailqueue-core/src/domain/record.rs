@@ -12,18 +12,18 @@ use super::lane::Lane;
 use super::message::{Message, Tag};
 use super::status::Status;
 
-/// A message and what became of it.
+/// A message and its delivery.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
     /// Its id.
     pub id: MessageId,
-    /// Whose it is; empty where there are no tenants.
+    /// Its tenant; empty where there are no tenants.
     pub tenant: String,
-    /// When it was accepted, by the store's clock.
+    /// The time it was accepted, by the store's clock.
     pub created_at: OffsetDateTime,
     /// The time it was submitted for, or last moved to; `None` was at once.
     pub scheduled_at: Option<OffsetDateTime>,
-    /// What was asked for.
+    /// The message as it was submitted.
     pub summary: Summary,
     /// The text part; `None` as well in lists and once it was pruned.
     pub text: Option<String>,
@@ -33,15 +33,15 @@ pub struct Record {
     pub raw: Option<Vec<u8>>,
     /// The lane it waits in.
     pub lane: Lane,
-    /// When it is due, or was last.
+    /// The time it is due, or was last.
     pub due_at: OffsetDateTime,
-    /// When it came to its end: the first time, whatever came out about it later.
+    /// The time it first came to its end; a later result does not change it.
     pub finished_at: Option<OffsetDateTime>,
-    /// Where it stands.
+    /// Its status.
     pub delivery: Delivery,
 }
 
-/// What was asked for, without bodies.
+/// The message as it was submitted, without bodies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
     /// The subject.
@@ -59,17 +59,17 @@ pub struct Summary {
 /// Everyone a message names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct People {
-    /// Who it is from.
+    /// The sender.
     pub from: Mailbox,
-    /// Who it is to.
+    /// The recipients.
     pub to: Vec<Mailbox>,
-    /// Who gets a copy.
+    /// The recipients of a copy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cc: Vec<Mailbox>,
-    /// Who gets a copy without being named in it.
+    /// The recipients of a copy that no other recipient sees.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bcc: Vec<Mailbox>,
-    /// Where answers go.
+    /// The addresses for answers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reply_to: Vec<Mailbox>,
 }
@@ -88,19 +88,19 @@ impl People {
     }
 }
 
-/// What can be said of a message whose record makes no sense to this version.
+/// The readable part of a message whose record makes no sense to this version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outline {
     /// Its id.
     pub id: MessageId,
-    /// When it was accepted, by the store's clock.
+    /// The time it was accepted, by the store's clock.
     pub created_at: OffsetDateTime,
     /// Its subject.
     pub subject: String,
-    /// Where it stands; unknown when even that makes no sense.
+    /// Its status; unknown when even that makes no sense.
     pub status: Status,
     /// The lane it waits in; normal when that makes no sense.
     pub lane: Lane,
-    /// When it is due, or was last.
+    /// The time it is due, or was last.
     pub due_at: OffsetDateTime,
 }

@@ -22,29 +22,29 @@ use crate::domain::record::Record;
 use crate::domain::transition::DeliveryPolicy;
 
 /// How many items one call to the store carries at most.
-const BATCH: usize = 256;
+const MAX_BATCH: usize = 256;
 
 /// How many octets of messages one insert carries at most, unless a single one is larger. The way to the database makes
 /// several copies of a batch.
-const BATCH_OCTETS: usize = 4 << 20;
+const MAX_BATCH_OCTETS: usize = 4 << 20;
 
 /// How many items wait at most. More would only make everybody wait longer: the caller is told at once.
-const ROOM: usize = 4096;
+const QUEUE_CAPACITY: usize = 4096;
 
 /// How much all that waits may weigh, in KiB; a single item that is heavier still fits when nothing else waits.
-const ROOM_KIB: u32 = 128 << 10;
+const QUEUE_CAPACITY_KIB: u32 = 128 << 10;
 
 /// A store that gathers what many callers ask for at the same time into few calls of the store behind it.
 ///
 /// It takes what is waiting and never waits for a batch to fill, so a lone caller loses nothing. Every caller gets the
 /// answer to its own item. When too much waits, further callers get [`StoreError::Overloaded`] at once. Where the store
-/// behind it panics, those get [`StoreError::Unavailable`] who were asking at that moment. A submission whose caller has
-/// stopped waiting before it was begun is not kept.
+/// behind it panics, those get [`StoreError::Unavailable`] who were asking at that moment. A submission whose caller
+/// has stopped waiting before it was begun is not kept.
 pub struct Batched {
     inner: Arc<dyn MessageStore>,
-    inserts: Gatherer<Arc<Submission>, Inserted>,
-    renewals: Gatherer<(Renewal, Duration), bool>,
-    settlements: Gatherer<Arc<Settlement>, Settled>,
+    inserts: Batcher<Arc<Submission>, Inserted>,
+    renewals: Batcher<(Renewal, Duration), bool>,
+    settlements: Batcher<Arc<Settlement>, Settled>,
 }
 
 impl Batched {
@@ -54,25 +54,25 @@ impl Batched {
         let (inserts, renewals, settlements) = (Arc::clone(&inner), Arc::clone(&inner), Arc::clone(&inner));
         Self {
             inner,
-            // Whoever stops waiting for a submission has told somebody that it was not accepted.
-            inserts: Gatherer::start(
-                Abandoned::Dropped,
+            // A caller that stops waiting for a submission has told somebody that it was not accepted.
+            inserts: Batcher::start(
+                WhenCallerLeaves::Skip,
                 |submission: &Arc<Submission>| submission.size(),
                 move |batch| {
                     let store = Arc::clone(&inserts);
                     Box::pin(async move { store.insert(batch).await })
                 },
             ),
-            renewals: Gatherer::start(
-                Abandoned::Done,
+            renewals: Batcher::start(
+                WhenCallerLeaves::Run,
                 |_| 0,
                 move |batch| {
                     let store = Arc::clone(&renewals);
                     Box::pin(async move { renew(&*store, batch).await })
                 },
             ),
-            settlements: Gatherer::start(
-                Abandoned::Done,
+            settlements: Batcher::start(
+                WhenCallerLeaves::Run,
                 |_| 0,
                 move |batch| {
                     let store = Arc::clone(&settlements);
@@ -100,7 +100,7 @@ async fn renew(store: &dyn MessageStore, batch: Vec<(Renewal, Duration)>) -> Vec
 #[async_trait]
 impl MessageStore for Batched {
     async fn insert(&self, submissions: Vec<Arc<Submission>>) -> Vec<Result<Inserted, StoreError>> {
-        self.inserts.ask_all(submissions).await
+        self.inserts.submit_all(submissions).await
     }
 
     async fn find_by_key(&self, key: &Idempotency) -> Result<Option<Vec<MessageId>>, StoreError> {
@@ -120,12 +120,12 @@ impl MessageStore for Batched {
     }
 
     async fn renew(&self, renewals: Vec<Renewal>, duration: Duration) -> Result<Vec<bool>, StoreError> {
-        let asked = renewals.into_iter().map(|renewal| (renewal, duration)).collect();
-        self.renewals.ask_all(asked).await.into_iter().collect()
+        let items = renewals.into_iter().map(|renewal| (renewal, duration)).collect();
+        self.renewals.submit_all(items).await.into_iter().collect()
     }
 
     async fn settle(&self, settlements: Vec<Arc<Settlement>>) -> Vec<Result<Settled, StoreError>> {
-        self.settlements.ask_all(settlements).await
+        self.settlements.submit_all(settlements).await
     }
 
     async fn due(
@@ -172,47 +172,47 @@ impl MessageStore for Batched {
     }
 }
 
-/// An item, who waits for its answer, and its weight.
-struct Asked<I, O> {
+/// An item, the caller that waits for its answer, and its weight.
+struct Pending<I, O> {
     item: I,
     caller: Caller<O>,
     octets: usize,
 }
 
-/// Who waits for an answer. Its room is given back when it has been told.
+/// The caller that waits for an answer. Its share of the capacity is given back when it has been answered.
 struct Caller<O> {
     answer: oneshot::Sender<Result<O, StoreError>>,
-    _room: OwnedSemaphorePermit,
+    _capacity: OwnedSemaphorePermit,
 }
 
-/// What becomes of an item that has not been begun when its caller stops waiting.
+/// The fate of an item that was not begun when its caller stopped waiting.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Abandoned {
-    Done,
-    Dropped,
+enum WhenCallerLeaves {
+    Run,
+    Skip,
 }
 
-impl Abandoned {
-    fn is_wanted<I, O>(self, asked: &Asked<I, O>) -> bool {
-        self == Self::Done || !asked.caller.answer.is_closed()
+impl WhenCallerLeaves {
+    fn is_wanted<I, O>(self, pending: &Pending<I, O>) -> bool {
+        self == Self::Run || !pending.caller.answer.is_closed()
     }
 }
 
-/// Gathers items that are waiting into batches, one batch at a time.
-struct Gatherer<I, O> {
-    asked: mpsc::Sender<Asked<I, O>>,
+/// Collects items that are waiting into batches, one batch at a time.
+struct Batcher<I, O> {
+    pending: mpsc::Sender<Pending<I, O>>,
     octets: fn(&I) -> usize,
-    room: Arc<Semaphore>,
+    capacity: Arc<Semaphore>,
 }
 
-impl<I: Send + 'static, O: Clone + Send + 'static> Gatherer<I, O> {
+impl<I: Send + 'static, O: Clone + Send + 'static> Batcher<I, O> {
     /// `octets` tells an item's size, `work` answers a batch in its order.
     fn start(
-        abandoned: Abandoned,
+        when_caller_leaves: WhenCallerLeaves,
         octets: fn(&I) -> usize,
         work: impl Fn(Vec<I>) -> BoxFuture<'static, Vec<Result<O, StoreError>>> + Send + 'static,
     ) -> Self {
-        let (asked, mut waiting) = mpsc::channel::<Asked<I, O>>(ROOM);
+        let (pending, mut waiting) = mpsc::channel::<Pending<I, O>>(QUEUE_CAPACITY);
         tokio::spawn(async move {
             let mut next = None;
             loop {
@@ -223,13 +223,13 @@ impl<I: Send + 'static, O: Clone + Send + 'static> Gatherer<I, O> {
                         None => break,
                     },
                 };
-                if !abandoned.is_wanted(&first) {
+                if !when_caller_leaves.is_wanted(&first) {
                     continue;
                 }
-                let (batch, too_much) = gather(first, &mut waiting, abandoned);
+                let (batch, too_much) = gather(first, &mut waiting, when_caller_leaves);
                 next = too_much;
                 let (items, callers): (Vec<I>, Vec<Caller<O>>) =
-                    batch.into_iter().map(|asked| (asked.item, asked.caller)).unzip();
+                    batch.into_iter().map(|pending| (pending.item, pending.caller)).unzip();
                 let answers = AssertUnwindSafe(work(items)).catch_unwind().await;
                 let answers = answers.unwrap_or_else(|_| {
                     tracing::error!("the message store panicked; who was asking it is told so");
@@ -241,11 +241,11 @@ impl<I: Send + 'static, O: Clone + Send + 'static> Gatherer<I, O> {
                 }
             }
         });
-        Self { asked, octets, room: Arc::new(Semaphore::new(ROOM_KIB as usize)) }
+        Self { pending, octets, capacity: Arc::new(Semaphore::new(QUEUE_CAPACITY_KIB as usize)) }
     }
 
-    async fn ask_all(&self, items: Vec<I>) -> Vec<Result<O, StoreError>> {
-        let answers: Vec<_> = items.into_iter().map(|item| self.ask(item)).collect();
+    async fn submit_all(&self, items: Vec<I>) -> Vec<Result<O, StoreError>> {
+        let answers: Vec<_> = items.into_iter().map(|item| self.submit(item)).collect();
         join_all(answers.into_iter().map(async |answer| match answer {
             Ok(answer) => answer.await.unwrap_or_else(|_| Err(ended())),
             Err(error) => Err(error),
@@ -253,14 +253,14 @@ impl<I: Send + 'static, O: Clone + Send + 'static> Gatherer<I, O> {
         .await
     }
 
-    fn ask(&self, item: I) -> Result<oneshot::Receiver<Result<O, StoreError>>, StoreError> {
+    fn submit(&self, item: I) -> Result<oneshot::Receiver<Result<O, StoreError>>, StoreError> {
         let too_much = || StoreError::Overloaded("too much is waiting".into());
         let octets = (self.octets)(&item);
-        let weight = u32::try_from(octets / 1024).unwrap_or(ROOM_KIB).min(ROOM_KIB);
-        let room = Arc::clone(&self.room).try_acquire_many_owned(weight).map_err(|_| too_much())?;
+        let weight = u32::try_from(octets / 1024).unwrap_or(QUEUE_CAPACITY_KIB).min(QUEUE_CAPACITY_KIB);
+        let capacity = Arc::clone(&self.capacity).try_acquire_many_owned(weight).map_err(|_| too_much())?;
         let (caller, answer) = oneshot::channel();
-        let caller = Caller { answer: caller, _room: room };
-        self.asked.try_send(Asked { item, caller, octets }).map_err(|error| match error {
+        let caller = Caller { answer: caller, _capacity: capacity };
+        self.pending.try_send(Pending { item, caller, octets }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => too_much(),
             mpsc::error::TrySendError::Closed(_) => ended(),
         })?;
@@ -268,7 +268,7 @@ impl<I: Send + 'static, O: Clone + Send + 'static> Gatherer<I, O> {
     }
 }
 
-/// Nobody can say how far the store had come.
+/// How far the store had come is not known.
 fn panicked() -> StoreError {
     StoreError::Unavailable("it panicked".into())
 }
@@ -278,26 +278,26 @@ fn ended() -> StoreError {
 }
 
 /// A batch, and what was taken after it and would have been too much.
-type Gathered<I, O> = (Vec<Asked<I, O>>, Option<Asked<I, O>>);
+type Gathered<I, O> = (Vec<Pending<I, O>>, Option<Pending<I, O>>);
 
 /// `first` and what else is waiting by now, within the bounds of a batch.
 fn gather<I, O>(
-    first: Asked<I, O>,
-    waiting: &mut mpsc::Receiver<Asked<I, O>>,
-    abandoned: Abandoned,
+    first: Pending<I, O>,
+    waiting: &mut mpsc::Receiver<Pending<I, O>>,
+    when_caller_leaves: WhenCallerLeaves,
 ) -> Gathered<I, O> {
     let mut total = first.octets;
     let mut batch = vec![first];
-    while batch.len() < BATCH {
-        let Ok(asked) = waiting.try_recv() else { break };
-        if !abandoned.is_wanted(&asked) {
+    while batch.len() < MAX_BATCH {
+        let Ok(pending) = waiting.try_recv() else { break };
+        if !when_caller_leaves.is_wanted(&pending) {
             continue;
         }
-        total = total.saturating_add(asked.octets);
-        if total > BATCH_OCTETS {
-            return (batch, Some(asked));
+        total = total.saturating_add(pending.octets);
+        if total > MAX_BATCH_OCTETS {
+            return (batch, Some(pending));
         }
-        batch.push(asked);
+        batch.push(pending);
     }
     (batch, None)
 }

@@ -2,9 +2,9 @@
 
 pub mod batched;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-mod ledger;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod microseconds;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod migrations;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod placeholders;
 #[cfg(feature = "postgres")]

@@ -1,4 +1,4 @@
-//! What is said of a row that makes no sense.
+//! Log lines and metrics about rows that make no sense.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::domain::id::MessageId;
 
 /// How long such a row is left alone, so that it takes no room from others: a worker of another version may read it, or
 /// somebody mends it.
-pub(super) const LEFT_ALONE: Duration = Duration::from_secs(60);
+pub(super) const RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A column whose JSON cannot be read. It names the column and the place but nothing of the text, which is somebody's
 /// address or subject: the parser's own words would quote it.
@@ -16,7 +16,7 @@ pub(super) fn json(column: &str, error: &serde_json::Error) -> StoreError {
     StoreError::Unreadable(format!("{column}, octet {at}: {kind:?} error").into())
 }
 
-/// Says that the database lets nobody change a row, whichever it is; its neighbours were done without it.
+/// Reports that the database refuses to change a row; its neighbours were changed without it.
 #[cfg(feature = "postgres")]
 pub(super) fn tell_refused(operation: &'static str, reason: &str) {
     metrics::counter!("mailqueue_refused_rows_total", "operation" => operation).increment(1);

@@ -13,8 +13,8 @@ use uuid::Uuid;
 use super::rig::{Double, LONG, Method, Mood, draft, soon};
 
 /// How many items wait at most, and how many go into a batch.
-const ROOM: usize = 4096;
-const BATCH: usize = 256;
+const QUEUE_CAPACITY: usize = 4096;
+const MAX_BATCH: usize = 256;
 
 type Answer = Result<Inserted, StoreError>;
 
@@ -152,14 +152,14 @@ async fn too_much_is_refused_at_once() {
     };
     let first = renew(1);
     store.called(Method::Renew, 1).await;
-    let waiting = renew(ROOM);
+    let waiting = renew(QUEUE_CAPACITY);
     settle_down().await;
     let over = soon(batched.renew(vec![renewal()], LONG)).await;
     assert!(matches!(over, Err(StoreError::Overloaded(_))), "while the store is held up: {over:?}");
     store.set(Method::Renew, Mood::Good);
     assert_eq!(soon(first).await.expect("it ends").expect("an answer"), [false]);
-    assert_eq!(soon(waiting).await.expect("it ends").expect("an answer"), [false; ROOM]);
-    assert_eq!(store.calls(Method::Renew)[1..], [BATCH; ROOM / BATCH]);
+    assert_eq!(soon(waiting).await.expect("it ends").expect("an answer"), [false; QUEUE_CAPACITY]);
+    assert_eq!(store.calls(Method::Renew)[1..], [MAX_BATCH; QUEUE_CAPACITY / MAX_BATCH]);
     assert_eq!(soon(batched.renew(vec![renewal()], LONG)).await.expect("there is room again"), [false]);
 }
 
@@ -213,7 +213,7 @@ async fn large_messages_do_not_gather() {
 }
 
 #[tokio::test]
-async fn what_waits_has_a_weight_of_its_own() {
+async fn an_item_that_waits_counts_by_its_weight() {
     let (store, batched) = batched().await;
     let first = hold_up(&store, &batched).await;
     let heavy = async |n: usize| {

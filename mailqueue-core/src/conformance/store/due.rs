@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::rig::{ANA, LONG, Rig, deferred, draft, eager, report};
+use super::harness::{ANA, Harness, LONG, deferred, draft, eager, report};
 use crate::contracts::queue::Entry;
 use crate::contracts::store::{Change, MessageStore};
 use crate::domain::id::MessageId;
 use crate::domain::lane::Lane;
 
-async fn due(rig: &Rig, before: Option<time::OffsetDateTime>, limit: usize) -> Vec<Entry> {
-    rig.store.due(Lane::Normal, before, limit).await.expect("what is due is told")
+async fn due(harness: &Harness, before: Option<time::OffsetDateTime>, limit: usize) -> Vec<Entry> {
+    harness.store.due(Lane::Normal, before, limit).await.expect("what is due is told")
 }
 
 fn ids(entries: &[Entry]) -> Vec<MessageId> {
@@ -18,58 +18,58 @@ fn ids(entries: &[Entry]) -> Vec<MessageId> {
 
 /// The longest due comes first, with the time and lane it waits in.
 pub async fn tells_the_longest_due_first(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
-    let submitted = rig.submit_in_turn(4).await;
-    let entries = due(&rig, None, 10).await;
+    let harness = Harness::new(store);
+    let submitted = harness.submit_in_turn(4).await;
+    let entries = due(&harness, None, 10).await;
     assert_eq!(ids(&entries), submitted);
     for entry in &entries {
-        assert_eq!((entry.lane, entry.due_at), (Lane::Normal, rig.record(entry.id).await.due_at));
+        assert_eq!((entry.lane, entry.due_at), (Lane::Normal, harness.record(entry.id).await.due_at));
     }
 
-    let first = rig.claim(submitted[0], LONG).await;
-    rig.settle(&first, report([(ANA, deferred())]), eager()).await;
+    let first = harness.claim(submitted[0], LONG).await;
+    harness.settle(&first, report([(ANA, deferred())]), eager()).await;
     let again = [submitted[1], submitted[2], submitted[3], submitted[0]];
-    assert_eq!(ids(&due(&rig, None, 10).await), again, "what is tried again waits at the end");
+    assert_eq!(ids(&due(&harness, None, 10).await), again, "what is tried again waits at the end");
 }
 
 /// Only what is due before the queue's head is missing from the queue.
 pub async fn tells_only_what_is_due_before(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
-    let submitted = rig.submit_in_turn(4).await;
-    let head = rig.record(submitted[2]).await.due_at;
-    assert_eq!(ids(&due(&rig, Some(head), 10).await), submitted[..2], "not the head itself");
-    let ahead = rig.now().await + time::Duration::hours(2);
-    assert_eq!(ids(&due(&rig, Some(ahead), 10).await), submitted);
+    let harness = Harness::new(store);
+    let submitted = harness.submit_in_turn(4).await;
+    let head = harness.record(submitted[2]).await.due_at;
+    assert_eq!(ids(&due(&harness, Some(head), 10).await), submitted[..2], "not the head itself");
+    let ahead = harness.now().await + time::Duration::hours(2);
+    assert_eq!(ids(&due(&harness, Some(ahead), 10).await), submitted);
 }
 
 /// A page is no longer than asked for, and starts with the longest due.
 pub async fn stops_at_the_limit(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
-    let submitted = rig.submit_in_turn(3).await;
-    assert_eq!(ids(&due(&rig, None, 2).await), submitted[..2]);
+    let harness = Harness::new(store);
+    let submitted = harness.submit_in_turn(3).await;
+    assert_eq!(ids(&due(&harness, None, 2).await), submitted[..2]);
 }
 
 /// Each lane is asked about by itself.
 pub async fn keeps_lanes_apart(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
+    let harness = Harness::new(store);
     for lane in Lane::ALL {
         let mut one = draft("in its lane");
         one.lane = lane;
-        let id = rig.submit(&one).await;
-        let entries = rig.store.due(lane, None, 10).await.expect("what is due is told");
+        let id = harness.submit(&one).await;
+        let entries = harness.store.due(lane, None, 10).await.expect("what is due is told");
         assert_eq!(entries.iter().map(|entry| (entry.lane, entry.id)).collect::<Vec<_>>(), [(lane, id)]);
     }
 }
 
-/// What is scheduled, leased or finished is not waiting to be sent.
+/// A message that is scheduled, leased or finished does not wait to be sent.
 pub async fn leaves_out_what_is_not_waiting(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
-    let at = rig.now().await + time::Duration::hours(1);
-    rig.submit(&draft("later").at(at)).await;
-    let leased = rig.submit(&draft("leased")).await;
-    rig.claim(leased, LONG).await;
-    let cancelled = rig.submit(&draft("cancelled")).await;
-    rig.change(cancelled, Change::Cancel).await;
-    assert_eq!(due(&rig, None, 10).await, []);
-    assert_eq!(due(&rig, Some(at + time::Duration::hours(1)), 10).await, [], "and by now");
+    let harness = Harness::new(store);
+    let at = harness.now().await + time::Duration::hours(1);
+    harness.submit(&draft("later").at(at)).await;
+    let leased = harness.submit(&draft("leased")).await;
+    harness.claim(leased, LONG).await;
+    let cancelled = harness.submit(&draft("cancelled")).await;
+    harness.change(cancelled, Change::Cancel).await;
+    assert_eq!(due(&harness, None, 10).await, []);
+    assert_eq!(due(&harness, Some(at + time::Duration::hours(1)), 10).await, [], "and by now");
 }

@@ -1,9 +1,9 @@
-//! Who lost its lease cannot harm the message, but what a server took, it took.
+//! A worker that lost its lease cannot harm the message, but its success counts.
 
 use std::sync::Arc;
 
-use super::rig::{
-    ANA, LONG, RUI, Rig, accepted, ambiguous, deferred, draft, draft_for_two, eager, holding, refused,
+use super::harness::{
+    ANA, Harness, LONG, RUI, accepted, ambiguous, deferred, draft, draft_for_two, eager, holding, refused,
     report, settlement,
 };
 use crate::contracts::store::{Change, Claimed, MessageStore, Renewal, Settled};
@@ -11,19 +11,19 @@ use crate::domain::recipient::RecipientStatus;
 use crate::domain::status::Status;
 
 /// A claim on a new message for one whose lease is gone; the message is queued again.
-async fn lost_claim(rig: &Rig) -> Claimed {
-    let id = rig.submit(&draft("lost")).await;
-    rig.lose(id, false, &eager()).await.0
+async fn lost_claim(harness: &Harness) -> Claimed {
+    let id = harness.submit(&draft("lost")).await;
+    harness.lose(id, false, &eager()).await.0
 }
 
 /// The late success of `claim` is written down over `before`.
-async fn succeeds_late(rig: &Rig, claim: &Claimed, before: Status) {
+async fn succeeds_late(harness: &Harness, claim: &Claimed, before: Status) {
     let id = claim.lease.id;
-    let old = rig.record(id).await;
+    let old = harness.record(id).await;
     assert_eq!(old.delivery.status, before);
-    let settled = rig.settle(claim, report([(ANA, accepted())]), eager()).await;
+    let settled = harness.settle(claim, report([(ANA, accepted())]), eager()).await;
     assert_eq!(settled, Settled::Recorded(Status::Sent));
-    let record = rig.record(id).await;
+    let record = harness.record(id).await;
     assert_eq!(record.delivery.status, Status::Sent);
     assert!(!record.delivery.maybe_sent(), "there is no doubt left");
     assert!(record.finished_at.is_some());
@@ -31,102 +31,102 @@ async fn succeeds_late(rig: &Rig, claim: &Claimed, before: Status) {
         old.finished_at.is_none() || record.finished_at == old.finished_at,
         "it is kept no longer for that"
     );
-    assert!(rig.claim_all(&[id], LONG).await.is_empty(), "it is not sent again");
-    let again = rig.settle(claim, report([(ANA, accepted())]), eager()).await;
+    assert!(harness.claim_all(&[id], LONG).await.is_empty(), "it is not sent again");
+    let again = harness.settle(claim, report([(ANA, accepted())]), eager()).await;
     assert_eq!(again, Settled::Superseded, "once is enough");
 }
 
 /// Nothing negative counts without the lease.
 pub async fn ignores_a_late_failure(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
-    let claim = lost_claim(&rig).await;
-    let before = rig.record(claim.lease.id).await;
+    let harness = Harness::new(store);
+    let claim = lost_claim(&harness).await;
+    let before = harness.record(claim.lease.id).await;
     for outcome in [refused(), deferred(), ambiguous()] {
-        assert_eq!(rig.settle(&claim, report([(ANA, outcome)]), eager()).await, Settled::Superseded);
+        assert_eq!(harness.settle(&claim, report([(ANA, outcome)]), eager()).await, Settled::Superseded);
     }
-    assert_eq!(rig.record(claim.lease.id).await, before);
+    assert_eq!(harness.record(claim.lease.id).await, before);
 }
 
 /// Nor does it disturb who holds the lease now.
 pub async fn ignores_a_late_failure_while_another_sends(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
-    let first = lost_claim(&rig).await;
-    let second = rig.claim(first.lease.id, LONG).await;
-    let before = rig.record(first.lease.id).await;
-    assert_eq!(rig.settle(&first, report([(ANA, refused())]), eager()).await, Settled::Superseded);
-    assert_eq!(rig.record(first.lease.id).await, before);
-    let settled = rig.settle(&second, report([(ANA, accepted())]), eager()).await;
+    let harness = Harness::new(store);
+    let first = lost_claim(&harness).await;
+    let second = harness.claim(first.lease.id, LONG).await;
+    let before = harness.record(first.lease.id).await;
+    assert_eq!(harness.settle(&first, report([(ANA, refused())]), eager()).await, Settled::Superseded);
+    assert_eq!(harness.record(first.lease.id).await, before);
+    let settled = harness.settle(&second, report([(ANA, accepted())]), eager()).await;
     assert_eq!(settled, Settled::Recorded(Status::Sent));
 }
 
 /// A message in line again turns out to be sent.
 pub async fn records_a_late_success_over_queued(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
-    let claim = lost_claim(&rig).await;
-    succeeds_late(&rig, &claim, Status::Queued).await;
+    let harness = Harness::new(store);
+    let claim = lost_claim(&harness).await;
+    succeeds_late(&harness, &claim, Status::Queued).await;
 }
 
 /// A message that another is sending turns out to be sent; the other finds its lease gone.
 pub async fn records_a_late_success_while_another_sends(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
-    let first = lost_claim(&rig).await;
-    let second = rig.claim(first.lease.id, LONG).await;
-    succeeds_late(&rig, &first, Status::Sending).await;
+    let harness = Harness::new(store);
+    let first = lost_claim(&harness).await;
+    let second = harness.claim(first.lease.id, LONG).await;
+    succeeds_late(&harness, &first, Status::Sending).await;
     let renewal = Renewal { lease: second.lease, before_dot: true };
-    assert_eq!(rig.store.renew(vec![renewal], LONG).await.expect("a renewal is answered"), [false]);
-    assert_eq!(rig.settle(&second, report([(ANA, refused())]), eager()).await, Settled::Superseded);
-    assert_eq!(rig.record(first.lease.id).await.delivery.status, Status::Sent);
+    assert_eq!(harness.store.renew(vec![renewal], LONG).await.expect("a renewal is answered"), [false]);
+    assert_eq!(harness.settle(&second, report([(ANA, refused())]), eager()).await, Settled::Superseded);
+    assert_eq!(harness.record(first.lease.id).await.delivery.status, Status::Sent);
 }
 
 /// A message that another saw refused turns out to be sent.
 pub async fn records_a_late_success_over_failed(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
-    let first = lost_claim(&rig).await;
-    let second = rig.claim(first.lease.id, LONG).await;
-    rig.settle(&second, report([(ANA, refused())]), eager()).await;
-    succeeds_late(&rig, &first, Status::Failed).await;
+    let harness = Harness::new(store);
+    let first = lost_claim(&harness).await;
+    let second = harness.claim(first.lease.id, LONG).await;
+    harness.settle(&second, report([(ANA, refused())]), eager()).await;
+    succeeds_late(&harness, &first, Status::Failed).await;
 }
 
 /// A message that was parked in doubt turns out to be sent.
 pub async fn records_a_late_success_over_unknown(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
-    let id = rig.submit(&draft("in doubt")).await;
-    let (claim, _) = rig.lose(id, true, &holding()).await;
-    succeeds_late(&rig, &claim, Status::Unknown).await;
+    let harness = Harness::new(store);
+    let id = harness.submit(&draft("in doubt")).await;
+    let (claim, _) = harness.lose(id, true, &holding()).await;
+    succeeds_late(&harness, &claim, Status::Unknown).await;
 }
 
 /// A message that was withdrawn meanwhile turns out to be sent.
 pub async fn records_a_late_success_over_cancelled(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
-    let claim = lost_claim(&rig).await;
-    rig.change(claim.lease.id, Change::Cancel).await;
-    succeeds_late(&rig, &claim, Status::Cancelled).await;
+    let harness = Harness::new(store);
+    let claim = lost_claim(&harness).await;
+    harness.change(claim.lease.id, Change::Cancel).await;
+    succeeds_late(&harness, &claim, Status::Cancelled).await;
 }
 
 /// A late success for one recipient leaves the holder its lease, for the others.
 pub async fn keeps_the_holders_lease_for_the_other_recipients(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
-    let id = rig.submit(&draft_for_two("for two")).await;
-    let (first, _) = rig.lose(id, false, &eager()).await;
-    let second = rig.claim(id, LONG).await;
-    let late = rig.settle(&first, report([(ANA, accepted()), (RUI, refused())]), eager()).await;
+    let harness = Harness::new(store);
+    let id = harness.submit(&draft_for_two("for two")).await;
+    let (first, _) = harness.lose(id, false, &eager()).await;
+    let second = harness.claim(id, LONG).await;
+    let late = harness.settle(&first, report([(ANA, accepted()), (RUI, refused())]), eager()).await;
     assert_eq!(late, Settled::Recorded(Status::Sending));
     let renewal = Renewal { lease: second.lease, before_dot: true };
-    assert_eq!(rig.store.renew(vec![renewal], LONG).await.expect("a renewal is answered"), [true]);
-    let settled = rig.settle(&second, report([(ANA, accepted()), (RUI, accepted())]), eager()).await;
+    assert_eq!(harness.store.renew(vec![renewal], LONG).await.expect("a renewal is answered"), [true]);
+    let settled = harness.settle(&second, report([(ANA, accepted()), (RUI, accepted())]), eager()).await;
     assert_eq!(settled, Settled::Recorded(Status::Sent));
 }
 
 /// The holder claimed before the late success was written; its own refusal does not undo it.
 pub async fn keeps_a_late_success_from_the_holders_refusal(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
-    let id = rig.submit(&draft_for_two("for two")).await;
-    let (first, _) = rig.lose(id, false, &eager()).await;
-    let second = rig.claim(id, LONG).await;
-    rig.settle(&first, report([(ANA, accepted()), (RUI, deferred())]), eager()).await;
-    let settled = rig.settle(&second, report([(ANA, refused()), (RUI, refused())]), eager()).await;
+    let harness = Harness::new(store);
+    let id = harness.submit(&draft_for_two("for two")).await;
+    let (first, _) = harness.lose(id, false, &eager()).await;
+    let second = harness.claim(id, LONG).await;
+    harness.settle(&first, report([(ANA, accepted()), (RUI, deferred())]), eager()).await;
+    let settled = harness.settle(&second, report([(ANA, refused()), (RUI, refused())]), eager()).await;
     assert_eq!(settled, Settled::Recorded(Status::Sent), "a success always wins");
-    let record = rig.record(id).await;
+    let record = harness.record(id).await;
     let statuses: Vec<_> = record.delivery.recipients.iter().map(|recipient| recipient.status).collect();
     assert_eq!(statuses, [RecipientStatus::Sent, RecipientStatus::Failed]);
     assert_eq!(record.delivery.attempts.len(), 3, "the lost lease and both reports are on record");
@@ -134,15 +134,15 @@ pub async fn keeps_a_late_success_from_the_holders_refusal(store: Arc<dyn Messag
 
 /// A success of a lease that was lost is kept, also when it comes in one call with what the present holder reports.
 pub async fn keeps_a_late_success_that_comes_with_the_holders_result(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
-    let id = rig.submit(&draft("in one call")).await;
-    let (first, _) = rig.lose(id, true, &eager()).await;
-    let second = rig.claim(id, LONG).await;
+    let harness = Harness::new(store);
+    let id = harness.submit(&draft("in one call")).await;
+    let (first, _) = harness.lose(id, true, &eager()).await;
+    let second = harness.claim(id, LONG).await;
     let late = settlement(&first, report([(ANA, accepted())]), eager());
     let held = settlement(&second, report([(ANA, deferred())]), eager());
-    let results = rig.store.settle(vec![Arc::new(held), Arc::new(late)]).await;
+    let results = harness.store.settle(vec![Arc::new(held), Arc::new(late)]).await;
     assert!(results.iter().all(Result::is_ok), "{results:?}");
-    let delivery = rig.record(id).await.delivery;
+    let delivery = harness.record(id).await.delivery;
     assert_eq!(delivery.status, Status::Sent, "what a server took, it took");
     assert!(!delivery.maybe_sent(), "and there is no doubt left");
 }

@@ -2,57 +2,57 @@
 
 use std::sync::Arc;
 
-use super::rig::{LONG, RUI, Rig, accepted, draft, draft_for_two, eager, report};
+use super::harness::{Harness, LONG, RUI, accepted, draft, draft_for_two, eager, report};
 use crate::contracts::store::{Change, Changed, MessageStore};
 use crate::contracts::store::{Cursor, Filter};
 use crate::domain::id::MessageId;
 use crate::domain::status::Status;
 
 /// The ids of a page, and whether more follow.
-async fn page(rig: &Rig, filter: Filter) -> (Vec<MessageId>, bool) {
-    let page = rig.store.list(&filter).await.expect("a page is read");
+async fn page(harness: &Harness, filter: Filter) -> (Vec<MessageId>, bool) {
+    let page = harness.store.list(&filter).await.expect("a page is read");
     (page.ids().collect(), page.has_more)
 }
 
 /// `count` messages, newest first.
-async fn newest_first(rig: &Rig, count: usize) -> Vec<MessageId> {
-    let mut ids = rig.submit_in_turn(count).await;
+async fn newest_first(harness: &Harness, count: usize) -> Vec<MessageId> {
+    let mut ids = harness.submit_in_turn(count).await;
     ids.reverse();
     ids
 }
 
 /// Following "after" meets every message once, and knows the last page.
 pub async fn pages_to_older_ones(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
-    assert_eq!(page(&rig, Filter::default()).await, (vec![], false), "an empty store has an empty page");
-    let ids = newest_first(&rig, 5).await;
+    let harness = Harness::new(store);
+    assert_eq!(page(&harness, Filter::default()).await, (vec![], false), "an empty store has an empty page");
+    let ids = newest_first(&harness, 5).await;
     let two = |cursor| Filter { cursor, limit: 2, ..Filter::default() };
-    assert_eq!(page(&rig, two(Cursor::Newest)).await, (ids[..2].to_vec(), true));
-    assert_eq!(page(&rig, two(Cursor::After(ids[1]))).await, (ids[2..4].to_vec(), true));
-    assert_eq!(page(&rig, two(Cursor::After(ids[3]))).await, (ids[4..].to_vec(), false));
-    assert_eq!(page(&rig, two(Cursor::After(ids[4]))).await, (vec![], false));
+    assert_eq!(page(&harness, two(Cursor::Newest)).await, (ids[..2].to_vec(), true));
+    assert_eq!(page(&harness, two(Cursor::After(ids[1]))).await, (ids[2..4].to_vec(), true));
+    assert_eq!(page(&harness, two(Cursor::After(ids[3]))).await, (ids[4..].to_vec(), false));
+    assert_eq!(page(&harness, two(Cursor::After(ids[4]))).await, (vec![], false));
     let exact = Filter { limit: 5, ..Filter::default() };
-    assert_eq!(page(&rig, exact).await, (ids, false), "a page that just fits has no more");
+    assert_eq!(page(&harness, exact).await, (ids, false), "a page that just fits has no more");
 }
 
 /// "Before" gives the messages right before one, still newest first.
 pub async fn pages_to_newer_ones(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
-    let ids = newest_first(&rig, 5).await;
+    let harness = Harness::new(store);
+    let ids = newest_first(&harness, 5).await;
     let two = |cursor| Filter { cursor, limit: 2, ..Filter::default() };
-    assert_eq!(page(&rig, two(Cursor::Before(ids[4]))).await, (ids[2..4].to_vec(), true));
-    assert_eq!(page(&rig, two(Cursor::Before(ids[2]))).await, (ids[..2].to_vec(), false));
-    assert_eq!(page(&rig, two(Cursor::Before(ids[0]))).await, (vec![], false));
+    assert_eq!(page(&harness, two(Cursor::Before(ids[4]))).await, (ids[2..4].to_vec(), true));
+    assert_eq!(page(&harness, two(Cursor::Before(ids[2]))).await, (ids[..2].to_vec(), false));
+    assert_eq!(page(&harness, two(Cursor::Before(ids[0]))).await, (vec![], false));
 }
 
 /// Only messages that stand where asked for.
 pub async fn filters_by_status(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
-    let ids = newest_first(&rig, 4).await;
-    rig.change(ids[0], Change::Cancel).await;
-    let claimed = rig.claim(ids[1], LONG).await;
-    rig.settle(&claimed, report([("ana@example.org", accepted())]), eager()).await;
-    rig.claim(ids[2], LONG).await;
+    let harness = Harness::new(store);
+    let ids = newest_first(&harness, 4).await;
+    harness.change(ids[0], Change::Cancel).await;
+    let claimed = harness.claim(ids[1], LONG).await;
+    harness.settle(&claimed, report([("ana@example.org", accepted())]), eager()).await;
+    harness.claim(ids[2], LONG).await;
     let expected = [
         (Status::Queued, vec![ids[3]]),
         (Status::Sending, vec![ids[2]]),
@@ -62,34 +62,38 @@ pub async fn filters_by_status(store: Arc<dyn MessageStore>) {
         (Status::Unknown, vec![]),
     ];
     for (status, ids) in expected {
-        assert_eq!(page(&rig, Filter { status: Some(status), ..Filter::default() }).await.0, ids, "{status}");
+        assert_eq!(
+            page(&harness, Filter { status: Some(status), ..Filter::default() }).await.0,
+            ids,
+            "{status}"
+        );
     }
 }
 
 /// Only messages to an address, be it in to, cc or bcc; the domain's case does not count.
 pub async fn filters_by_recipient(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
-    rig.submit(&draft("for one")).await;
-    let both = rig.submit(&draft_for_two("for two")).await;
+    let harness = Harness::new(store);
+    harness.submit(&draft("for one")).await;
+    let both = harness.submit(&draft_for_two("for two")).await;
     let mut hidden = draft("hidden");
     hidden.bcc = vec!["Zé <Ze.Silva@bücher.example>".into()];
-    let hidden = rig.submit(&hidden).await;
+    let hidden = harness.submit(&hidden).await;
     let to = |to: &str| Filter { to: Some(to.to_owned()), ..Filter::default() };
-    assert_eq!(page(&rig, to(RUI)).await.0, [both]);
-    assert_eq!(page(&rig, to("rui@EXAMPLE.net")).await.0, [both]);
-    assert_eq!(page(&rig, to("Ze.Silva@xn--bcher-kva.example")).await.0, [hidden]);
-    assert_eq!(page(&rig, to("Ze.Silva@Bücher.example")).await.0, [hidden], "as it was given");
+    assert_eq!(page(&harness, to(RUI)).await.0, [both]);
+    assert_eq!(page(&harness, to("rui@EXAMPLE.net")).await.0, [both]);
+    assert_eq!(page(&harness, to("Ze.Silva@xn--bcher-kva.example")).await.0, [hidden]);
+    assert_eq!(page(&harness, to("Ze.Silva@Bücher.example")).await.0, [hidden], "as it was given");
     for nobody in ["rui@example.ne", "ui@example.net", "%", "not an address", "shop@example.com"] {
-        assert_eq!(page(&rig, to(nobody)).await.0, [], "{nobody}");
+        assert_eq!(page(&harness, to(nobody)).await.0, [], "{nobody}");
     }
 }
 
 /// Only messages whose subject contains a text, whatever its case; nothing in it is a wildcard.
 pub async fn filters_by_subject(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
+    let harness = Harness::new(store);
     let mut ids = Vec::new();
     for subject in ["Your order is on its way", "100% off", "a_b", "back\\slash", "it's"] {
-        ids.push(rig.submit(&draft(subject)).await);
+        ids.push(harness.submit(&draft(subject)).await);
     }
     let found = [
         ("ORDER is", vec![ids[0]]),
@@ -103,22 +107,22 @@ pub async fn filters_by_subject(store: Arc<dyn MessageStore>) {
     ];
     for (subject, ids) in found {
         let filter = Filter { subject: Some(subject.to_owned()), ..Filter::default() };
-        assert_eq!(page(&rig, filter).await.0, ids, "{subject}");
+        assert_eq!(page(&harness, filter).await.0, ids, "{subject}");
     }
 }
 
 /// All that is asked for has to be so, page by page.
 pub async fn combines_filters(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
+    let harness = Harness::new(store);
     let mut wanted = Vec::new();
     for n in 0..3 {
-        rig.submit_for("umbrella", &draft_for_two("a note")).await;
-        rig.submit_for("acme", &draft("a note")).await;
-        rig.submit_for("acme", &draft_for_two("a letter")).await;
-        wanted.insert(0, rig.submit_for("acme", &draft_for_two(&format!("a note {n}"))).await);
-        rig.tick().await;
-        let cancelled = rig.submit_for("acme", &draft_for_two("a note")).await;
-        rig.change(cancelled, Change::Cancel).await;
+        harness.submit_for("umbrella", &draft_for_two("a note")).await;
+        harness.submit_for("acme", &draft("a note")).await;
+        harness.submit_for("acme", &draft_for_two("a letter")).await;
+        wanted.insert(0, harness.submit_for("acme", &draft_for_two(&format!("a note {n}"))).await);
+        harness.tick().await;
+        let cancelled = harness.submit_for("acme", &draft_for_two("a note")).await;
+        harness.change(cancelled, Change::Cancel).await;
     }
     let filter = |cursor| Filter {
         tenant: Some("acme".into()),
@@ -128,17 +132,17 @@ pub async fn combines_filters(store: Arc<dyn MessageStore>) {
         cursor,
         limit: 2,
     };
-    assert_eq!(page(&rig, filter(Cursor::Newest)).await, (wanted[..2].to_vec(), true));
-    assert_eq!(page(&rig, filter(Cursor::After(wanted[1]))).await, (wanted[2..].to_vec(), false));
-    assert_eq!(page(&rig, filter(Cursor::Before(wanted[2]))).await, (wanted[..2].to_vec(), false));
+    assert_eq!(page(&harness, filter(Cursor::Newest)).await, (wanted[..2].to_vec(), true));
+    assert_eq!(page(&harness, filter(Cursor::After(wanted[1]))).await, (wanted[2..].to_vec(), false));
+    assert_eq!(page(&harness, filter(Cursor::Before(wanted[2]))).await, (wanted[..2].to_vec(), false));
 }
 
 /// A list carries everything but text, HTML and the rendered message.
 pub async fn leaves_bodies_out(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
-    let id = rig.submit(&draft_for_two("listed").html("<p>It is on its way.</p>")).await;
-    let page = rig.store.list(&Filter::default()).await.expect("a page is read");
-    let mut expected = rig.record(id).await;
+    let harness = Harness::new(store);
+    let id = harness.submit(&draft_for_two("listed").html("<p>It is on its way.</p>")).await;
+    let page = harness.store.list(&Filter::default()).await.expect("a page is read");
+    let mut expected = harness.record(id).await;
     assert!(expected.text.is_some() && expected.html.is_some() && expected.raw.is_some());
     (expected.text, expected.html, expected.raw) = (None, None, None);
     assert_eq!(page.readable().collect::<Vec<_>>(), [&expected]);
@@ -146,17 +150,18 @@ pub async fn leaves_bodies_out(store: Arc<dyn MessageStore>) {
 
 /// A tenant neither sees nor changes what is another's; `None` sees all.
 pub async fn keeps_tenants_apart(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
-    let hers = rig.submit_for("acme", &draft("hers")).await;
-    let theirs = rig.submit_for("umbrella", &draft("theirs")).await;
+    let harness = Harness::new(store);
+    let hers = harness.submit_for("acme", &draft("hers")).await;
+    let theirs = harness.submit_for("umbrella", &draft("theirs")).await;
     let of = |tenant: Option<&str>| Filter { tenant: tenant.map(str::to_owned), ..Filter::default() };
-    assert_eq!(page(&rig, of(Some("acme"))).await.0, [hers]);
-    assert_eq!(page(&rig, of(Some(""))).await.0, [], "no tenant is a tenant like any other");
-    assert_eq!(page(&rig, of(None)).await.0.len(), 2);
-    let get = async |tenant, id| rig.store.get(tenant, id).await.expect("records can be read").is_some();
+    assert_eq!(page(&harness, of(Some("acme"))).await.0, [hers]);
+    assert_eq!(page(&harness, of(Some(""))).await.0, [], "no tenant is a tenant like any other");
+    assert_eq!(page(&harness, of(None)).await.0.len(), 2);
+    let get = async |tenant, id| harness.store.get(tenant, id).await.expect("records can be read").is_some();
     assert!(get(Some("umbrella"), theirs).await && get(None, theirs).await);
     assert!(!get(Some("acme"), theirs).await && !get(Some(""), theirs).await);
-    let cancel = rig.store.change(Some("acme"), theirs, Change::Cancel).await.expect("a wish is answered");
+    let cancel =
+        harness.store.change(Some("acme"), theirs, Change::Cancel).await.expect("a change is answered");
     assert_eq!(cancel, Changed::NotFound);
-    assert_eq!(rig.record(theirs).await.delivery.status, Status::Queued);
+    assert_eq!(harness.record(theirs).await.delivery.status, Status::Queued);
 }

@@ -1,4 +1,4 @@
-//! What every [`MessageStore`](crate::contracts::store::MessageStore) has to pass.
+//! The cases every [`MessageStore`](crate::contracts::store::MessageStore) has to pass.
 //!
 //! Each case gets an empty store. [`message_store_conformance!`](crate::message_store_conformance) makes one test of
 //! each of them:
@@ -14,13 +14,13 @@ pub mod changing;
 pub mod claiming;
 pub mod due;
 pub mod fencing;
+mod harness;
 pub mod idempotency;
 pub mod leasing;
 pub mod listing;
 pub mod probing;
 pub mod pruning;
 pub mod reclaiming;
-mod rig;
 pub mod settling;
 pub mod spoilt;
 pub mod submitting;

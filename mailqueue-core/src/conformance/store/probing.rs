@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use super::rig::Rig;
+use super::harness::Harness;
 use crate::contracts::store::MessageStore;
 
 /// Each write tells the store's time, which never goes back.
 pub async fn tells_the_time_of_a_write(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
-    let before = rig.now().await;
+    let harness = Harness::new(store);
+    let before = harness.now().await;
     for _ in 0..3 {
-        let probe = rig.store.probe().await.expect("an idle store takes writes");
-        assert!(before <= probe.now && probe.now <= rig.now().await, "{probe:?}");
+        let probe = harness.store.probe().await.expect("an idle store takes writes");
+        assert!(before <= probe.now && probe.now <= harness.now().await, "{probe:?}");
         assert!(probe.has_space, "nothing is full");
     }
 }

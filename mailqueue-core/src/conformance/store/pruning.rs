@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::rig::{ANA, LONG, Rig, accepted, deferred, draft, eager, idempotency, report, wait_until};
+use super::harness::{ANA, Harness, LONG, accepted, deferred, draft, eager, idempotency, report, wait_until};
 use crate::contracts::store::{Change, Inserted, MessageStore, Pruned, Retention, Submission};
 use crate::domain::id::MessageId;
 use crate::domain::status::Status;
@@ -12,27 +12,27 @@ const HOUR: Duration = Duration::from_secs(3600);
 const NOTHING: Retention = Retention { content: Duration::ZERO, record: Duration::ZERO };
 
 /// `count` messages that are sent, a while ago.
-async fn sent(rig: &Rig, count: usize) -> Vec<MessageId> {
+async fn sent(harness: &Harness, count: usize) -> Vec<MessageId> {
     let mut ids = Vec::with_capacity(count);
     for n in 0..count {
-        let id = rig.submit(&draft(&format!("number {n}"))).await;
-        let claimed = rig.claim(id, LONG).await;
-        rig.settle(&claimed, report([(ANA, accepted())]), eager()).await;
+        let id = harness.submit(&draft(&format!("number {n}"))).await;
+        let claimed = harness.claim(id, LONG).await;
+        harness.settle(&claimed, report([(ANA, accepted())]), eager()).await;
         ids.push(id);
     }
-    rig.tick().await;
+    harness.tick().await;
     ids
 }
 
-async fn prune(rig: &Rig, retention: Retention, limit: usize) -> Pruned {
-    rig.store.prune(&retention, limit).await.expect("pruning works")
+async fn prune(harness: &Harness, retention: Retention, limit: usize) -> Pruned {
+    harness.store.prune(&retention, limit).await.expect("pruning works")
 }
 
 /// Prunes until there is nothing left to forget, and adds up.
-async fn prune_all(rig: &Rig, retention: Retention, limit: usize) -> Pruned {
+async fn prune_all(harness: &Harness, retention: Retention, limit: usize) -> Pruned {
     let mut sum = Pruned::default();
     for _ in 0..20 {
-        let pruned = prune(rig, retention, limit).await;
+        let pruned = prune(harness, retention, limit).await;
         if pruned == Pruned::default() {
             return sum;
         }
@@ -45,134 +45,134 @@ async fn prune_all(rig: &Rig, retention: Retention, limit: usize) -> Pruned {
     panic!("what was forgotten is forgotten again: {sum:?}");
 }
 
-/// What waits and what is leased is counted, and the longest due is named.
+/// Messages that wait or are leased are counted, and the longest due is named.
 pub async fn tells_how_much_is_waiting(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
-    let told = rig.store.backlog(10).await.expect("the backlog is counted");
+    let harness = Harness::new(store);
+    let told = harness.store.backlog(10).await.expect("the backlog is counted");
     assert_eq!((told.queued, told.sending, told.oldest_due), (0, 0, None));
-    let later = rig.submit(&draft("later").at(told.now + time::Duration::hours(1))).await;
-    let told = rig.store.backlog(10).await.expect("the backlog is counted");
+    let later = harness.submit(&draft("later").at(told.now + time::Duration::hours(1))).await;
+    let told = harness.store.backlog(10).await.expect("the backlog is counted");
     assert_eq!((told.queued, told.sending, told.oldest_due), (1, 0, None), "nothing is due yet");
 
-    let ids = rig.submit_in_turn(4).await;
-    rig.claim(ids[0], LONG).await;
-    sent(&rig, 1).await;
-    let told = rig.store.backlog(10).await.expect("the backlog is counted");
+    let ids = harness.submit_in_turn(4).await;
+    harness.claim(ids[0], LONG).await;
+    sent(&harness, 1).await;
+    let told = harness.store.backlog(10).await.expect("the backlog is counted");
     assert_eq!((told.queued, told.sending), (4, 1));
-    assert_eq!(told.oldest_due, Some(rig.record(ids[1]).await.due_at));
-    assert!(told.now < rig.record(later).await.due_at);
-    rig.past(told.now).await;
+    assert_eq!(told.oldest_due, Some(harness.record(ids[1]).await.due_at));
+    assert!(told.now < harness.record(later).await.due_at);
+    harness.past(told.now).await;
 }
 
-/// What waits is weighed, but no more of it than was to be counted.
+/// Messages that wait are weighed, but no more of them than were to be counted.
 pub async fn counts_no_further_than_asked(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
+    let harness = Harness::new(store);
     let mut sizes = Vec::new();
     for n in 1..=3 {
-        let id = rig.submit(&draft(&"long ".repeat(n * 10))).await;
-        sizes.push(rig.record(id).await.raw.expect("it has its content").len() as u64);
+        let id = harness.submit(&draft(&"long ".repeat(n * 10))).await;
+        sizes.push(harness.record(id).await.raw.expect("it has its content").len() as u64);
     }
-    rig.submit(&draft("later").at(rig.now().await + time::Duration::hours(1))).await;
+    harness.submit(&draft("later").at(harness.now().await + time::Duration::hours(1))).await;
     for (count, queued) in [(0, 0), (2, 2), (4, 4), (5, 4), (u64::MAX, 4)] {
-        let told = rig.store.backlog(count).await.expect("the backlog is counted");
+        let told = harness.store.backlog(count).await.expect("the backlog is counted");
         assert_eq!(told.queued, queued, "counted up to {count}");
         let (least, most) = (sizes[0] * queued, sizes[2] * queued);
         assert!((least..=most).contains(&told.octets), "{} octets, counted up to {count}", told.octets);
     }
-    let told = rig.store.backlog(10).await.expect("the backlog is counted");
+    let told = harness.store.backlog(10).await.expect("the backlog is counted");
     assert!(told.octets > sizes.iter().sum(), "the one that is scheduled weighs as well");
 }
 
-/// What is being sent or done with does not weigh, and what comes back does.
+/// A message that is sending or finished does not weigh, and one that waits again does.
 pub async fn weighs_again_what_is_tried_again(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
-    let weight = async || rig.store.backlog(10).await.expect("the backlog is counted").octets;
-    let id = rig.submit(&draft("twice")).await;
-    let size = rig.record(id).await.raw.expect("it has its content").len() as u64;
+    let harness = Harness::new(store);
+    let weight = async || harness.store.backlog(10).await.expect("the backlog is counted").octets;
+    let id = harness.submit(&draft("twice")).await;
+    let size = harness.record(id).await.raw.expect("it has its content").len() as u64;
     assert_eq!(weight().await, size);
-    let claimed = rig.claim(id, LONG).await;
+    let claimed = harness.claim(id, LONG).await;
     assert_eq!(weight().await, 0);
-    rig.settle(&claimed, report([(ANA, deferred())]), eager()).await;
+    harness.settle(&claimed, report([(ANA, deferred())]), eager()).await;
     assert_eq!(weight().await, size);
-    rig.change(id, Change::Cancel).await;
+    harness.change(id, Change::Cancel).await;
     assert_eq!(weight().await, 0);
 }
 
 /// With a shorter retention for content, the record stays without it.
 pub async fn takes_content_before_the_record(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
-    let id = sent(&rig, 1).await[0];
-    let mut expected = rig.record(id).await;
+    let harness = Harness::new(store);
+    let id = sent(&harness, 1).await[0];
+    let mut expected = harness.record(id).await;
     (expected.text, expected.html, expected.raw) = (None, None, None);
     let content_only = Retention { content: Duration::ZERO, record: HOUR };
-    assert_eq!(prune_all(&rig, content_only, 10).await, Pruned { contents: 1, ..Pruned::default() });
-    assert_eq!(rig.record(id).await, expected, "everything else stays");
-    assert_eq!(prune_all(&rig, NOTHING, 10).await, Pruned { records: 1, ..Pruned::default() });
-    assert_eq!(rig.store.get(None, id).await.expect("records can be read"), None);
+    assert_eq!(prune_all(&harness, content_only, 10).await, Pruned { contents: 1, ..Pruned::default() });
+    assert_eq!(harness.record(id).await, expected, "everything else stays");
+    assert_eq!(prune_all(&harness, NOTHING, 10).await, Pruned { records: 1, ..Pruned::default() });
+    assert_eq!(harness.store.get(None, id).await.expect("records can be read"), None);
 }
 
 /// With no retention at all, nothing stays.
 pub async fn takes_the_record_with_its_content(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
-    let ids = sent(&rig, 3).await;
-    let pruned = prune_all(&rig, NOTHING, 10).await;
+    let harness = Harness::new(store);
+    let ids = sent(&harness, 3).await;
+    let pruned = prune_all(&harness, NOTHING, 10).await;
     assert_eq!((pruned.contents, pruned.records), (3, 3));
     for id in ids {
-        assert_eq!(rig.store.get(None, id).await.expect("records can be read"), None);
+        assert_eq!(harness.store.get(None, id).await.expect("records can be read"), None);
     }
 }
 
-/// What is not at its end is never forgotten, nor its content.
+/// A message that is not finished is never deleted, nor its content.
 pub async fn touches_nothing_unfinished(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
-    let ids = rig.submit_in_turn(3).await;
-    rig.claim(ids[0], LONG).await;
-    rig.lose(ids[1], true, &eager()).await;
-    let before = [rig.record(ids[0]).await, rig.record(ids[1]).await, rig.record(ids[2]).await];
-    assert_eq!(prune_all(&rig, NOTHING, 10).await, Pruned::default());
+    let harness = Harness::new(store);
+    let ids = harness.submit_in_turn(3).await;
+    harness.claim(ids[0], LONG).await;
+    harness.lose(ids[1], true, &eager()).await;
+    let before = [harness.record(ids[0]).await, harness.record(ids[1]).await, harness.record(ids[2]).await];
+    assert_eq!(prune_all(&harness, NOTHING, 10).await, Pruned::default());
     for record in before {
-        assert_eq!(rig.record(record.id).await, record);
+        assert_eq!(harness.record(record.id).await, record);
     }
-    assert_eq!(rig.record(ids[1]).await.delivery.status, Status::Queued);
+    assert_eq!(harness.record(ids[1]).await.delivery.status, Status::Queued);
 }
 
-/// What is finished stays as long as retention says.
+/// A finished message stays as long as retention says.
 pub async fn keeps_what_is_not_old_enough(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
-    let id = sent(&rig, 1).await[0];
-    let before = rig.record(id).await;
+    let harness = Harness::new(store);
+    let id = sent(&harness, 1).await[0];
+    let before = harness.record(id).await;
     let retention = Retention { content: HOUR, record: HOUR };
-    assert_eq!(prune_all(&rig, retention, 10).await, Pruned::default());
-    assert_eq!(prune_all(&rig, Retention::default(), 10).await, Pruned::default());
-    assert_eq!(rig.record(id).await, before);
+    assert_eq!(prune_all(&harness, retention, 10).await, Pruned::default());
+    assert_eq!(prune_all(&harness, Retention::default(), 10).await, Pruned::default());
+    assert_eq!(harness.record(id).await, before);
 }
 
 /// One call forgets no more than it may; the next ones go on.
 pub async fn stops_at_the_limit(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
-    sent(&rig, 5).await;
+    let harness = Harness::new(store);
+    sent(&harness, 5).await;
     let content_only = Retention { content: Duration::ZERO, record: HOUR };
-    assert_eq!(prune(&rig, content_only, 2).await, Pruned { contents: 2, ..Pruned::default() });
-    assert_eq!(prune_all(&rig, content_only, 2).await.contents, 3);
-    assert_eq!(prune_all(&rig, NOTHING, 2).await.records, 5);
+    assert_eq!(prune(&harness, content_only, 2).await, Pruned { contents: 2, ..Pruned::default() });
+    assert_eq!(prune_all(&harness, content_only, 2).await.contents, 3);
+    assert_eq!(prune_all(&harness, NOTHING, 2).await.records, 5);
 }
 
 /// Keys that have run out go; the others stay.
 pub async fn forgets_keys_that_ran_out(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
+    let harness = Harness::new(store);
     let mut repeat = None;
     for (key, keep) in [("gone", Duration::from_millis(1)), ("kept", HOUR)] {
-        let messages = vec![rig.message(&draft("once")).await];
+        let messages = vec![harness.message(&draft("once")).await];
         let submission = Submission { messages, idempotency: Some(idempotency(key, 1, keep)) };
         repeat = Some(submission.clone());
-        assert_eq!(rig.insert(submission).await.expect("it is kept"), Inserted::Stored);
+        assert_eq!(harness.insert(submission).await.expect("it is kept"), Inserted::Stored);
     }
     wait_until("the key runs out", || async {
-        let pruned = prune(&rig, Retention::default(), 10).await;
+        let pruned = prune(&harness, Retention::default(), 10).await;
         assert!(pruned.keys <= 1, "only one has run out");
         (pruned == Pruned { keys: 1, ..Pruned::default() }).then_some(())
     })
     .await;
-    let repeated = rig.insert(repeat.expect("it was set above")).await.expect("it is answered");
+    let repeated = harness.insert(repeat.expect("it was set above")).await.expect("it is answered");
     assert!(matches!(repeated, Inserted::Replayed(_)), "{repeated:?}");
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::rig::{ANA, LONG, Rig, SHORT, accepted, eager, report, settlement, wait_until};
+use super::harness::{ANA, Harness, LONG, SHORT, accepted, eager, report, settlement, wait_until};
 use crate::contracts::store::Filter;
 use crate::contracts::store::{Change, Claimed, MessageStore, StoreError};
 use crate::domain::id::MessageId;
 use crate::domain::status::Status;
 
-/// What is kept beside a store under test: it can write past the store.
+/// Writes rows past a store under test.
 #[async_trait]
 pub trait Spoil: Send + Sync {
     /// Writes recipients in a shape that no version knows.
@@ -27,8 +27,11 @@ pub trait Spoil: Send + Sync {
 const COUNT: usize = 4;
 
 /// Messages, the second of which makes no sense when it is claimed.
-async fn with_a_spoilt_one(rig: &Rig, kept: &dyn Spoil) -> (Vec<MessageId>, MessageId, HashSet<MessageId>) {
-    let ids = rig.submit_in_turn(COUNT).await;
+async fn with_a_spoilt_one(
+    harness: &Harness,
+    kept: &dyn Spoil,
+) -> (Vec<MessageId>, MessageId, HashSet<MessageId>) {
+    let ids = harness.submit_in_turn(COUNT).await;
     kept.spoil_recipients(ids[1]).await;
     let sound = ids.iter().copied().filter(|id| *id != ids[1]).collect();
     (ids.clone(), ids[1], sound)
@@ -40,45 +43,50 @@ fn ids_of(claimed: &[Claimed]) -> HashSet<MessageId> {
 
 /// Its neighbours are claimed. It waits for a while, and can be claimed when it makes sense again.
 pub async fn claims_its_neighbours(store: Arc<dyn MessageStore>, kept: &dyn Spoil) {
-    let rig = Rig::new(store);
-    let (ids, spoilt, sound) = with_a_spoilt_one(&rig, kept).await;
-    assert_eq!(ids_of(&rig.claim_all(&ids, LONG).await), sound);
-    assert!(rig.claim_all(&ids, LONG).await.is_empty(), "it is not tried again and again");
-    assert!(rig.store.get(None, spoilt).await.is_err(), "it says so itself");
+    let harness = Harness::new(store);
+    let (ids, spoilt, sound) = with_a_spoilt_one(&harness, kept).await;
+    assert_eq!(ids_of(&harness.claim_all(&ids, LONG).await), sound);
+    assert!(harness.claim_all(&ids, LONG).await.is_empty(), "it is not tried again and again");
+    assert!(harness.store.get(None, spoilt).await.is_err(), "it says so itself");
     kept.mend(spoilt).await;
-    let record = rig.record(spoilt).await;
+    let record = harness.record(spoilt).await;
     assert_eq!((record.delivery.status, record.delivery.attempt), (Status::Queued, 0), "nothing was tried");
-    assert!(record.due_at > rig.now().await, "it waits");
-    rig.change(spoilt, Change::RetryNow).await;
-    rig.claim(spoilt, LONG).await;
+    assert!(record.due_at > harness.now().await, "it waits");
+    harness.change(spoilt, Change::RetryNow).await;
+    harness.claim(spoilt, LONG).await;
 }
 
 /// The leases of its neighbours end.
 pub async fn reclaims_its_neighbours(store: Arc<dyn MessageStore>, kept: &dyn Spoil) {
-    let rig = Rig::new(store);
-    let ids = rig.submit_in_turn(COUNT).await;
-    assert_eq!(rig.claim_all(&ids, SHORT).await.len(), COUNT);
+    let harness = Harness::new(store);
+    let ids = harness.submit_in_turn(COUNT).await;
+    assert_eq!(harness.claim_all(&ids, SHORT).await.len(), COUNT);
     kept.spoil_attempts(ids[0]).await;
     let mut ended = HashSet::new();
     while ended.len() < COUNT - 1 {
         // One at a time: what cannot be read must not take up the page for ever.
         let one = wait_until("another's lease is ended", || async {
-            let page = rig.store.reclaim(rig.now().await, 1, &eager()).await.expect("leases can be ended");
+            let page =
+                harness.store.reclaim(harness.now().await, 1, &eager()).await.expect("leases can be ended");
             page.into_iter().next()
         });
         ended.insert(one.await.id);
     }
     assert!(!ended.contains(&ids[0]));
     kept.mend(ids[0]).await;
-    assert_eq!(rig.record(ids[0]).await.delivery.status, Status::Sending, "nobody said what became of it");
+    assert_eq!(
+        harness.record(ids[0]).await.delivery.status,
+        Status::Sending,
+        "nobody said what became of it"
+    );
 }
 
 /// It is listed as what it is, among its neighbours.
 pub async fn lists_its_neighbours(store: Arc<dyn MessageStore>, kept: &dyn Spoil) {
-    let rig = Rig::new(store);
-    let (mut ids, spoilt, _) = with_a_spoilt_one(&rig, kept).await;
+    let harness = Harness::new(store);
+    let (mut ids, spoilt, _) = with_a_spoilt_one(&harness, kept).await;
     ids.reverse();
-    let page = rig.store.list(&Filter::default()).await.expect("a page is read");
+    let page = harness.store.list(&Filter::default()).await.expect("a page is read");
     assert_eq!(page.ids().collect::<Vec<_>>(), ids);
     assert_eq!(page.readable().count(), COUNT - 1);
     let (outline, fault) = page.records.into_iter().find_map(Result::err).expect("one makes no sense");
@@ -87,19 +95,19 @@ pub async fn lists_its_neighbours(store: Arc<dyn MessageStore>, kept: &dyn Spoil
     assert!(matches!(fault, StoreError::Unreadable(_)), "{fault}");
 }
 
-/// What was spoilt while it was sent is written down like its neighbours: it could be read when it was claimed.
+/// A row that was spoilt while it was sent is settled like its neighbours: it could be read when it was claimed.
 pub async fn settles_it_among_its_neighbours(store: Arc<dyn MessageStore>, kept: &dyn Spoil) {
-    let rig = Rig::new(store);
-    let ids = rig.submit_in_turn(COUNT).await;
-    let claimed = rig.claim_all(&ids, LONG).await;
+    let harness = Harness::new(store);
+    let ids = harness.submit_in_turn(COUNT).await;
+    let claimed = harness.claim_all(&ids, LONG).await;
     kept.spoil_recipients(ids[1]).await;
     kept.spoil_attempts(ids[2]).await;
     let settlements =
         claimed.iter().map(|claimed| Arc::new(settlement(claimed, report([(ANA, accepted())]), eager())));
-    for settled in rig.store.settle(settlements.collect()).await {
+    for settled in harness.store.settle(settlements.collect()).await {
         settled.expect("it is written down");
     }
     for id in ids {
-        assert_eq!(rig.record(id).await.delivery.status, Status::Sent);
+        assert_eq!(harness.record(id).await.delivery.status, Status::Sent);
     }
 }

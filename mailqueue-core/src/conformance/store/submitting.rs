@@ -1,9 +1,9 @@
-//! What is submitted is kept, wholly or not at all.
+//! A submission is kept wholly or not at all.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::rig::{Rig, draft, draft_for_two};
+use super::harness::{Harness, draft, draft_for_two};
 use crate::contracts::store::Filter;
 use crate::contracts::store::{Inserted, MessageStore, NewMessage, StoreError, Submission};
 use crate::domain::delivery::Delivery;
@@ -24,15 +24,15 @@ fn full_draft() -> Draft {
 
 /// A message reads back as it was handed in, byte for byte, queued and due at once.
 pub async fn reads_back_everything(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
-    let before = rig.now().await;
-    let new = NewMessage { tenant: "acme".into(), ..rig.message(&full_draft()).await };
+    let harness = Harness::new(store);
+    let before = harness.now().await;
+    let new = NewMessage { tenant: "acme".into(), ..harness.message(&full_draft()).await };
     let submission = Submission { messages: vec![new.clone()], idempotency: None };
-    assert_eq!(rig.insert(submission).await.expect("it is kept"), Inserted::Stored);
+    assert_eq!(harness.insert(submission).await.expect("it is kept"), Inserted::Stored);
 
-    let record = rig.record(new.id).await;
+    let record = harness.record(new.id).await;
     assert!(
-        record.created_at >= before && record.created_at <= rig.now().await,
+        record.created_at >= before && record.created_at <= harness.now().await,
         "created by the store's clock"
     );
     assert_eq!(record.due_at, record.created_at, "what is not scheduled is due at once");
@@ -62,81 +62,81 @@ pub async fn reads_back_everything(store: Arc<dyn MessageStore>) {
 
 /// The messages of one submission are all there afterwards.
 pub async fn keeps_messages_together(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
+    let harness = Harness::new(store);
     let mut messages = Vec::new();
     for subject in ["one", "two", "three"] {
-        messages.push(rig.message(&draft(subject)).await);
+        messages.push(harness.message(&draft(subject)).await);
     }
     let submission = Submission { messages, idempotency: None };
     let ids = submission.ids();
-    assert_eq!(rig.insert(submission).await.expect("it is kept"), Inserted::Stored);
+    assert_eq!(harness.insert(submission).await.expect("it is kept"), Inserted::Stored);
     for (id, subject) in ids.into_iter().zip(["one", "two", "three"]) {
-        assert_eq!(rig.record(id).await.summary.subject, subject);
+        assert_eq!(harness.record(id).await.summary.subject, subject);
     }
 }
 
 /// A submission with one message that cannot be kept leaves nothing behind, not even its key.
 pub async fn keeps_all_or_none_of_a_submission(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
-    let taken = rig.submit(&draft("first")).await;
-    let good = rig.message(&draft("good")).await;
-    let bad = NewMessage { id: taken, ..rig.message(&draft("bad")).await };
-    let key = super::rig::idempotency("key", 1, Duration::from_secs(60));
+    let harness = Harness::new(store);
+    let taken = harness.submit(&draft("first")).await;
+    let good = harness.message(&draft("good")).await;
+    let bad = NewMessage { id: taken, ..harness.message(&draft("bad")).await };
+    let key = super::harness::idempotency("key", 1, Duration::from_secs(60));
     let both = Submission { messages: vec![good.clone(), bad], idempotency: Some(key.clone()) };
-    let refused = rig.insert(both).await;
+    let refused = harness.insert(both).await;
     assert!(matches!(refused, Err(StoreError::Refused(_))), "an id that is taken is refused: {refused:?}");
-    assert_eq!(rig.store.get(None, good.id).await.expect("records can be read"), None);
-    assert_eq!(rig.record(taken).await.summary.subject, "first", "what was there stays as it was");
+    assert_eq!(harness.store.get(None, good.id).await.expect("records can be read"), None);
+    assert_eq!(harness.record(taken).await.summary.subject, "first", "what was there stays as it was");
 
     let alone = Submission { messages: vec![good], idempotency: Some(key) };
-    assert_eq!(rig.insert(alone).await.expect("it is kept"), Inserted::Stored, "the key was not used up");
+    assert_eq!(harness.insert(alone).await.expect("it is kept"), Inserted::Stored, "the key was not used up");
 }
 
 /// In one batch, what cannot be kept is refused and everything else is kept; results stand in order.
 pub async fn refuses_only_what_is_bad(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
-    let taken = rig.submit(&draft("first")).await;
+    let harness = Harness::new(store);
+    let taken = harness.submit(&draft("first")).await;
     let mut submissions = Vec::new();
     for n in 0..9 {
-        let mut message = rig.message(&draft(&format!("number {n}"))).await;
+        let mut message = harness.message(&draft(&format!("number {n}"))).await;
         if n % 3 == 1 {
             message.id = taken;
         }
         submissions.push(Arc::new(Submission { messages: vec![message], idempotency: None }));
     }
-    let results = rig.store.insert(submissions.clone()).await;
+    let results = harness.store.insert(submissions.clone()).await;
     assert_eq!(results.len(), 9, "one result for each submission");
     for (n, result) in results.iter().enumerate() {
         if n % 3 == 1 {
             assert!(matches!(result, Err(StoreError::Refused(_))), "number {n}: {result:?}");
         } else {
             assert_eq!(*result.as_ref().expect("a neighbour is kept"), Inserted::Stored);
-            let subject = rig.record(submissions[n].messages[0].id).await.summary.subject;
+            let subject = harness.record(submissions[n].messages[0].id).await.summary.subject;
             assert_eq!(subject, format!("number {n}"));
         }
     }
-    let page = rig.store.list(&Filter { limit: 100, ..Filter::default() }).await.expect("a page is read");
+    let page = harness.store.list(&Filter { limit: 100, ..Filter::default() }).await.expect("a page is read");
     assert_eq!(page.records.len(), 7, "nothing else is there");
 }
 
 /// A scheduled message is due at its time, to the microsecond.
 pub async fn schedules(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
-    let ahead = rig.now().await + time::Duration::hours(1);
+    let harness = Harness::new(store);
+    let ahead = harness.now().await + time::Duration::hours(1);
     let at = ahead.replace_nanosecond(123_456_000).expect("a nanosecond within its second");
-    let id = rig.submit(&draft("later").at(at)).await;
-    let record = rig.record(id).await;
+    let id = harness.submit(&draft("later").at(at)).await;
+    let record = harness.record(id).await;
     assert_eq!(record.scheduled_at, Some(at));
     assert_eq!(record.due_at, at);
 }
 
 /// A message of ten mebibytes comes back whole.
 pub async fn keeps_large_messages(store: Arc<dyn MessageStore>) {
-    let rig = Rig::new(store);
+    let harness = Harness::new(store);
     let content: Vec<u8> = (0..7 << 20).map(|n: u32| n.to_le_bytes()[n as usize % 3]).collect();
-    let new = rig.message(&draft("large").attach("data.bin", "application/octet-stream", content)).await;
+    let new = harness.message(&draft("large").attach("data.bin", "application/octet-stream", content)).await;
     let submission = Submission { messages: vec![new.clone()], idempotency: None };
-    assert_eq!(rig.insert(submission).await.expect("it is kept"), Inserted::Stored);
-    let claimed = rig.claim(new.id, super::rig::LONG).await;
+    assert_eq!(harness.insert(submission).await.expect("it is kept"), Inserted::Stored);
+    let claimed = harness.claim(new.id, super::harness::LONG).await;
     assert!(claimed.raw == new.raw, "the message came back changed");
 }

@@ -1,4 +1,4 @@
-//! What waits in a store, and whether it takes writes.
+//! The backlog of a store, and proof that it takes writes.
 
 use time::OffsetDateTime;
 
@@ -7,12 +7,12 @@ use time::OffsetDateTime;
 pub struct Probe {
     /// The store's time.
     pub now: OffsetDateTime,
-    /// Whether there is space for new messages, as far as is known. What is there can be sent and written down
+    /// There is space for new messages, as far as is known. Messages that are there can be sent and settled
     /// either way.
     pub has_space: bool,
 }
 
-/// How much is waiting.
+/// The number and size of the messages that wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backlog {
     /// The store's time.
@@ -23,6 +23,6 @@ pub struct Backlog {
     pub octets: u64,
     /// Messages leased.
     pub sending: u64,
-    /// When the longest waiting message was due; `None` when none is due yet.
+    /// The due time of the longest waiting message; `None` when none is due yet.
     pub oldest_due: Option<OffsetDateTime>,
 }

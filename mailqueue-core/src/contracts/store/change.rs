@@ -6,7 +6,7 @@ use crate::contracts::queue::Entry;
 use crate::domain::status::Status;
 use crate::domain::transition::Event;
 
-/// What a person can ask for.
+/// A change that a person can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
     /// Withdraw it.
@@ -29,14 +29,14 @@ impl Change {
     }
 }
 
-/// What became of a wish.
+/// The outcome of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Changed {
-    /// It was done; this entry may be pushed if it is due.
+    /// The change was made; the entry may be pushed if it is due.
     Done {
-        /// Where the message stands now.
+        /// Its status now.
         status: Status,
-        /// Where it waits now.
+        /// Its lane and due time now.
         entry: Entry,
     },
     /// The state does not allow it.

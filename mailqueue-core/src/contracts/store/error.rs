@@ -22,7 +22,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the same call may succeed later, with nothing changed but time or space.
+    /// Tells whether the same call may succeed later, with nothing changed but time or space.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Overloaded(_) | Self::NoSpace(_))

@@ -12,7 +12,7 @@ use crate::domain::lane::Lane;
 use crate::domain::status::Status;
 use crate::domain::transition::{AttemptContext, DeliveryPolicy, Event, NotAllowed, Transition, decide};
 
-/// On what terms messages are claimed.
+/// The terms on which messages are claimed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaseTerms {
     /// The worker, by the name it has in logs.
@@ -25,7 +25,7 @@ pub struct LeaseTerms {
     pub largest: u64,
 }
 
-/// What became of messages that were to be claimed.
+/// The outcome of a claim.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Claims {
     /// Those that were leased.
@@ -61,7 +61,7 @@ pub struct Claimed {
     pub lane: Lane,
     /// The state it is in now: `sending`.
     pub delivery: Delivery,
-    /// When it was claimed, by the store's clock.
+    /// The time it was claimed, by the store's clock.
     pub claimed_at: OffsetDateTime,
     /// How long it had been waiting since it was last due.
     pub waited: Duration,
@@ -69,9 +69,9 @@ pub struct Claimed {
     pub age: Duration,
     /// The sender of the envelope.
     pub sender: String,
-    /// What is to be sent.
+    /// The message as it is sent.
     pub raw: Bytes,
-    /// Whether only a server that offers SMTPUTF8 can take it.
+    /// The message needs a server that offers SMTPUTF8 (RFC 6531).
     pub smtputf8: bool,
 }
 
@@ -80,7 +80,7 @@ pub struct Claimed {
 pub struct Renewal {
     /// The lease.
     pub lease: Lease,
-    /// Whether its holder is about to send the final dot.
+    /// Its holder is about to send the final dot.
     pub before_dot: bool,
 }
 
@@ -91,7 +91,7 @@ pub struct ExpiredLease {
     pub id: MessageId,
     /// The state it is in: `sending`.
     pub delivery: Delivery,
-    /// When it was claimed, by the store's clock.
+    /// The time it was claimed, by the store's clock.
     pub claimed_at: OffsetDateTime,
     /// How long the lease was held, renewals included.
     pub held: Duration,
@@ -132,8 +132,8 @@ impl ExpiredLease {
 pub struct Reclaimed {
     /// The message.
     pub id: MessageId,
-    /// Where it stands now.
+    /// Its status now.
     pub status: Status,
-    /// Whether the dot had been allowed: a copy may be out.
+    /// The dot had been allowed: a copy may be out.
     pub ambiguous: bool,
 }

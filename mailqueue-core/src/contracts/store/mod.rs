@@ -1,4 +1,4 @@
-//! Where messages are kept.
+//! The contract of a store of messages.
 
 mod backlog;
 mod change;
@@ -29,14 +29,14 @@ use crate::domain::lane::Lane;
 use crate::domain::record::Record;
 use crate::domain::transition::DeliveryPolicy;
 
-/// The record and the truth: what a store has committed is what happened.
+/// The record of all messages: a result counts once a store has committed it.
 ///
 /// Every method is safe to call from many tasks and processes at once. A future that is dropped may have taken
 /// effect or not, never half.
 #[async_trait]
 pub trait MessageStore: Send + Sync + 'static {
     /// Keeps submissions, each wholly or not at all. When its result is `Ok`, the submission is committed and survives
-    /// a crash. One that cannot be kept does not fail its neighbours. Results are in the order of the arguments.
+    /// a crash. One that cannot be kept does not fail the others. Results are in the order of the arguments.
     async fn insert(&self, submissions: Vec<Arc<Submission>>) -> Vec<Result<Inserted, StoreError>>;
 
     /// The messages that were submitted before with the same content under the same key, in their order; `None` when
@@ -62,8 +62,8 @@ pub trait MessageStore: Send + Sync + 'static {
     /// renewed with `before_dot` counts from then on as maybe sent: it survives a crash that the dot was allowed.
     async fn renew(&self, renewals: Vec<Renewal>, duration: Duration) -> Result<Vec<bool>, StoreError>;
 
-    /// Writes down results. What a server accepted is recorded whoever holds the lease; anything else only while
-    /// the reporter holds it. Saying the same twice changes nothing. Results are in the order of the arguments.
+    /// Records results. A success is recorded with or without the lease, any other result only while the reporter
+    /// holds it. Recording the same twice changes nothing. Results are in the order of the arguments.
     async fn settle(&self, settlements: Vec<Arc<Settlement>>) -> Vec<Result<Settled, StoreError>>;
 
     /// Messages of a lane that are queued and due before `before`, and by now; the longest due first, at most `limit`.
@@ -83,7 +83,7 @@ pub trait MessageStore: Send + Sync + 'static {
         policy: &DeliveryPolicy,
     ) -> Result<Vec<Reclaimed>, StoreError>;
 
-    /// Does what a person asks for, if the message's state allows it, and says where the message stands then.
+    /// Makes a change that a person asks for, if the message's state allows it, and returns the status it leads to.
     async fn change(
         &self,
         tenant: Option<&str>,
@@ -101,7 +101,7 @@ pub trait MessageStore: Send + Sync + 'static {
     /// How much is waiting, counted up to `count` messages, and what time it is here.
     async fn backlog(&self, count: u64) -> Result<Backlog, StoreError>;
 
-    /// Forgets at most `limit` finished messages that are older than `retention` says, content before record, and
+    /// Deletes at most `limit` finished messages that are older than `retention` says, content before record, and
     /// idempotency keys that have run out. Never touches a message that is not finished.
     async fn prune(&self, retention: &Retention, limit: usize) -> Result<Pruned, StoreError>;
 }

@@ -1,4 +1,4 @@
-//! Lists of messages: what can be asked for, and what comes back.
+//! Lists of messages: filters and pages.
 
 use crate::contracts::store::StoreError;
 use crate::domain::id::MessageId;
@@ -10,13 +10,13 @@ use crate::domain::status::Status;
 pub struct Filter {
     /// Only this tenant's.
     pub tenant: Option<String>,
-    /// Only those that stand there.
+    /// Only those with this status.
     pub status: Option<Status>,
     /// Only those with this recipient, an address as it was given.
     pub to: Option<String>,
     /// Only those whose subject contains this, whatever its case.
     pub subject: Option<String>,
-    /// Where the page begins.
+    /// The start of the page.
     pub cursor: Cursor,
     /// How many at most.
     pub limit: usize,
@@ -29,7 +29,7 @@ impl Default for Filter {
     }
 }
 
-/// Where a page begins in the order of ids, newest first.
+/// The start of a page in the order of ids, newest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cursor {
     /// At the newest message.
@@ -41,14 +41,14 @@ pub enum Cursor {
 }
 
 impl Cursor {
-    /// Whether rows are read oldest first, towards newer messages.
+    /// Tells whether rows are read oldest first, towards newer messages.
     #[must_use]
     pub fn is_backwards(self) -> bool {
         matches!(self, Self::Before(_))
     }
 }
 
-/// A message in a list: without bodies, or what can be said of it and why that is all.
+/// A message in a list, without bodies; or, where it cannot be read, its outline and the reason.
 pub type Listed = Result<Record, (Outline, StoreError)>;
 
 /// A page of messages, newest first.
@@ -56,7 +56,7 @@ pub type Listed = Result<Record, (Outline, StoreError)>;
 pub struct Page {
     /// The messages. One that cannot be read keeps no other from being listed.
     pub records: Vec<Listed>,
-    /// Whether more follow in the direction asked for.
+    /// More messages follow in the direction asked for.
     pub has_more: bool,
 }
 

@@ -19,7 +19,7 @@ impl Default for Retention {
     }
 }
 
-/// What was forgotten.
+/// The numbers of what was deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pruned {
     /// Messages whose content went.

@@ -1,4 +1,4 @@
-//! Results of attempts, and what became of them.
+//! Results of attempts, and the outcome of recording them.
 
 use super::lease::Lease;
 use crate::domain::delivery::Delivery;
@@ -6,23 +6,23 @@ use crate::domain::report::Report;
 use crate::domain::status::Status;
 use crate::domain::transition::{AttemptContext, DeliveryPolicy, Event, NotAllowed, Transition, decide};
 
-/// A result to be written down.
+/// A result to be recorded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settlement {
     /// The lease under which it came about.
     pub lease: Lease,
     /// The state as it was claimed.
     pub claimed: Delivery,
-    /// What the transport said.
+    /// The transport's report.
     pub report: Report,
-    /// What else is to be known.
+    /// The circumstances of the attempt.
     pub context: AttemptContext,
     /// The rules.
     pub policy: DeliveryPolicy,
 }
 
 impl Settlement {
-    /// What it makes of the delivery as it was claimed: what is written while the lease is held.
+    /// The transition of the delivery as it was claimed, which is written while the lease is held.
     ///
     /// # Errors
     ///
@@ -31,7 +31,7 @@ impl Settlement {
         self.transition_of(&self.claimed, true)
     }
 
-    /// What it makes of the delivery as it is now, depending on whether the lease is still held.
+    /// The transition of the delivery as it is now, depending on whether the lease is still held.
     ///
     /// # Errors
     ///
@@ -52,11 +52,11 @@ impl Settlement {
     }
 }
 
-/// What became of a result.
+/// The outcome of a settlement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
-    /// It was written down; the message stands there now.
+    /// The result was recorded; the message has this status now.
     Recorded(Status),
-    /// The lease was gone and there was nothing left to say.
+    /// The lease was gone and the result changes nothing.
     Superseded,
 }

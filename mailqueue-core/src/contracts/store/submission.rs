@@ -1,4 +1,4 @@
-//! Messages handed in together, and what became of them.
+//! Messages that are submitted together, and the outcome.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::domain::message::Message;
 pub struct Submission {
     /// At least one.
     pub messages: Vec<NewMessage>,
-    /// What makes repeating it harmless.
+    /// The key that makes repeating it harmless.
     pub idempotency: Option<Idempotency>,
 }
 
@@ -42,18 +42,18 @@ impl Submission {
 pub struct NewMessage {
     /// Its id.
     pub id: MessageId,
-    /// Whose it is; empty where there are no tenants.
+    /// Its tenant; empty where there are no tenants.
     pub tenant: String,
-    /// What was asked for.
+    /// The message as it was submitted.
     pub message: Message,
-    /// What will be sent.
+    /// The message as it will be sent.
     pub raw: Bytes,
 }
 
 /// Makes repeating a submission harmless.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Idempotency {
-    /// Whose key it is.
+    /// The tenant that the key belongs to.
     pub tenant: String,
     /// The key the submitter chose.
     pub key: String,
@@ -63,7 +63,7 @@ pub struct Idempotency {
     pub keep: Duration,
 }
 
-/// What became of a submission.
+/// The outcome of a submission.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Inserted {
     /// It is kept.

@@ -17,7 +17,7 @@ use crate::domain::transition::{DeliveryPolicy, decide};
 
 statement! {
     /// One row's state with what a change needs to know, locked until the transaction ends.
-    LockForAmendment { id: SqlUuid => Uuid, tenant: Nullable<Text> => Option<String> }
+    LockForChange { id: SqlUuid => Uuid, tenant: Nullable<Text> => Option<String> }
         -> (Text, Timestamptz, Bool, DeliveryColumns) = concat!("
         SELECT d.lane, d.due_at, d.has_content, ", delivery_columns!(), "
         FROM deliveries d JOIN emails e ON e.id = d.email_id
@@ -34,7 +34,7 @@ pub(super) async fn change(
 ) -> Result<Changed, Failure> {
     connection
         .transaction(async move |connection| {
-            let statement = LockForAmendment { id: id.as_uuid(), tenant };
+            let statement = LockForChange { id: id.as_uuid(), tenant };
             let rows: Vec<(String, OffsetDateTime, bool, DeliveryRow)> = statement.load(connection).await?;
             let Some((lane, due_at, has_content, state)) = rows.into_iter().next() else {
                 return Ok(Changed::NotFound);

@@ -53,7 +53,7 @@ statement! {
 }
 
 statement! {
-    /// What was not leased because it is too large. The status is compared as in the statement above.
+    /// The messages that were not leased because they are too large. The status is compared as in the statement above.
     NameTooLarge { ids: Array<SqlUuid> => Vec<Uuid>, largest: BigInt => i64 } -> (SqlUuid, Integer) = "
         SELECT email_id, octets FROM deliveries
         WHERE email_id = ANY (?) AND status || '' = 'queued' AND due_at <= now() AND octets > ?"
@@ -141,7 +141,7 @@ async fn claim_together(
     let (leased, unreadable) = read(rows, terms.token);
     let octets = leased.iter().map(|claimed| claimed.raw.len()).sum();
     if !unreadable.is_empty() {
-        let wait = microseconds::of(unreadable::LEFT_ALONE);
+        let wait = microseconds::of(unreadable::RETRY_INTERVAL);
         LeaveAlone { wait, ids: unreadable, token: terms.token }.execute(connection).await?;
     }
     // Mostly all were leased, and there is nothing to be asked.

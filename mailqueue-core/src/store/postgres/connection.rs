@@ -8,7 +8,7 @@ use tokio_postgres::Config;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::{self, DriverError};
-use super::session::{Generation, Manner, Session};
+use super::session::{Generation, Mode, Session};
 use crate::contracts::store::StoreError;
 use crate::uri::Uri;
 
@@ -18,13 +18,13 @@ pub struct PostgresOptions {
     /// How many connections are kept at most. Default 8: statements carry batches.
     pub connections: u32,
     /// How long to wait for a connection. Default 1 s.
-    pub patience: Duration,
+    pub connection_timeout: Duration,
     /// How long a statement may take. Default 15 s.
-    pub statement: Duration,
-    /// Whether to bring the tables up to date when opening. Default true.
+    pub statement_timeout: Duration,
+    /// Brings the tables up to date when opening. Default true.
     pub migrate: bool,
-    /// Whether a server may have `fsync`, `full_page_writes` or `synchronous_commit` off, and lose accepted mail in a
-    /// crash. Default false.
+    /// Accepts a server that has `fsync`, `full_page_writes` or `synchronous_commit` off, and may lose accepted mail
+    /// in a crash. Default false.
     pub allow_unsafe: bool,
     /// How much space is kept so that results can be written when the disk is full, in octets. Default 8 MiB.
     pub reserve: u64,
@@ -32,22 +32,29 @@ pub struct PostgresOptions {
 
 impl Default for PostgresOptions {
     fn default() -> Self {
-        let (patience, statement) = (Duration::from_secs(1), Duration::from_secs(15));
-        Self { connections: 8, patience, statement, migrate: true, allow_unsafe: false, reserve: 8 << 20 }
+        let (connection_timeout, statement_timeout) = (Duration::from_secs(1), Duration::from_secs(15));
+        Self {
+            connections: 8,
+            connection_timeout,
+            statement_timeout,
+            migrate: true,
+            allow_unsafe: false,
+            reserve: 8 << 20,
+        }
     }
 }
 
 /// How long connecting may take, login included.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What connecting needs to know, from the URL and the options.
+/// The database to connect to, from the URL and the options.
 #[derive(Clone)]
 pub(super) struct Target {
     config: Config,
     /// For poolers, which know none.
     without_options: Config,
     tls: Option<MakeRustlsConnect>,
-    manner: Manner,
+    mode: Mode,
     limit: Duration,
     newest: Generation,
 }
@@ -77,8 +84,8 @@ impl Target {
         set_defaults(&mut config, options);
         let without_options = config.clone();
         ask_for_settings(&mut config, options);
-        let (limit, newest) = (options.statement, Generation::default());
-        let mut target = Self { config, without_options, tls, manner: Manner::Direct, limit, newest };
+        let (limit, newest) = (options.statement_timeout, Generation::default());
+        let mut target = Self { config, without_options, tls, mode: Mode::Direct, limit, newest };
         match prepare.as_deref() {
             None | Some("true") => {}
             Some("false") => target.pool_transactions(),
@@ -90,15 +97,15 @@ impl Target {
     /// Opens a connection and finds out whether it leads to a server or to a pooler; further ones are opened likewise.
     pub(super) async fn connect_first(&mut self) -> Result<Session, StoreError> {
         let mut session = match self.try_connect().await {
-            Err(Some(error)) if error.is_of_start() && self.manner.is_direct() => {
+            Err(Some(error)) if error.is_of_start() && self.mode.is_direct() => {
                 self.pool_transactions();
                 self.connect().await?
             }
             result => result.map_err(unreachable)?,
         };
-        if self.manner.is_direct() && !is_direct(&mut session).await? {
+        if self.mode.is_direct() && !is_direct(&mut session).await? {
             self.pool_transactions();
-            session.set_manner(self.manner.clone());
+            session.set_mode(self.mode.clone());
         }
         Ok(session)
     }
@@ -111,22 +118,22 @@ impl Target {
     /// `None` is for no answer in time.
     async fn try_connect(&self) -> Result<Session, Option<DriverError>> {
         // The driver's own limit ends with the TCP handshake, and a server that is frozen still makes that.
-        match tokio::time::timeout(HANDSHAKE, self.handshake()).await {
+        match tokio::time::timeout(HANDSHAKE_TIMEOUT, self.handshake()).await {
             Ok(opened) => opened.map_err(|error| Some(error.into())),
             Err(_) => Err(None),
         }
     }
 
     async fn handshake(&self) -> Result<Session, tokio_postgres::Error> {
-        let manner = self.manner.clone();
+        let mode = self.mode.clone();
         Ok(match &self.tls {
             None => {
                 let (client, connection) = self.config.connect(tokio_postgres::NoTls).await?;
-                Session::new(client, connection, manner, &self.newest)
+                Session::new(client, connection, mode, &self.newest)
             }
             Some(tls) => {
                 let (client, connection) = self.config.connect(tls.clone()).await?;
-                Session::new(client, connection, manner, &self.newest)
+                Session::new(client, connection, mode, &self.newest)
             }
         })
     }
@@ -135,7 +142,7 @@ impl Target {
     fn pool_transactions(&mut self) {
         self.config.clone_from(&self.without_options);
         let milliseconds = self.limit.as_millis();
-        self.manner = Manner::Pooled(
+        self.mode = Mode::Pooled(
             format!(
                 "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = {milliseconds};
                  SET LOCAL idle_in_transaction_session_timeout = {milliseconds}; SET LOCAL lock_timeout = 0"
@@ -152,14 +159,14 @@ fn unreachable(error: Option<DriverError>) -> StoreError {
     )
 }
 
-/// Whether what was asked for at the start has reached the server: a pooler may drop it in silence.
+/// Tells whether the settings of the start have reached the server: a pooler may drop them in silence.
 async fn is_direct(session: &mut Session) -> Result<bool, StoreError> {
     let answer = session.simply("SELECT current_setting('mailqueue.direct', true)").await;
     let answer = answer.map_err(error::outcome)?;
     Ok(answer.first().and_then(|row| row.first()).is_some_and(|value| value.as_deref() == Some("on")))
 }
 
-/// What the URL does not say: no silence of the network or of a lost client goes unnoticed for long.
+/// Sets what the URL leaves open: no silence of the network or of a lost client goes unnoticed for long.
 fn set_defaults(config: &mut Config, options: &PostgresOptions) {
     if config.get_application_name().is_none() {
         config.application_name("mailqueue");
@@ -170,12 +177,12 @@ fn set_defaults(config: &mut Config, options: &PostgresOptions) {
     config.keepalives_idle(Duration::from_secs(15));
     config.keepalives_interval(Duration::from_secs(5));
     config.keepalives_retries(3);
-    config.tcp_user_timeout(options.statement);
+    config.tcp_user_timeout(options.statement_timeout);
 }
 
-/// What we depend on, whatever the database or the role has for a default. What the URL says comes last and wins.
+/// Sets what we depend on, against the defaults of the database and the role. The URL's options come last and win.
 fn ask_for_settings(config: &mut Config, options: &PostgresOptions) {
-    let milliseconds = options.statement.as_millis();
+    let milliseconds = options.statement_timeout.as_millis();
     let ours = format!(
         "-c mailqueue.direct=on -c TimeZone=UTC -c default_transaction_isolation=read\\ committed -c lock_timeout=0 \
          -c statement_timeout={milliseconds} -c idle_in_transaction_session_timeout={milliseconds}"

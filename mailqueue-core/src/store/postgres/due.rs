@@ -24,7 +24,7 @@ statement! {
         ORDER BY due_at, email_id LIMIT ?"
 }
 
-/// What is queued and due in a lane.
+/// The messages of a lane that are queued and due.
 pub(super) async fn due(
     connection: &mut Session,
     lane: Lane,
@@ -38,7 +38,7 @@ pub(super) async fn due(
 
 statement! {
     /// How much waits; every part is answered from a partial index.
-    ReadStatistics { count: BigInt => i64 } -> (Timestamptz, BigInt, BigInt, BigInt, Nullable<Timestamptz>) = "
+    ReadBacklog { count: BigInt => i64 } -> (Timestamptz, BigInt, BigInt, BigInt, Nullable<Timestamptz>) = "
         SELECT now(), waiting.messages, waiting.octets,
             (SELECT count(*) FROM deliveries WHERE status = 'sending'),
             (SELECT min(first.due_at) FROM (VALUES ('urgent'), ('normal'), ('bulk')) AS lanes (lane)
@@ -51,11 +51,11 @@ statement! {
               FROM (SELECT octets FROM deliveries WHERE status = 'queued' LIMIT ?) AS counted) AS waiting"
 }
 
-/// How much is waiting.
+/// The number and size of the messages that wait.
 pub(super) async fn backlog(connection: &mut Session, count: u64) -> Result<Backlog, Failure> {
     let count = i64::try_from(count).unwrap_or(i64::MAX);
     let row: (OffsetDateTime, i64, i64, i64, Option<OffsetDateTime>) =
-        ReadStatistics { count }.get_result(connection).await?;
+        ReadBacklog { count }.get_result(connection).await?;
     let (now, queued, octets, sending, oldest_due) = row;
     let [queued, octets, sending] = [queued, octets, sending].map(i64::unsigned_abs);
     Ok(Backlog { now, queued, octets, sending, oldest_due })

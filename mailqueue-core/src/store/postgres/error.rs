@@ -1,7 +1,7 @@
-//! What a database error means for the caller.
+//! The outcome that a database error stands for.
 //!
-//! diesel's errors do not hand the SQLSTATE on, so the driver's own travels boxed in the variant that takes any error, and
-//! is taken out again here. Errors go by it, never by words, which servers translate.
+//! diesel's errors do not hand the SQLSTATE on, so the driver's own travels boxed in the variant that takes any error,
+//! and is taken out again here. Errors go by it, never by words, which servers translate.
 
 use diesel::result::{DatabaseErrorKind, DeserializeFieldError, Error};
 use tokio_postgres::error::{DbError, SqlState};
@@ -33,12 +33,12 @@ impl DriverError {
         self.0.as_db_error().map_or(Meaning::Connection, meaning)
     }
 
-    /// Whether the connection it came by is of no use any more.
+    /// Tells whether the connection it came by is of no use any more.
     pub(super) fn is_of_connection(&self) -> bool {
         self.meaning() == Meaning::Connection
     }
 
-    /// Whether it comes of a parameter at the start that is not known: a pooler's answer to `options`.
+    /// Tells whether it is about an unknown parameter of the start: a pooler's answer to `options`.
     pub(super) fn is_of_start(&self) -> bool {
         self.0.code() == Some(&SqlState::PROTOCOL_VIOLATION)
     }
@@ -85,10 +85,10 @@ impl DriverError {
     }
 }
 
-/// What an error is about.
+/// The thing that an error is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Meaning {
-    /// What was asked, to the end of all days: a value, a constraint, a rule of the host's. Its neighbours may pass.
+    /// The item itself, each time it is tried: a value, a constraint, a rule of the host's. Its neighbours may pass.
     Item,
     /// It was undone to let others go on; the same may succeed at once.
     Again,
@@ -118,7 +118,7 @@ fn meaning(error: &DbError) -> Meaning {
         "42804" => return Meaning::Item,
         _ => {}
     }
-    // Whatever SQLSTATE a trigger or a policy chooses, it speaks of the row.
+    // A trigger or a policy speaks of the row, by any SQLSTATE it chooses.
     match error.routine() {
         Some("exec_stmt_raise" | "ExecWithCheckOptions") => return Meaning::Item,
         // "cached plan must not change result type": prepared before the table was changed.
@@ -146,7 +146,7 @@ fn said(error: &DbError) -> Option<String> {
     (is_of_server && is_free).then(|| error.message().to_owned())
 }
 
-/// Why a step on a connection failed.
+/// The error of a step on a connection.
 pub(super) enum Failure {
     Database(Error),
     Store(StoreError),
@@ -162,12 +162,12 @@ impl Failure {
         DriverError::of(error).is_some_and(|error| error.meaning() == meaning)
     }
 
-    /// Whether the disk is full.
+    /// Tells whether the disk is full.
     pub(super) fn is_lack_of_space(&self) -> bool {
         self.has_meaning(Meaning::NoSpace)
     }
 
-    /// Whether the same step may succeed at once: the database undid it to let others go on.
+    /// Tells whether the same step may succeed at once: the database undid it to let others go on.
     pub(super) fn may_pass_again(&self) -> bool {
         self.has_meaning(Meaning::Again)
     }

@@ -85,7 +85,7 @@ statement! {
 }
 
 statement! {
-    /// What keys stand for.
+    /// The submissions that keys stand for.
     ReadKeys { tenants: Array<Text> => Vec<String>, keys: Array<Text> => Vec<String> }
         -> (Text, Text, Binary, Array<SqlUuid>) = "
         SELECT tenant, key, fingerprint, email_ids FROM idempotency_keys
@@ -93,15 +93,16 @@ statement! {
 }
 
 statement! {
-    /// What a key stands for, unless it has run out.
-    RecallKey { tenant: Text => String, key: Text => String, fingerprint: Binary => Vec<u8> } -> (Array<SqlUuid>,) = "
+    /// The submission that a key stands for, unless the key has run out.
+    FindByKey { tenant: Text => String, key: Text => String, fingerprint: Binary => Vec<u8> } -> (Array<SqlUuid>,) = "
         SELECT email_ids FROM idempotency_keys
         WHERE tenant = ? AND key = ? AND fingerprint = ? AND expires_at >= now()"
 }
 
 type KeyRow = (String, String, Vec<u8>, Vec<Uuid>);
 
-/// Inserts submissions together, and apart what cannot be inserted together; none while the server has no space for them.
+/// Inserts submissions together, and apart what cannot be inserted together; none while the server has no space for
+/// them.
 pub(super) async fn insert(
     runner: &Runner,
     reserve: u64,
@@ -120,8 +121,8 @@ pub(super) async fn insert(
     results
 }
 
-/// Whether new messages may be inserted. After a shortage they may when the reserve is kept again; a role that may not
-/// keep one has to try.
+/// Tells whether new messages may be inserted. After a shortage they may when the reserve is kept again; a role that
+/// may not keep one has to try.
 async fn has_space(runner: &Runner, reserve: u64) -> bool {
     match runner.space.admits() {
         Admission::Yes => true,
@@ -198,18 +199,18 @@ pub(super) async fn find_by_key(
     connection: &mut Session,
     Idempotency { tenant, key, fingerprint, .. }: Idempotency,
 ) -> Result<Option<Vec<MessageId>>, Failure> {
-    let recall = RecallKey { tenant, key, fingerprint: fingerprint.to_vec() };
-    let rows: Vec<(Vec<Uuid>,)> = recall.load(connection).await?;
+    let statement = FindByKey { tenant, key, fingerprint: fingerprint.to_vec() };
+    let rows: Vec<(Vec<Uuid>,)> = statement.load(connection).await?;
     Ok(rows.into_iter().next().map(|(ids,)| ids.into_iter().map(Into::into).collect()))
 }
 
 type Key = (String, String);
 
-/// What became of the keys of a batch.
+/// The keys of a batch, taken or found.
 struct Keys {
-    /// Which submission has taken a key.
+    /// The submission that has taken a key.
     taken: HashMap<Key, usize>,
-    /// What every key stands for now.
+    /// The submission that each key stands for now.
     known: HashMap<Key, (Vec<u8>, Vec<Uuid>)>,
 }
 

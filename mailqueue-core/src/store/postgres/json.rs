@@ -21,7 +21,7 @@ const VERSION: u8 = 1;
 #[diesel(sql_type = Jsonb)]
 pub(super) struct Json<T: std::fmt::Debug>(pub(super) T);
 
-/// What a jsonb column says, or that it makes no sense: a row that cannot be read must not keep its neighbours from
+/// The value of a jsonb column, or its error: a row that cannot be read must not keep its neighbours from
 /// being read.
 #[derive(Debug, FromSqlRow)]
 pub(super) struct Read<T: std::fmt::Debug>(Result<T, serde_json::Error>);

@@ -7,7 +7,7 @@ use diesel_async::SimpleAsyncConnection;
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
-use super::super::ledger::{self, MigrationError};
+use super::super::migrations::{self, MigrationError};
 use super::error;
 use super::session::Session;
 use crate::contracts::detail::Detail;
@@ -16,19 +16,19 @@ use crate::contracts::store::StoreError;
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 
 /// Begins a transaction and waits in it for other processes that migrate; several that started together would otherwise
-/// fail all but one. The lock, "mailq" in ASCII, and the longer limit end with the transaction: a pooler would keep what
-/// belongs to a session.
+/// fail all but one. The lock, "mailq" in ASCII, and the longer limit end with the transaction: a pooler would keep
+/// what belongs to a session.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = '10min';
     SET LOCAL idle_in_transaction_session_timeout = '10min'; SELECT pg_advisory_xact_lock(469785734257)";
 
 /// Runs what is missing, one process at a time, and refuses a database that a newer version has migrated. Where
-/// nothing is missing, or `run` is false, it only looks into the ledger.
+/// nothing is missing, or `run` is false, it only reads the table of migrations.
 pub(super) async fn migrate(mut session: Session, run: bool) -> Result<(), StoreError> {
     if is_complete(&applied(&mut session).await?, run).map_err(refused)? {
         return Ok(());
     }
     session.batch_execute(BEGIN).await.map_err(error::outcome)?;
-    session.batch_execute(ledger::CREATE).await.map_err(refuse)?;
+    session.batch_execute(migrations::CREATE).await.map_err(refuse)?;
     let applied = applied(&mut session).await?;
     let blocking = tokio::task::spawn_blocking(move || run_pending(session, &applied));
     // A session that has not committed is gone when this returns, and the transaction with it.
@@ -36,18 +36,18 @@ pub(super) async fn migrate(mut session: Session, run: bool) -> Result<(), Store
     migrated.map_err(refused)
 }
 
-/// Whether all our migrations have run; an error where they must have or where more than those have.
+/// Tells whether all our migrations have run; an error where they must have or where more than those have.
 fn is_complete(applied: &[String], run: bool) -> Result<bool, MigrationError> {
     let migrations = MigrationSource::<Pg>::migrations(&MIGRATIONS)?;
-    ledger::check(&migrations, applied, run)?;
+    migrations::check(&migrations, applied, run)?;
     Ok(applied.len() == migrations.len())
 }
 
 fn run_pending(session: Session, applied: &[String]) -> Result<(), MigrationError> {
     let migrations = MigrationSource::<Pg>::migrations(&MIGRATIONS)?;
-    ledger::check(&migrations, applied, true)?;
+    migrations::check(&migrations, applied, true)?;
     let mut connection = AsyncConnectionWrapper::<Session>::from(session);
-    ledger::run_pending(&mut connection, migrations, applied)?;
+    migrations::run_pending(&mut connection, migrations, applied)?;
     Ok(SimpleConnection::batch_execute(&mut connection, "COMMIT")?)
 }
 
@@ -55,7 +55,7 @@ fn refused(error: MigrationError) -> StoreError {
     StoreError::Refused(format!("migrating failed: {error}").into())
 }
 
-/// The versions in the ledger; none where there is no ledger.
+/// The versions that have run; none where there is no table of migrations.
 async fn applied(session: &mut Session) -> Result<Vec<String>, StoreError> {
     let exists = "SELECT 1 WHERE to_regclass('mailqueue_migrations') IS NOT NULL";
     if session.simply(exists).await.map_err(error::outcome)?.is_empty() {

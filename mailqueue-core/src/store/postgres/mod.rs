@@ -64,20 +64,21 @@ impl PostgresStore {
     /// several processes that start together one does it and the others wait.
     ///
     /// Understood besides what the driver knows: `sslmode=require|verify-ca|verify-full` (TLS, the certificate is
-    /// always checked) and `sslrootcert=FILE`. Behind PgBouncer in transaction mode, which is recognised, statements have
-    /// no names and settings are asked for in each transaction; `prepare=false` asks for this behind any other pooler.
+    /// always checked) and `sslrootcert=FILE`. Behind PgBouncer in transaction mode, which is recognised, statements
+    /// have no names and settings are asked for in each transaction; `prepare=false` asks for this behind any other
+    /// pooler.
     ///
     /// # Errors
     ///
     /// [`StoreError::Unavailable`] when it cannot be reached, [`StoreError::Refused`] when the URL is faulty, the
-    /// tables are a newer version's, the database's encoding is not UTF8, or the server may lose what it has committed and
-    /// the options do not allow that. No error repeats the URL.
+    /// tables are a newer version's, the database's encoding is not UTF8, or the server may lose what it has committed
+    /// and the options do not allow that. No error repeats the URL.
     pub async fn open(url: &SecretString, options: &PostgresOptions) -> Result<Self, StoreError> {
         let mut target = Target::parse(url, options)?;
         let mut first = target.connect_first().await?;
         server::check(&mut first, options.allow_unsafe).await?;
         migrate::migrate(first, options.migrate).await?;
-        let timeout = options.patience + options.statement + Duration::from_secs(1);
+        let timeout = options.connection_timeout + options.statement_timeout + Duration::from_secs(1);
         let (prober, space) = (Uuid::from_u128(fastrand::u128(..)), Arc::default());
         let runner = Runner { pool: Pool::new(target, options).await?, timeout, prober, space };
         if let Err(error) = insert::keep_reserve(&runner, options.reserve).await {

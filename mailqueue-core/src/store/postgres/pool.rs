@@ -12,7 +12,7 @@ use crate::contracts::store::StoreError;
 /// server is going or takes no writes is closed, and so are all that were opened before that was known.
 #[derive(Clone)]
 pub(super) struct Pool {
-    connections: bb8::Pool<Manager>,
+    connections: bb8::Pool<Opener>,
     last_fault: LastFault,
 }
 
@@ -21,9 +21,9 @@ impl Pool {
         let last_fault = LastFault::default();
         let connections = bb8::Pool::builder()
             .max_size(options.connections)
-            .connection_timeout(options.patience)
+            .connection_timeout(options.connection_timeout)
             .error_sink(Box::new(last_fault.clone()))
-            .build(Manager { target })
+            .build(Opener { target })
             .await?;
         Ok(Self { connections, last_fault })
     }
@@ -34,18 +34,18 @@ impl Pool {
             bb8::RunError::User(error) => error,
             bb8::RunError::TimedOut => self
                 .last_fault
-                .told()
+                .recent()
                 .unwrap_or_else(|| StoreError::Unavailable("no connection came up in time".into())),
         })
     }
 }
 
 /// Opens and judges connections.
-struct Manager {
+struct Opener {
     target: Target,
 }
 
-impl bb8::ManageConnection for Manager {
+impl bb8::ManageConnection for Opener {
     type Connection = Session;
     type Error = StoreError;
 
@@ -74,7 +74,7 @@ struct LastFault(Arc<Mutex<Fault>>);
 
 #[derive(Debug, Default)]
 struct Fault {
-    told: Option<(Instant, StoreError)>,
+    error: Option<(Instant, StoreError)>,
     logged: Option<Instant>,
 }
 
@@ -83,9 +83,9 @@ impl LastFault {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn told(&self) -> Option<StoreError> {
+    fn recent(&self) -> Option<StoreError> {
         let fault = self.lock();
-        fault.told.as_ref().filter(|(at, _)| at.elapsed() < FRESH).map(|(_, error)| error.clone())
+        fault.error.as_ref().filter(|(at, _)| at.elapsed() < FRESH).map(|(_, error)| error.clone())
     }
 }
 
@@ -97,7 +97,7 @@ impl bb8::ErrorSink<StoreError> for LastFault {
             fault.logged = Some(now);
             tracing::warn!(%error, "cannot connect to Postgres");
         }
-        fault.told = Some((now, error));
+        fault.error = Some((now, error));
     }
 
     fn boxed_clone(&self) -> Box<dyn bb8::ErrorSink<StoreError>> {

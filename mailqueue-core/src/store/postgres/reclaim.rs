@@ -43,7 +43,7 @@ statement! {
 }
 
 statement! {
-    /// Whose leases ran out.
+    /// The messages whose leases ran out.
     NameExpired { before: Timestamptz => OffsetDateTime, limit: BigInt => i64 } -> SqlUuid = "
         SELECT email_id FROM deliveries WHERE status = 'sending' AND lease_until < ? ORDER BY email_id LIMIT ?"
 }
@@ -148,7 +148,7 @@ async fn end_leases(
         }
     }
     if !unreadable.is_empty() {
-        let wait = microseconds::of(unreadable::LEFT_ALONE);
+        let wait = microseconds::of(unreadable::RETRY_INTERVAL);
         Extend { wait, ids: unreadable }.execute(connection).await?;
     }
     if !states.is_empty() {

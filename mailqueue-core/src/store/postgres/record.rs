@@ -60,7 +60,7 @@ pub(super) struct RecordRow {
 pub(super) type Bodies = (Option<String>, Option<String>, Option<Vec<u8>>);
 
 impl RecordRow {
-    /// What can be said of it in any case.
+    /// The columns that can always be read.
     pub(super) fn outline(&self, state: &DeliveryRow) -> Outline {
         Outline {
             id: self.id.into(),

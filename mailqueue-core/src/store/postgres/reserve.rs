@@ -8,8 +8,8 @@ use super::session::Session;
 use super::statement::statement;
 
 /// How many rows a page of 8 KiB holds.
-const ROWS_A_PAGE: u64 = 15;
-const PAGE: u64 = 8192;
+const ROWS_PER_PAGE: u64 = 15;
+const PAGE_OCTETS: u64 = 8192;
 
 statement! {
     /// How large the reserve is, in octets; the space of rows that are gone counts.
@@ -33,7 +33,8 @@ pub(super) async fn keep(connection: &mut Session, octets: u64) -> Result<(), Fa
     connection
         .transaction(async move |connection| {
             connection.batch_execute("LOCK TABLE space_reserve IN EXCLUSIVE MODE").await?;
-            let missing = octets.saturating_sub(size(connection).await?).div_ceil(PAGE) * ROWS_A_PAGE;
+            let missing =
+                octets.saturating_sub(size(connection).await?).div_ceil(PAGE_OCTETS) * ROWS_PER_PAGE;
             Fill { rows: i64::try_from(missing).unwrap_or(i64::MAX) }.execute(connection).await?;
             Ok(())
         })

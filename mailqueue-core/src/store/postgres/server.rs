@@ -1,4 +1,4 @@
-//! Whether a server can be trusted with mail.
+//! The settings of a server that mail depends on.
 
 use super::error;
 use super::session::Session;

@@ -28,11 +28,11 @@ use super::error::DriverError;
 use super::value::{Bind, NoTypes, Record, records};
 
 /// How many octets may go over a connection in one statement without its being closed afterwards.
-const KEPT: usize = 4 << 20;
+const MAX_KEPT_OCTETS: usize = 4 << 20;
 
 /// How statements are run.
 #[derive(Debug, Clone)]
-pub(super) enum Manner {
+pub(super) enum Mode {
     /// On a server's own connection: settings hold since it was opened, and a statement is prepared once.
     Direct,
     /// By way of a pooler that gives each transaction another connection of the server: nothing is kept from one to the
@@ -40,7 +40,7 @@ pub(super) enum Manner {
     Pooled(Arc<str>),
 }
 
-impl Manner {
+impl Mode {
     pub(super) fn is_direct(&self) -> bool {
         matches!(self, Self::Direct)
     }
@@ -55,7 +55,7 @@ pub(super) struct Session {
     client: Client,
     statements: HashMap<TypeId, Statement>,
     transactions: AnsiTransactionManager,
-    manner: Manner,
+    mode: Mode,
     newest: Generation,
     opened_in: u64,
     is_broken: bool,
@@ -76,21 +76,21 @@ impl Session {
     pub(super) fn new<S>(
         client: Client,
         connection: Connection<Socket, S>,
-        manner: Manner,
+        mode: Mode,
         newest: &Generation,
     ) -> Self
     where
         S: TlsStream + Unpin + Send + 'static,
     {
         let driver = tokio::spawn(async move {
-            // Whoever waits for an answer is told of the end by the client.
+            // The client tells everybody who waits for an answer of the end.
             let _ = connection.await;
         });
         Self {
             client,
             statements: HashMap::new(),
             transactions: AnsiTransactionManager::default(),
-            manner,
+            mode,
             newest: Arc::clone(newest),
             opened_in: newest.load(Ordering::Relaxed),
             is_broken: false,
@@ -100,11 +100,11 @@ impl Session {
     }
 
     /// Changes how statements are run from now on.
-    pub(super) fn set_manner(&mut self, manner: Manner) {
-        self.manner = manner;
+    pub(super) fn set_mode(&mut self, mode: Mode) {
+        self.mode = mode;
     }
 
-    /// Whether it must not be used again.
+    /// Tells whether it must not be used again.
     pub(super) fn is_useless(&mut self) -> bool {
         self.is_broken
             || self.client.is_closed()
@@ -112,10 +112,11 @@ impl Session {
             || AnsiTransactionManager::is_broken_transaction_manager(self)
     }
 
-    /// Has the pool close it, once it is given back, if so much has just gone over it. The driver keeps three buffers as large
-    /// as the largest that they have held: with as many connections as there are, more than all the mail under way.
+    /// Has the pool close it, once it is given back, if so much has just gone over it. The driver keeps three buffers
+    /// as large as the largest that they have held: with as many connections as there are, more than all the mail
+    /// under way.
     pub(super) fn let_go_after(&mut self, octets: usize) {
-        self.is_broken |= octets > KEPT;
+        self.is_broken |= octets > MAX_KEPT_OCTETS;
     }
 
     /// Asks the server for nothing, which shows that it is there.
@@ -162,7 +163,7 @@ impl Session {
     /// Runs a statement to its end, in a transaction of its own where settings are asked for in each.
     async fn exchange(&mut self, call: Call) -> QueryResult<(Vec<Row>, u64)> {
         let depth = AnsiTransactionManager::transaction_manager_status_mut(self).transaction_depth()?;
-        let Manner::Pooled(opening) = self.manner.clone() else { return self.send(call).await };
+        let Mode::Pooled(opening) = self.mode.clone() else { return self.send(call).await };
         if depth.is_some() {
             return self.send(call).await;
         }
@@ -185,16 +186,16 @@ impl Session {
 
     async fn try_send(&mut self, call: Call) -> Result<(Vec<Row>, u64), tokio_postgres::Error> {
         let Call { id, known, sql, binds } = call;
-        let answer = match (&self.manner, known) {
-            (Manner::Pooled(_), _) => {
+        let answer = match (&self.mode, known) {
+            (Mode::Pooled(_), _) => {
                 let typed = binds.into_iter().map(|bind| {
                     let kind = bind.kind().clone();
                     (bind, kind)
                 });
                 self.client.query_typed_raw(&sql, typed).await?
             }
-            (Manner::Direct, Some(statement)) => self.client.query_raw(&statement, binds).await?,
-            (Manner::Direct, None) => {
+            (Mode::Direct, Some(statement)) => self.client.query_raw(&statement, binds).await?,
+            (Mode::Direct, None) => {
                 let kinds: Vec<_> = binds.iter().map(|bind| bind.kind().clone()).collect();
                 let statement = self.client.prepare_typed(&sql, &kinds).await?;
                 if let Some(id) = id {
@@ -224,9 +225,9 @@ fn texts(message: &SimpleQueryMessage) -> Option<Vec<Option<String>>> {
 
 impl SimpleAsyncConnection for Session {
     async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
-        match &self.manner {
+        match &self.mode {
             // diesel's transactions begin with this word alone.
-            Manner::Pooled(opening) if query == "BEGIN" => {
+            Mode::Pooled(opening) if query == "BEGIN" => {
                 let opening = Arc::clone(opening);
                 self.execute(&opening).await
             }

@@ -4,17 +4,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long no message is inserted after there was no space for one, at first and at most.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const MIN_RETRY_INTERVAL: Duration = Duration::from_secs(1);
+const MAX_RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Whether there is space for new messages, as far as the last inserts have shown. What space there is left is for
+/// The space for new messages, as far as the last inserts have shown. The space that is left is for
 /// results: while there was none for a message, one is tried now and then.
 #[derive(Default)]
 pub(super) struct Space {
     shortage: Mutex<Option<Shortage>>,
 }
 
-/// Whether an insert may be tried.
+/// The permission to try an insert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Admission {
     /// There was space.
@@ -26,12 +26,12 @@ pub(super) enum Admission {
 }
 
 struct Shortage {
-    pause: Duration,
+    interval: Duration,
     until: Instant,
 }
 
 impl Space {
-    /// Whether an insert may be tried now.
+    /// Tells whether an insert may be tried now.
     pub(super) fn admits(&self) -> Admission {
         let mut shortage = self.lock();
         let Some(short) = shortage.as_mut() else { return Admission::Yes };
@@ -39,8 +39,8 @@ impl Space {
             return Admission::No;
         }
         // This one finds out; the others wait for what it finds.
-        short.pause = (short.pause * 2).min(LONGEST_PAUSE);
-        short.until = Instant::now() + short.pause;
+        short.interval = (short.interval * 2).min(MAX_RETRY_INTERVAL);
+        short.until = Instant::now() + short.interval;
         Admission::Perhaps
     }
 
@@ -53,8 +53,8 @@ impl Space {
         if shortage.is_none() {
             tracing::error!("new mail is refused: the database has no space left; what waits is sent");
         }
-        let pause = shortage.as_ref().map_or(FIRST_PAUSE, |short| short.pause);
-        *shortage = Some(Shortage { pause, until: Instant::now() + pause });
+        let interval = shortage.as_ref().map_or(MIN_RETRY_INTERVAL, |short| short.interval);
+        *shortage = Some(Shortage { interval, until: Instant::now() + interval });
         true
     }
 

@@ -1,4 +1,4 @@
-//! What a person asks for.
+//! Changes that a person asks for.
 
 use diesel::prelude::*;
 
@@ -33,7 +33,7 @@ pub(super) fn change(
     if !row.has_content {
         return Ok(Changed::NotAllowed(current.status));
     }
-    // No rule has a say in a wish.
+    // The policy has no effect on a change.
     match decide(&current, &change.event(), &DeliveryPolicy::default()) {
         Err(refused) => Ok(Changed::NotAllowed(refused.status)),
         Ok(next) => {

@@ -34,8 +34,8 @@ struct Claimable {
     octets: i64,
 }
 
-/// Leases those of `ids` that are queued and due and not too large. One that cannot be read waits for a while and is named
-/// in the log, so that it does not hold up the others.
+/// Leases those of `ids` that are queued and due and not too large. One that cannot be read waits for a while and is
+/// named in the log, so that it does not hold up the others.
 pub(super) fn claim(
     transaction: &mut Transaction<'_>,
     ids: &[MessageId],
@@ -73,7 +73,7 @@ const POSTPONE: &str = "UPDATE deliveries SET due_at = ? WHERE email_id = ?";
 impl Claimable {
     fn claimed(self, transaction: &Transaction<'_>, terms: &LeaseTerms) -> Result<Claimed, StoreError> {
         let row = &self.delivery;
-        // No rule has a say in a claim.
+        // The policy has no effect on a claim.
         let next = decide(&row.delivery()?, &Event::Claimed, &DeliveryPolicy::default())
             .map_err(|error| StoreError::Unreadable(error.to_string().into()))?;
         let raw = self.raw.ok_or_else(|| StoreError::Unreadable("its content is gone".into()))?;

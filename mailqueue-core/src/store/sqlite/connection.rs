@@ -15,14 +15,14 @@ use crate::contracts::store::StoreError;
 const BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 5000";
 
 /// How long opening goes on while others open the same new file.
-const PATIENCE: Duration = Duration::from_secs(10);
+const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How much the log holds at most until it is copied into the database, and what it is cut back to after a burst.
-const LONGEST_LOG: u64 = 16 << 20;
-const LARGEST_LOG_FILE: u64 = 64 << 20;
+const MAX_LOG_OCTETS: u64 = 16 << 20;
+const MAX_LOG_FILE_OCTETS: u64 = 64 << 20;
 
 /// SQLite's page.
-const PAGE: u64 = 4096;
+const PAGE_OCTETS: u64 = 4096;
 
 /// Every commit is on the disk before it is answered (`FULL`).
 const PRAGMAS: [&str; 4] = [
@@ -34,7 +34,7 @@ const PRAGMAS: [&str; 4] = [
 
 #[declare_sql_function]
 extern "SQL" {
-    /// Whether a text contains another one in lower case. SQLite's own LIKE knows only ASCII's cases.
+    /// Tells whether a text contains another one in lower case. SQLite's own LIKE knows only ASCII's cases.
     fn contains_folded(
         text: diesel::sql_types::Text,
         wanted: diesel::sql_types::Text,
@@ -51,7 +51,7 @@ pub(super) fn open(path: &Path) -> Result<SqliteConnection, StoreError> {
     let mut connection = SqliteConnection::establish(path).map_err(|error| fault(&error))?;
     connection.batch_execute(BUSY_TIMEOUT).map_err(|error| fault(&error))?;
     for pragma in PRAGMAS {
-        patiently(|| connection.batch_execute(pragma)).map_err(|error| fault(&error))?;
+        retry_while_locked(|| connection.batch_execute(pragma)).map_err(|error| fault(&error))?;
     }
     contains_folded_utils::register_impl(&mut connection, |text: String, wanted: String| {
         text.to_lowercase().contains(&wanted)
@@ -62,7 +62,8 @@ pub(super) fn open(path: &Path) -> Result<SqliteConnection, StoreError> {
 
 /// Limits the log of the connection that writes, to a few pages at the least.
 pub(super) fn limit_log(connection: &mut SqliteConnection, octets: u64) -> Result<(), StoreError> {
-    let (pages, file) = (octets.min(LONGEST_LOG).div_ceil(PAGE).max(16), octets.min(LARGEST_LOG_FILE));
+    let (pages, file) =
+        (octets.min(MAX_LOG_OCTETS).div_ceil(PAGE_OCTETS).max(16), octets.min(MAX_LOG_FILE_OCTETS));
     let pragmas = format!("PRAGMA wal_autocheckpoint = {pages}; PRAGMA journal_size_limit = {file}");
     connection.batch_execute(&pragmas).map_err(|error| StoreError::Unavailable(Detail::of(error)))
 }
@@ -78,12 +79,12 @@ fn create(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Asks again while others hold the lock: to change the journal mode, SQLite does not wait as it does elsewhere.
-fn patiently(mut ask: impl FnMut() -> QueryResult<()>) -> QueryResult<()> {
+/// Tries again while others hold the lock: to change the journal mode, SQLite does not wait as it does elsewhere.
+fn retry_while_locked(mut work: impl FnMut() -> QueryResult<()>) -> QueryResult<()> {
     let start = Instant::now();
     loop {
-        match ask() {
-            Err(error) if is_locked(&error) && start.elapsed() < PATIENCE => {
+        match work() {
+            Err(error) if is_locked(&error) && start.elapsed() < OPEN_TIMEOUT => {
                 std::thread::sleep(Duration::from_millis(10));
             }
             answer => return answer,
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_durability_rests_on_is_set() {
+    fn durability_settings_are_set() {
         let folder = tempfile::TempDir::new().expect("a folder");
         let mut connection = open(&folder.path().join("mail.db")).expect("a new database");
         let settings: Settings = sql!(

@@ -65,12 +65,12 @@ impl DeliveryRow {
         self.lane.parse().map_err(|_| StoreError::Unreadable("deliveries.lane".into()))
     }
 
-    /// Whether the lease with this token is held.
+    /// Tells whether the lease with this token is held.
     pub(super) fn is_leased_by(&self, token: Uuid) -> bool {
         self.status == Status::Sending.as_str() && self.lease_token.as_deref() == Some(token.as_bytes())
     }
 
-    /// Where it stands.
+    /// Its status.
     pub(super) fn status(&self) -> Result<Status, StoreError> {
         self.status.parse().map_err(|_| StoreError::Unreadable("deliveries.status".into()))
     }
@@ -102,7 +102,7 @@ const LOAD: &str = "SELECT * FROM deliveries WHERE email_id = ?";
 
 /// The time until which a row that cannot be read is left alone.
 pub(super) fn left_alone_until(transaction: &Transaction<'_>) -> Micros {
-    later(transaction.now, unreadable::LEFT_ALONE)
+    later(transaction.now, unreadable::RETRY_INTERVAL)
 }
 
 /// The row of a message; `None` when it is gone.
@@ -130,7 +130,7 @@ pub(super) fn write(
     let due_at = match next.due {
         Due::Unchanged => row.due_at,
         Due::In(pause) => later(transaction.now, pause),
-        // What is moved into the past is due now, and no older than that.
+        // A time in the past means now, and no earlier.
         Due::At(at) => micros(at).max(transaction.now),
     };
     let state = sql!(
@@ -145,7 +145,7 @@ pub(super) fn write(
         due_at,
         if next.resets_age { due_at } else { row.due_since },
         matches!(next.due, Due::At(_)).then_some(due_at),
-        // What comes out later about a message that has ended does not end it anew.
+        // A late result of a message that has ended does not end it anew.
         delivery.status.is_final().then(|| row.finished_at.unwrap_or(transaction.now)),
     );
     let end_lease = if delivery.status == Status::Sending { sql!("") } else { sql!(END_LEASE) };

@@ -41,7 +41,7 @@ pub(super) fn due(
 }
 
 /// A minimum for each lane, since the index is by lane first.
-const STATISTICS: &str = "SELECT waiting.messages AS queued, waiting.octets AS octets,
+const BACKLOG: &str = "SELECT waiting.messages AS queued, waiting.octets AS octets,
     (SELECT count(*) FROM deliveries WHERE status = 'sending') AS sending,
     (SELECT min(due_at) FROM (
         SELECT min(due_at) AS due_at FROM deliveries WHERE status = 'queued' AND lane = 'urgent' UNION ALL
@@ -63,10 +63,10 @@ struct Counts {
     first_due: Option<Micros>,
 }
 
-/// How much is waiting.
+/// The number and size of the messages that wait.
 pub(super) fn backlog(transaction: &mut Transaction<'_>, count: u64) -> Result<Backlog, StoreError> {
     let count = i64::try_from(count).unwrap_or(i64::MAX);
-    let select = sql!(STATISTICS, count);
+    let select = sql!(BACKLOG, count);
     let counts: Counts = select.get_result(transaction.connection).map_err(outcome)?;
     let due = counts.first_due.filter(|&due_at| due_at <= transaction.now);
     Ok(Backlog {

@@ -1,4 +1,4 @@
-//! What SQLite's errors mean to who asked.
+//! The outcome that an error of SQLite stands for.
 
 use diesel::result::{DatabaseErrorKind, Error};
 
@@ -36,7 +36,7 @@ fn by_message(message: &str) -> StoreError {
     }
 }
 
-/// Whether somebody else holds a lock, so that trying again helps.
+/// Tells whether somebody else holds a lock, so that trying again helps.
 pub(super) fn is_locked(error: &Error) -> bool {
     let is_lock = |message: &str| matches!(message, "database is locked" | "database table is locked");
     matches!(error, Error::DatabaseError(_, information) if is_lock(information.message()))

@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::time::Micros;
 use crate::contracts::store::StoreError;
 
-/// What a job works in.
+/// The transaction that a job works in.
 pub(super) struct Transaction<'a> {
     /// The connection.
     pub(super) connection: &'a mut SqliteConnection,
@@ -18,7 +18,7 @@ pub(super) struct Transaction<'a> {
 
 /// Work that can be done again after it was rolled back, and then be answered once.
 pub(super) trait Job: Send {
-    /// Whether nobody waits for it any more.
+    /// Tells whether nobody waits for it any more.
     fn is_abandoned(&self) -> bool;
 
     /// Does it and keeps the result. Never panics: a panic inside is an error of this job, and the thread goes on.
@@ -58,7 +58,7 @@ where
     }
 
     fn run(&mut self, transaction: &mut Transaction<'_>) -> Result<(), StoreError> {
-        // Whatever it left undone in the database is rolled back, as after any other error.
+        // Its changes to the database are rolled back, as after any other error.
         let result = catch_unwind(AssertUnwindSafe(|| (self.work)(transaction)));
         let result = result.unwrap_or_else(|_| {
             tracing::error!("work on SQLite panicked; who was waiting for it is told so");
@@ -71,7 +71,7 @@ where
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
         let Self { result, caller, .. } = *self;
         let nothing = || StoreError::Unavailable("the work was not begun".into());
-        // Who does not wait any more does not care.
+        // A caller that is gone needs no answer.
         drop(caller.send(outcome.and_then(|()| result.ok_or_else(nothing))));
     }
 }

@@ -12,7 +12,7 @@ pub(super) fn write<T: Serialize + ?Sized>(column: &str, value: &T) -> Result<St
         .map_err(|_| StoreError::Refused(format!("{column} cannot be written as JSON").into()))
 }
 
-/// What a column's text says.
+/// The value of a column's text.
 pub(super) fn read<T: DeserializeOwned>(column: &str, text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|error| unreadable::json(column, &error))
 }
@@ -30,7 +30,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_can_be_read() {
+    fn written_json_can_be_read() {
         let recipients = vec![Recipient::new("ana@example.org".parse().expect("an address"))];
         let text = write("recipients", &recipients).expect("it can be written");
         assert_eq!(read::<Vec<Recipient>>("recipients", &text).expect("it can be read"), recipients);

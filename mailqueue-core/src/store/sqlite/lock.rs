@@ -8,7 +8,7 @@ use crate::contracts::detail::Detail;
 use crate::contracts::store::StoreError;
 
 /// How long a lock is waited for: a store that was just dropped still finishes what it was given.
-const PATIENCE: Duration = Duration::from_secs(3);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Takes the lock of a database file. It is free again when the answer is dropped, and when the process ends, however
 /// that comes about.
@@ -28,7 +28,7 @@ pub(super) fn take(path: &Path) -> Result<File, StoreError> {
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) if start.elapsed() < PATIENCE => {
+            Err(TryLockError::WouldBlock) if start.elapsed() < LOCK_TIMEOUT => {
                 std::thread::sleep(Duration::from_millis(20));
             }
             Err(TryLockError::WouldBlock) => return Err(taken()),

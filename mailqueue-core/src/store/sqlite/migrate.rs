@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use diesel::sqlite::Sqlite;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
-use super::super::ledger::{self, MigrationError, mailqueue_migrations};
+use super::super::migrations::{self, MigrationError, mailqueue_migrations};
 use super::error::is_locked;
 use crate::contracts::detail::Detail;
 use crate::contracts::store::StoreError;
@@ -26,17 +26,17 @@ pub(super) fn migrate(connection: &mut SqliteConnection, run: bool) -> Result<()
 
 fn locked(connection: &mut SqliteConnection) -> Result<(), MigrationError> {
     let migrations = MigrationSource::<Sqlite>::migrations(&MIGRATIONS)?;
-    connection.batch_execute(ledger::CREATE)?;
+    connection.batch_execute(migrations::CREATE)?;
     let applied = applied(connection)?;
-    ledger::check(&migrations, &applied, true)?;
-    ledger::run_pending(connection, migrations, &applied)?;
+    migrations::check(&migrations, &applied, true)?;
+    migrations::run_pending(connection, migrations, &applied)?;
     Ok(())
 }
 
 fn check(connection: &mut SqliteConnection) -> Result<(), MigrationError> {
     let migrations = MigrationSource::<Sqlite>::migrations(&MIGRATIONS)?;
-    // Without a ledger nothing has run.
-    ledger::check(&migrations, &applied(connection).unwrap_or_default(), false)
+    // Without the table nothing has run.
+    migrations::check(&migrations, &applied(connection).unwrap_or_default(), false)
 }
 
 fn applied(connection: &mut SqliteConnection) -> QueryResult<Vec<String>> {

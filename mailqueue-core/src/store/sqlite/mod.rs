@@ -1,8 +1,8 @@
 //! The store on SQLite: one file, one process, nothing to install.
 //!
 //! One thread writes. What waits for it goes into one transaction, and nobody is answered before that is on the disk;
-//! so many small requests cost one wait for the disk. Two more threads read beside it, one what is to be sent and one
-//! what people look at, so that neither holds up the other.
+//! so many small requests cost one wait for the disk. Two more threads read beside it, one the messages that are due
+//! and one the records for people, so that neither holds up the other.
 
 mod change;
 mod claim;
@@ -52,7 +52,7 @@ use crate::domain::transition::DeliveryPolicy;
 /// How a database file is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SqliteOptions {
-    /// Whether to bring the tables up to date when opening. Default true.
+    /// Brings the tables up to date when opening. Default true.
     pub migrate: bool,
     /// How much space of the file system is kept free for results, in octets: with less, new messages are refused.
     /// Default: 64 MiB, or an eighth of a smaller file system.
@@ -69,9 +69,9 @@ impl Default for SqliteOptions {
 pub struct SqliteStore {
     writer: ConnectionThread,
     /// Reads for workers.
-    worker_reader: ConnectionThread,
+    due_reader: ConnectionThread,
     /// Reads for people.
-    person_reader: ConnectionThread,
+    record_reader: ConnectionThread,
     space: Space,
 }
 
@@ -104,8 +104,8 @@ impl SqliteStore {
         };
         Ok(Self {
             writer: start("write", connection, writer::serve)?,
-            worker_reader: start("dispatch", connection::open(path)?, reader::serve)?,
-            person_reader: start("lookup", connection::open(path)?, reader::serve)?,
+            due_reader: start("due", connection::open(path)?, reader::serve)?,
+            record_reader: start("read", connection::open(path)?, reader::serve)?,
             space,
         })
     }
@@ -125,17 +125,17 @@ impl MessageStore for SqliteStore {
 
     async fn find_by_key(&self, key: &Idempotency) -> Result<Option<Vec<MessageId>>, StoreError> {
         let key = key.clone();
-        self.person_reader.run(move |t| insert::find_by_key(t, &key)).await
+        self.record_reader.run(move |t| insert::find_by_key(t, &key)).await
     }
 
     async fn get(&self, tenant: Option<&str>, id: MessageId) -> Result<Option<Record>, StoreError> {
         let tenant = tenant.map(str::to_owned);
-        self.person_reader.run(move |t| read::get(t, tenant.as_deref(), id)).await
+        self.record_reader.run(move |t| read::get(t, tenant.as_deref(), id)).await
     }
 
     async fn list(&self, filter: &Filter) -> Result<Page, StoreError> {
         let filter = filter.clone();
-        self.person_reader.run(move |t| read::list(t, &filter)).await
+        self.record_reader.run(move |t| read::list(t, &filter)).await
     }
 
     async fn claim(&self, ids: &[MessageId], terms: &LeaseTerms) -> Result<Claims, StoreError> {
@@ -157,7 +157,7 @@ impl MessageStore for SqliteStore {
         before: Option<OffsetDateTime>,
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
-        self.worker_reader.run(move |t| due::due(t, lane, before, limit)).await
+        self.due_reader.run(move |t| due::due(t, lane, before, limit)).await
     }
 
     async fn reclaim(
@@ -186,11 +186,11 @@ impl MessageStore for SqliteStore {
     }
 
     async fn now(&self) -> Result<OffsetDateTime, StoreError> {
-        self.worker_reader.run(|t| time::time(t.now)).await
+        self.due_reader.run(|t| time::time(t.now)).await
     }
 
     async fn backlog(&self, count: u64) -> Result<Backlog, StoreError> {
-        self.worker_reader.run(move |t| due::backlog(t, count)).await
+        self.due_reader.run(move |t| due::backlog(t, count)).await
     }
 
     async fn prune(&self, retention: &Retention, limit: usize) -> Result<Pruned, StoreError> {

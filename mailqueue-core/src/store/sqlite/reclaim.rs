@@ -12,7 +12,7 @@ use super::time::{Micros, between, micros, time};
 use crate::contracts::store::{ExpiredLease, Reclaimed, StoreError};
 use crate::domain::transition::{DeliveryPolicy, Transition};
 
-/// The time given is one this store has told; should it lie ahead all the same, a lease that holds is not ended.
+/// The time given comes from this store; should it lie ahead all the same, a lease that holds is not ended.
 const EXPIRED: &str = "SELECT * FROM deliveries WHERE status = 'sending' AND lease_until < min(?, ?)
     ORDER BY lease_until LIMIT ?";
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// The least that is kept free for results where nothing else is asked for, in octets; on small file systems an eighth.
-const KEPT_FREE: u64 = 64 << 20;
+const DEFAULT_RESERVE_OCTETS: u64 = 64 << 20;
 
 /// Keeps the last of the space for results.
 pub(super) struct Space {
@@ -16,15 +16,15 @@ impl Space {
     pub(super) fn beside(file: &Path, keep_free: Option<u64>) -> Self {
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new(".")).to_owned();
-        let size = told(&folder).map_or(u64::MAX, |told| told.size);
-        Self { keep_free: keep_free.unwrap_or_else(|| KEPT_FREE.min(size / 8)), folder }
+        let size = measure(&folder).map_or(u64::MAX, |measured| measured.size);
+        Self { keep_free: keep_free.unwrap_or_else(|| DEFAULT_RESERVE_OCTETS.min(size / 8)), folder }
     }
 
-    /// Whether there is space for `octets` of new messages, which go into the log first and from there into the
-    /// database. A file system that does not tell has space until it refuses.
+    /// Tells whether there is space for `octets` of new messages, which go into the log first and from there into the
+    /// database. A file system without numbers has space until it refuses.
     pub(super) fn admits(&self, octets: usize) -> bool {
         let needed = self.keep_free.saturating_add(2 * octets as u64);
-        told(&self.folder).is_none_or(|told| told.free > needed)
+        measure(&self.folder).is_none_or(|measured| measured.free > needed)
     }
 
     /// How large SQLite's log may become, in octets, so that what is kept free holds what it adds to the database too.
@@ -33,21 +33,21 @@ impl Space {
     }
 }
 
-/// What a file system says of itself, in octets.
-struct Told {
+/// The size and free space of a file system, in octets.
+struct FileSystem {
     size: u64,
     free: u64,
 }
 
 #[cfg(unix)]
-fn told(folder: &Path) -> Option<Told> {
-    let told = rustix::fs::statvfs(folder).ok()?;
-    let octets = |blocks: u64| blocks.saturating_mul(told.f_frsize);
-    Some(Told { size: octets(told.f_blocks), free: octets(told.f_bavail) })
+fn measure(folder: &Path) -> Option<FileSystem> {
+    let measured = rustix::fs::statvfs(folder).ok()?;
+    let octets = |blocks: u64| blocks.saturating_mul(measured.f_frsize);
+    Some(FileSystem { size: octets(measured.f_blocks), free: octets(measured.f_bavail) })
 }
 
-/// Only Unix tells.
+/// Only Unix gives the numbers.
 #[cfg(not(unix))]
-fn told(_: &Path) -> Option<Told> {
+fn measure(_: &Path) -> Option<FileSystem> {
     None
 }

@@ -10,19 +10,19 @@ use super::job::{Job, Task, Transaction};
 use crate::contracts::store::StoreError;
 
 /// How many jobs may wait for a thread.
-const WAITING: usize = 8192;
+const QUEUE_CAPACITY: usize = 8192;
 
 /// How many jobs a thread takes at once.
-const TAKEN: usize = 256;
+const MAX_BATCH: usize = 256;
 
-/// What waiting submissions may weigh, in KiB. With [`LEAST`] it lets half as many wait as there is place for, so the
-/// results of what is being sent always find one.
-const ROOM: u32 = 128 << 10;
+/// The weight that waiting submissions may have together, in KiB. With [`MIN_WEIGHT_KIB`] it lets half as many wait as
+/// there is place for, so the results of what is being sent always find one.
+const SUBMISSIONS_CAPACITY_KIB: u32 = 128 << 10;
 
-/// What a submission weighs at least, in KiB.
-const LEAST: usize = 32;
+/// The least weight of a submission, in KiB.
+const MIN_WEIGHT_KIB: usize = 32;
 
-/// Where the answer to a job will be.
+/// The receiver of the answer to a job.
 type Answer<T> = oneshot::Receiver<Result<T, StoreError>>;
 
 /// A thread with a connection. It ends when this is dropped, after the jobs it was given.
@@ -44,16 +44,16 @@ impl ConnectionThread {
         serve: fn(&mut SqliteConnection, Vec<Box<dyn Job>>),
         lock: Arc<File>,
     ) -> std::io::Result<Self> {
-        let (jobs, mut waiting) = mpsc::channel(WAITING);
+        let (jobs, mut waiting) = mpsc::channel(QUEUE_CAPACITY);
         let work = move || {
             let _until_the_last_thread_ends = lock;
-            let mut taken = Vec::with_capacity(TAKEN);
-            while waiting.blocking_recv_many(&mut taken, TAKEN) > 0 {
+            let mut taken = Vec::with_capacity(MAX_BATCH);
+            while waiting.blocking_recv_many(&mut taken, MAX_BATCH) > 0 {
                 serve(&mut connection, std::mem::take(&mut taken));
             }
         };
         std::thread::Builder::new().name(format!("sqlite-{name}")).spawn(work)?;
-        Ok(Self { jobs, room: Arc::new(Semaphore::new(ROOM as usize)) })
+        Ok(Self { jobs, room: Arc::new(Semaphore::new(SUBMISSIONS_CAPACITY_KIB as usize)) })
     }
 
     /// Has `work` done and gives its result; of a writer's, once it is committed. It may be done more than once, each
@@ -81,7 +81,9 @@ impl ConnectionThread {
         W: FnMut(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         // A single one that is larger than all the room still fits when nothing else waits.
-        let weight = u32::try_from(LEAST + octets / 1024).unwrap_or(ROOM).min(ROOM);
+        let weight = u32::try_from(MIN_WEIGHT_KIB + octets / 1024)
+            .unwrap_or(SUBMISSIONS_CAPACITY_KIB)
+            .min(SUBMISSIONS_CAPACITY_KIB);
         let room = Arc::clone(&self.room).try_acquire_many_owned(weight);
         let room = room.map_err(|_| StoreError::Overloaded("too many submissions wait for SQLite".into()));
         answered(room.and_then(|room| self.enqueue(work, Some(room))))

@@ -14,7 +14,7 @@ use crate::contracts::store::StoreError;
 pub(super) type Micros = i64;
 
 /// The end of the year 9999, the last that a time can be read back from.
-const LAST: Micros = 253_402_300_799_999_999;
+const MAX_TIME: Micros = 253_402_300_799_999_999;
 
 /// SQLite's clock, which counts milliseconds.
 const NOW: &str = "SELECT CAST(round(unixepoch('now', 'subsec') * 1000) AS INTEGER) * 1000 AS now";
@@ -34,7 +34,7 @@ pub(super) fn now(connection: &mut SqliteConnection) -> QueryResult<Micros> {
 pub(super) fn micros(time: OffsetDateTime) -> Micros {
     let micros = time.unix_timestamp_nanos().div_euclid(1000);
     // A time of the years ±9999 always fits.
-    Micros::try_from(micros).unwrap_or(LAST)
+    Micros::try_from(micros).unwrap_or(MAX_TIME)
 }
 
 /// A time as it was kept.
@@ -45,7 +45,7 @@ pub(super) fn time(micros: Micros) -> Result<OffsetDateTime, StoreError> {
 
 /// The time `pause` after `from`, at the latest the end of the year 9999.
 pub(super) fn later(from: Micros, pause: Duration) -> Micros {
-    from.saturating_add(microseconds::of(pause)).min(LAST)
+    from.saturating_add(microseconds::of(pause)).min(MAX_TIME)
 }
 
 /// The time `pause` before `from`.
@@ -65,7 +65,7 @@ mod tests {
     use diesel::Connection;
     use time::macros::datetime;
 
-    use super::{LAST, between, earlier, later, micros, now, time};
+    use super::{MAX_TIME, between, earlier, later, micros, now, time};
 
     #[test]
     fn times_come_back_to_the_microsecond() {
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn nothing_overflows() {
-        assert_eq!(later(1, Duration::MAX), LAST);
+        assert_eq!(later(1, Duration::MAX), MAX_TIME);
         assert!(time(later(1, Duration::MAX)).is_ok());
         assert_eq!(earlier(5, Duration::from_micros(2)), 3);
         assert_eq!(between(earlier(1, Duration::MAX), 1), Duration::from_micros(i64::MAX as u64 / 2));

@@ -11,9 +11,9 @@ use super::statement::{Statement, sql};
 use super::time;
 use crate::contracts::store::StoreError;
 
-/// How long a transaction takes in further jobs. A commit waits for the disk, so that there are few of them counts more
+/// How long a transaction takes on further jobs. A commit waits for the disk, so that there are few of them counts more
 /// than that each is short.
-const LONGEST: Duration = Duration::from_millis(100);
+const MAX_TRANSACTION_TIME: Duration = Duration::from_millis(100);
 
 /// Does all jobs and answers them.
 pub(super) fn serve(connection: &mut SqliteConnection, jobs: Vec<Box<dyn Job>>) {
@@ -46,7 +46,7 @@ fn transact(
             };
             done.push((job, own));
             common?;
-            if start.elapsed() > LONGEST {
+            if start.elapsed() > MAX_TRANSACTION_TIME {
                 break;
             }
         }
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_waits_for_is_not_begun() {
+    fn a_job_without_a_caller_is_not_begun() {
         let (mut connection, _folder) = open();
         let (job, answer) = writes(1, 10);
         drop(answer);

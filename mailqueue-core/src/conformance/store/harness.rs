@@ -1,4 +1,4 @@
-//! What the cases stand on: a store under test and short words for what is done with it.
+//! The harness of the cases: a store under test and short names for calls of it.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(super) const LONG: Duration = Duration::from_secs(600);
 /// A lease that has run out as soon as somebody looks.
 pub(super) const SHORT: Duration = Duration::from_millis(1);
 /// How long anything is waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
+const CONDITION_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The recipient of messages that have only one.
 pub(super) const ANA: &str = "ana@example.org";
@@ -33,12 +33,12 @@ pub(super) const ANA: &str = "ana@example.org";
 pub(super) const RUI: &str = "rui@example.net";
 
 /// A store under test.
-pub(super) struct Rig {
+pub(super) struct Harness {
     /// The store.
     pub(super) store: Arc<dyn MessageStore>,
 }
 
-impl Rig {
+impl Harness {
     pub(super) fn new(store: Arc<dyn MessageStore>) -> Self {
         Self { store }
     }
@@ -158,7 +158,7 @@ impl Rig {
 
     /// Does what a person asks for.
     pub(super) async fn change(&self, id: MessageId, change: Change) -> Changed {
-        self.store.change(None, id, change).await.expect("a wish is answered")
+        self.store.change(None, id, change).await.expect("a change is answered")
     }
 }
 
@@ -172,7 +172,7 @@ pub(super) async fn wait_until<T, F: Future<Output = Option<T>>>(
         if let Some(answer) = ask().await {
             return answer;
         }
-        assert!(start.elapsed() < PATIENCE, "waited too long until {what}");
+        assert!(start.elapsed() < CONDITION_TIMEOUT, "waited too long until {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }

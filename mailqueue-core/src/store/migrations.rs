@@ -1,26 +1,27 @@
-//! The migrations and the ledger of those that have run.
+//! The migrations, and the table of those that have run.
 //!
-//! diesel's own ledger table would be shared with a host that uses diesel for its own tables, so ours is another.
+//! diesel's own table of migrations would be shared with a host that uses diesel for its own tables, so ours is
+//! another.
 
 use diesel::backend::Backend;
 use diesel::connection::Connection;
 use diesel::migration::Migration;
 
-/// What migrating can fail with.
+/// Any error of migrating.
 pub(super) type MigrationError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Creates the ledger where it is missing.
+/// Creates the table of migrations where it is missing.
 pub(super) const CREATE: &str = "CREATE TABLE IF NOT EXISTS mailqueue_migrations (
     version text NOT NULL CONSTRAINT mailqueue_migrations_pk PRIMARY KEY,
     run_on  text NOT NULL DEFAULT CURRENT_TIMESTAMP
 )";
 
 diesel::table! {
-    /// The ledger.
+    /// The migrations that have run.
     mailqueue_migrations (version) {
         /// The folder's date and number.
         version -> Text,
-        /// When it ran.
+        /// The time it ran.
         run_on -> Text,
     }
 }
@@ -41,8 +42,8 @@ pub(super) fn check<DB: Backend>(
     }
 }
 
-/// Runs those of `migrations` that are not in `applied`, in order, each with its line in the ledger. The caller has begun
-/// the transaction, and holds the lock that keeps other processes from doing the same.
+/// Runs those of `migrations` that are not in `applied`, in order, each with its row in the table of migrations. The
+/// caller has begun the transaction, and holds the lock that keeps other processes from doing the same.
 pub(super) fn run_pending<C>(
     connection: &mut C,
     mut migrations: Vec<Box<dyn Migration<C::Backend>>>,
