@@ -19,7 +19,9 @@ check:
 	cargo clippy -p mailqueue-core --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps
 	.ci/twins
+	.ci/migrations
 	.ci/deny
+	.ci/machete
 	.ci/package
 	.ci/examples
 	.ci/clients
