@@ -61,7 +61,7 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    /// Whether the same call may succeed a little later: a database that is still starting.
+    /// True if the same call may succeed a little later: a database that is still starting.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         // A disk that is full stays so for longer than anybody waits for a start.
@@ -125,9 +125,9 @@ pub async fn store(url: &SecretString) -> Result<Arc<dyn MessageStore>, ConnectE
 /// The options of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoreOptions {
-    /// Whether to bring the tables up to date. Default true.
+    /// True if to bring the tables up to date. Default true.
     pub migrate: bool,
-    /// Whether a Postgres server may have `fsync`, `full_page_writes` or `synchronous_commit` off, and lose accepted mail
+    /// True if a Postgres server may have `fsync`, `full_page_writes` or `synchronous_commit` off, and lose accepted mail
     /// in a crash. Default false.
     pub allow_unsafe: bool,
 }
@@ -239,7 +239,7 @@ fn redis(_: &SecretString, _: QueueOptions) -> Result<Arc<dyn Queue>, ConnectErr
     Err(faulty(Part::Queue, "must not be set: Redis is not built in"))
 }
 
-/// Whether mail is written to files instead of sent.
+/// True if mail is written to files instead of sent.
 #[must_use]
 pub fn writes_files(relays: &SecretString) -> bool {
     scheme(relays) == "file"

@@ -1,4 +1,4 @@
-//! Whether the store takes writes, and since when.
+//! The health of a store: that it takes writes, and since when.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,20 +8,20 @@ use tokio::sync::Notify;
 
 use crate::contracts::store::{MessageStore, Probe, StoreError};
 
-/// How many grace periods results that wait in this process are given before leases are reclaimed all the same. A
+/// The number of grace periods that results which wait in this process are given before leases are reclaimed all the same. A
 /// result that the store never takes must not stop reclaiming for ever.
-const PATIENCE_WITH_RESULTS: u32 = 8;
+const MAX_RESULT_GRACES: u32 = 8;
 
-/// How long the store may take to count as there, and how old its last answer may be.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// The longest time for an answer that counts as there, and the greatest age of the last one.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How the health of a store is judged.
+/// The rules by which the health of a store is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HealthOptions {
-    /// How long the store must have been taking writes before a lease that ran out is believed to be lost: workers
+    /// The time for which the store must have been taking writes before a lease that ran out is believed to be lost: workers
     /// that could not write get to write down what they did first.
     pub grace: Duration,
-    /// How far apart two writes may be that prove it was there in between. A third of a lease: whoever holds one has
+    /// The longest time between two writes that prove it was there in between. A third of a lease: whoever holds one has
     /// then failed to renew it no more than once.
     pub gap: Duration,
 }
@@ -40,7 +40,7 @@ impl HealthOptions {
         Self { grace: (lease / 4).max(Duration::from_secs(2)), gap: lease / 3 }
     }
 
-    /// How often to write so that a late answer is no gap.
+    /// The time between two writes that leaves no gap when an answer is late.
     #[must_use]
     pub fn probe_interval(&self) -> Duration {
         (self.gap / 3).clamp(Duration::from_millis(20), Duration::from_secs(1))
@@ -60,12 +60,12 @@ pub struct Health {
 struct Seen {
     /// The first write that succeeded after the last trouble.
     since: Instant,
-    /// When the last answer came.
+    /// The time of the last answer.
     last: Instant,
     answer: Option<Result<Probe, StoreError>>,
 }
 
-/// Why mail cannot be taken in or worked off now.
+/// The reason why mail cannot be taken in or worked off now.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Unready {
     /// The store takes no writes.
@@ -123,7 +123,7 @@ impl Health {
         }
     }
 
-    /// Whether mail can be taken in and worked off: by the last answer, or a new one where that is old.
+    /// True if mail can be taken in and worked off: by the last answer, or a new one where that is old.
     ///
     /// # Errors
     ///
@@ -131,11 +131,11 @@ impl Health {
     pub async fn check(&self) -> Result<(), Unready> {
         let recent = {
             let seen = self.seen();
-            seen.answer.clone().filter(|_| seen.last.elapsed() <= PATIENCE)
+            seen.answer.clone().filter(|_| seen.last.elapsed() <= ANSWER_TIMEOUT)
         };
         let probe = match recent {
             Some(answer) => answer?,
-            None => tokio::time::timeout(PATIENCE, self.probe()).await.map_err(|_| Unready::Late)??,
+            None => tokio::time::timeout(ANSWER_TIMEOUT, self.probe()).await.map_err(|_| Unready::Late)??,
         };
         if probe.has_space { Ok(()) } else { Err(Unready::NoSpace) }
     }
@@ -145,7 +145,7 @@ impl Health {
         self.recovered.notified()
     }
 
-    /// Whether a lease that ran out is lost: the store has been taking writes for the grace period, and nothing that
+    /// True if a lease that ran out is lost: the store has been taking writes for the grace period, and nothing that
     /// this process did waits to be written down.
     #[must_use]
     pub fn is_settled(&self) -> bool {
@@ -156,7 +156,7 @@ impl Health {
         };
         let grace = match self.waiting.load(Ordering::Acquire) {
             0 => self.options.grace,
-            _ => self.options.grace * PATIENCE_WITH_RESULTS,
+            _ => self.options.grace * MAX_RESULT_GRACES,
         };
         is_recent && writable_for >= grace
     }

@@ -62,7 +62,7 @@ pub use domain::idempotency::IdempotencyKey;
 pub use domain::lane::Lane;
 pub use domain::record::Record;
 pub use domain::retry::RetryPolicy;
+pub use domain::round_robin::LaneWeights;
 pub use domain::status::Status;
 pub use domain::transition::{DeliveryPolicy, OnUnknown};
-pub use domain::turns::LaneWeights;
 pub use outbox::{Capacity, ChangeError, Outbox, Receipt, SubmitError};

@@ -13,31 +13,31 @@ use crate::domain::transition::DeliveryPolicy;
 use crate::health::Health;
 use crate::waiting;
 
-/// How many entries one refill adds to a lane at most.
+/// The most entries that one refill adds to a lane.
 const REFILL_PAGE: usize = 10_000;
 
 /// A lane this long needs no hurry.
-const LONG_ENOUGH: u64 = 3 * REFILL_PAGE as u64;
+const AMPLE_DEPTH: u64 = 3 * REFILL_PAGE as u64;
 
-/// How many leases one step of reclaiming ends, and how many steps a pass takes.
+/// The most leases that one step of reclaiming ends, and the most steps of a pass.
 const RECLAIM_PAGE: usize = 200;
-const RECLAIM_STEPS: usize = 20;
+const MAX_RECLAIM_STEPS: usize = 20;
 
-/// How many messages one pass forgets, and how often it looks for some.
+/// The most messages that one pass prunes, and the time between two passes that prune.
 const PRUNE_PAGE: usize = 1000;
-const PRUNE_EVERY: Duration = Duration::from_secs(60);
+const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A message due this recently may still be on its way to the queue.
 const MARGIN: Duration = Duration::from_millis(250);
 
-/// How a deployment sweeps.
+/// The sweep options of a deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SweepOptions {
-    /// How often a pass is made. The sweeper itself keeps no time.
+    /// The time between two passes. The sweeper itself keeps no time.
     pub interval: Duration,
     /// The rules for what a lost lease means.
     pub policy: DeliveryPolicy,
-    /// How long finished messages are kept.
+    /// The time for which finished messages are kept.
     pub retention: Retention,
 }
 
@@ -49,16 +49,16 @@ impl Default for SweepOptions {
     }
 }
 
-/// What a pass did.
+/// The work of a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Swept {
     /// Entries put back into the queue.
     pub refilled: usize,
-    /// Whether more is due than one pass puts back: the next should follow soon.
+    /// True if more is due than one pass puts back: the next should follow soon.
     pub backlog: bool,
     /// Leases that had run out.
     pub reclaimed: usize,
-    /// What was forgotten.
+    /// The pruned messages.
     pub pruned: Pruned,
 }
 
@@ -68,13 +68,13 @@ pub struct Sweeper {
     queue: Arc<dyn Queue>,
     options: SweepOptions,
     health: Arc<Health>,
-    /// When it last looked for something to forget.
+    /// The time of the last pruning.
     pruned: Mutex<Option<Instant>>,
     /// Lanes whose last refill was a full page: there is more behind it, which the head does not show.
     behind: Mutex<HashSet<Lane>>,
 }
 
-/// What refilling one lane came to.
+/// The outcome of refilling one lane.
 enum Refill {
     /// Nothing was missing; whether the lane is empty.
     Complete { is_empty: bool },
@@ -113,14 +113,14 @@ impl Sweeper {
 
     fn is_time_to_prune(&self) -> bool {
         let mut pruned = self.pruned.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = pruned.is_none_or(|last| last.elapsed() >= PRUNE_EVERY);
+        let due = pruned.is_none_or(|last| last.elapsed() >= PRUNE_INTERVAL);
         if due {
             *pruned = Some(Instant::now());
         }
         due
     }
 
-    /// What is due before a lane's head is missing from the queue: it is put back.
+    /// Puts messages back that are due before a lane's head and so are missing from the queue.
     async fn refill(&self) -> Result<(usize, bool), StoreError> {
         let mut refilled = 0;
         for lane in Lane::ALL {
@@ -142,7 +142,7 @@ impl Sweeper {
     fn note(&self, lane: Lane, refill: &Refill) -> usize {
         let mut behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
         match refill {
-            Refill::Added { count: REFILL_PAGE, depth } if *depth < LONG_ENOUGH => behind.insert(lane),
+            Refill::Added { count: REFILL_PAGE, depth } if *depth < AMPLE_DEPTH => behind.insert(lane),
             Refill::Added { .. } | Refill::Complete { is_empty: true } => behind.remove(&lane),
             Refill::Complete { is_empty: false } => false,
         };
@@ -168,7 +168,7 @@ impl Sweeper {
     /// none that ran out meanwhile, and the next probe sees the gap.
     async fn reclaim(&self, now: OffsetDateTime) -> Result<usize, StoreError> {
         let mut total = 0;
-        for _ in 0..RECLAIM_STEPS {
+        for _ in 0..MAX_RECLAIM_STEPS {
             let page = self.store.reclaim(now, RECLAIM_PAGE, &self.options.policy).await?;
             for reclaimed in &page {
                 let (message_id, status) = (reclaimed.id, reclaimed.status.as_str());

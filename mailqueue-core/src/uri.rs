@@ -12,7 +12,7 @@ use url::Url;
 /// The octets that stand for themselves wherever they stand (RFC 3986 §2.3).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Why a URL cannot be read. Never shows any part of it, since it may hold a password.
+/// The error for a URL that cannot be read. It never shows any part of it, since it may hold a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum UriError {
     /// It is none, or not UTF-8 once it is decoded.
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_has_one_reading() {
+    fn an_encoded_url_has_one_reading() {
         let mut uri = Uri::parse("postgres://us%2Ber:p+%40@h:1/d@b?x=a+b%20c@d&tls=1&y=%26&tls=2").unwrap();
         assert_eq!(uri.take("tls").as_deref(), Some("1"));
         assert_eq!(uri.take("tls"), None);

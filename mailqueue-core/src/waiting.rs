@@ -1,4 +1,4 @@
-//! How much is waiting, told to metrics.
+//! The metrics of waiting mail.
 
 use std::time::Duration;
 

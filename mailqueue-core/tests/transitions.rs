@@ -337,7 +337,7 @@ fn a_limit_of_the_sender_is_no_attempt_but_time_runs() {
 }
 
 #[test]
-fn what_was_withheld_leaves_no_trace_and_waits_unless_it_is_given_back() {
+fn a_withheld_message_leaves_no_trace_and_waits_unless_it_is_given_back() {
     let withheld = verdict(Verdict::Withheld);
     let first = policy(OnUnknown::Retry).retry.first;
     let next = reported(&past_dot(1), withheld.clone());

@@ -52,7 +52,7 @@ async fn the_path_of_a_directory_of_mail_is_decoded() {
 }
 
 #[test]
-fn what_would_be_lost_behind_a_path_is_refused() {
+fn parameters_and_fragments_behind_a_path_are_refused() {
     for url in ["sqlite://mail.db?mode=ro", "sqlite://mail#1.db"] {
         assert_eq!(
             detail(connect::check_store(&url.into())),
@@ -66,7 +66,7 @@ fn what_would_be_lost_behind_a_path_is_refused() {
 }
 
 #[tokio::test]
-async fn what_postgres_is_told_arrives_as_it_was_meant() {
+async fn parameters_for_postgres_arrive_decoded() {
     let server = Postgres::shared();
     let database = server.database();
     let options = "options=-c%20work_mem%3D4321kB&application_name=a+b%20c@d";

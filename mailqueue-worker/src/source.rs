@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use mailqueue_core::contracts::queue::Pulled;
-use mailqueue_core::domain::turns::{LaneTurns, Turn};
+use mailqueue_core::domain::round_robin::{LaneTurns, Turn};
 use mailqueue_core::{LaneWeights, MessageId, MessageStore, Queue, QueueError, StoreError};
 
 use crate::slots::MAX_ASIDE;

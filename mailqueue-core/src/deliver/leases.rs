@@ -11,8 +11,8 @@ use uuid::Uuid;
 use crate::contracts::store::{Lease, MessageStore, Renewal};
 use crate::health::Health;
 
-/// How many leases one renewal carries.
-const PAGE: usize = 256;
+/// The most leases in one renewal.
+const MAX_RENEWALS: usize = 256;
 
 /// A token that no other claim has.
 pub(super) fn token() -> Uuid {
@@ -103,7 +103,7 @@ impl Leases {
         let mut answered = true;
         let mut held = self.still_held();
         held.retain(|held| held.since_claim() >= duration / 4);
-        for page in held.chunks(PAGE) {
+        for page in held.chunks(MAX_RENEWALS) {
             let renewals = page.iter().map(|held| Renewal { lease: held.lease, before_dot: false }).collect();
             match store.renew(renewals, duration).await {
                 Ok(answers) => {

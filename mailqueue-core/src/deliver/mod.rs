@@ -21,14 +21,14 @@ use crate::health::Health;
 use leases::{Held, Leases};
 use waiting::Waiting;
 
-/// How a deployment delivers.
+/// The delivery options of a deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliverOptions {
     /// The name this worker has in logs and in the record.
     pub worker: String,
-    /// When to try again, and what to do about lost outcomes.
+    /// The retry schedule and the rule for lost outcomes.
     pub policy: DeliveryPolicy,
-    /// How long a lease holds. It is renewed every third of that.
+    /// The duration of a lease. It is renewed every third of that.
     pub lease: Duration,
 }
 
@@ -57,7 +57,7 @@ pub struct Job {
     held: Arc<Held>,
 }
 
-/// What became of messages that were to be claimed.
+/// The outcome of a claim.
 pub struct Claim {
     /// Those this worker holds the lease of now.
     pub jobs: Vec<Job>,
@@ -177,7 +177,7 @@ impl Deliverer {
     }
 }
 
-/// What a worker that drains gives back is for another one to take at once; what a server puts off has to wait.
+/// A message that a draining worker gives back is for another one to take at once; one that a server puts off has to wait.
 fn jitter(report: &Report, drain: &CancellationToken) -> f64 {
     let is_given_back = matches!(report.verdict, Verdict::Withheld) && drain.is_cancelled();
     if is_given_back { 0.0 } else { fastrand::f64() }

@@ -1,4 +1,4 @@
-//! What deliveries say to logs and metrics: never a subject, an address or a reply's text.
+//! Logs and metrics of deliveries: never a subject, an address or a reply's text.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ pub(super) fn attempted(claimed: &Claimed, report: &Report, took: Duration) {
     }
 }
 
-/// Whether nothing was tried, because of what is in the log already.
+/// True if nothing was tried, because of what is in the log already.
 fn is_known_already(report: &Report) -> bool {
     matches!(&report.verdict, Verdict::Fault { fault, .. } if !fault.was_tried())
 }

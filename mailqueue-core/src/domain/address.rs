@@ -10,7 +10,7 @@ use super::{domain_name, text};
 /// An address that mail can be sent to: `local@domain`, the domain as ASCII (IDNs as A-labels, RFC 5891),
 /// fully qualified, no address literal, within the lengths of RFC 5321 section 4.5.3.1.
 ///
-/// What is guaranteed: no control character, no space outside quotes, no source route, nothing that a shell or
+/// Guaranteed: no control character, no space outside quotes, no source route, nothing that a shell or
 /// an old relay takes for an option or a path.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -54,7 +54,7 @@ impl Address {
         &self.text
     }
 
-    /// Whether a server must offer SMTPUTF8 (RFC 6531) to take it.
+    /// True if a server must offer SMTPUTF8 (RFC 6531) to take it.
     #[must_use]
     pub fn needs_smtputf8(&self) -> bool {
         !self.text.is_ascii()
@@ -106,7 +106,7 @@ fn check_local(local: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What RFC 6531 adds to an atom, less what cannot be seen.
+/// A letter that RFC 6531 adds to an atom, invisible ones left out.
 fn is_utf8_letter(c: char) -> bool {
     !c.is_ascii()
         && !c.is_control()
@@ -199,7 +199,7 @@ fn read_name(name: &str) -> Result<String, String> {
     Ok(name.to_owned())
 }
 
-/// What stands up to the closing quote, without backslashes that quote, and what follows that, if it is there.
+/// The text up to the closing quote, without the backslashes that quote, and the text after it, if it is closed.
 fn quoted_string(text: &str) -> (String, Option<&str>) {
     let mut inner = String::new();
     let mut characters = text.char_indices();

@@ -20,7 +20,7 @@ pub struct Attachment {
     pub content: Bytes,
 }
 
-/// What the record keeps of an attachment beside the rendered message.
+/// The summary of an attachment that the record keeps beside the rendered message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttachmentSummary {
     /// The name the receiver sees.
@@ -59,7 +59,7 @@ impl Attachment {
         })
     }
 
-    /// What the record keeps.
+    /// The summary that the record keeps.
     #[must_use]
     pub fn summary(&self) -> AttachmentSummary {
         AttachmentSummary {

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use super::address::Address;
 use super::report::{Outcome, RelayFault, Reply, Report, Verdict};
 
-/// How an attempt is written down, in one word.
+/// The outcome of an attempt on record, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AttemptOutcome {
@@ -50,17 +50,17 @@ impl AttemptOutcome {
 pub struct Attempt {
     /// Which attempt it was, from 1. A relay fault carries the number of the attempt that it kept from happening.
     pub attempt: u32,
-    /// When the message was claimed for it, by the store's clock.
+    /// The time at which the message was claimed for it, by the store's clock.
     #[serde(with = "time::serde::rfc3339")]
     pub started_at: OffsetDateTime,
-    /// How long it took, in milliseconds.
+    /// Its duration in milliseconds.
     pub duration_ms: u64,
     /// The worker that made it.
     pub worker: String,
     /// The relay spoken to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relay: Option<String>,
-    /// How it ended.
+    /// Its outcome.
     pub outcome: AttemptOutcome,
     /// Which fault, when the outcome is a relay fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,7 +68,7 @@ pub struct Attempt {
     /// The answer that decided it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply: Option<Reply>,
-    /// How often the same relay fault, or a server that asks for patience, was met in a row; further ones do not make the
+    /// The number of times that the same relay fault, or a server that asks for patience, was met in a row; further ones do not make the
     /// log longer.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub times: u32,

@@ -1,4 +1,4 @@
-//! Where a message stands on its way out: all of it that ever changes.
+//! The state of a message on its way out: all of it that ever changes.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,17 +10,17 @@ use super::status::Status;
 /// The state of one message's delivery. It changes only by [`transition::decide`](super::transition::decide).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
-    /// Where the message stands.
+    /// The status of the message.
     pub status: Status,
-    /// How many attempts have been begun and counted.
+    /// The number of attempts that have been begun and counted.
     pub attempt: u32,
-    /// How many leases in a row ran out without a result.
+    /// The number of leases in a row that ran out without a result.
     pub lost_leases: u32,
-    /// Whether the final dot may have been sent under the lease that is held now.
+    /// True if the final dot may have been sent under the lease that is held now.
     pub dot_allowed: bool,
     /// Every recipient of the envelope.
     pub recipients: Vec<Recipient>,
-    /// What was tried, oldest first.
+    /// The attempts, oldest first.
     pub attempts: Vec<Attempt>,
 }
 
@@ -38,7 +38,7 @@ impl Delivery {
         }
     }
 
-    /// Whether a copy may be out whose fate is not known.
+    /// True if a copy may be out whose fate is not known.
     #[must_use]
     pub fn maybe_sent(&self) -> bool {
         self.recipients.iter().any(|recipient| recipient.maybe_sent)

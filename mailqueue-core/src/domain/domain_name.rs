@@ -10,7 +10,7 @@ const SCRIPT: CodePointMapDataBorrowed<'static, Script> = CodePointMapData::<Scr
 
 /// The longest domain that is looked at, in octets: 253 letters of any script, decomposed. What is longer cannot be one, and
 /// to find that out by mapping it would take long.
-const LONGEST_WRITTEN: usize = 4096;
+const MAX_WRITTEN_OCTETS: usize = 4096;
 
 /// A fully qualified domain name in ASCII and lower case, labels with other letters as A-labels (RFC 5890).
 ///
@@ -23,7 +23,7 @@ const LONGEST_WRITTEN: usize = 4096;
 /// A sentence that says what would be right.
 pub(super) fn ascii(domain: &str) -> Result<String, String> {
     let fault = || "must name a full domain such as example.com after the @".to_owned();
-    if domain.len() > LONGEST_WRITTEN {
+    if domain.len() > MAX_WRITTEN_OCTETS {
         return Err(fault());
     }
     // Checks what a label may begin with, joiners (RFC 5892), bidi (RFC 5893), hyphens and lengths.
@@ -39,7 +39,7 @@ pub(super) fn ascii(domain: &str) -> Result<String, String> {
     Ok(ascii)
 }
 
-/// Whether a domain is in other letters what it is in ASCII, and IDNA 2008 allows them.
+/// True if a domain is in other letters what it is in ASCII, and IDNA 2008 allows them.
 fn is_as_written(domain: &str, ascii: &str) -> bool {
     let nfc = ComposingNormalizerBorrowed::new_nfc();
     // What is only there for old encodings, such as the sign for Kelvin.
@@ -64,7 +64,7 @@ fn fold(c: char) -> Vec<char> {
     }
 }
 
-/// Whether IDNA 2008 allows every character of a label where it stands (RFC 5892).
+/// True if IDNA 2008 allows every character of a label where it stands (RFC 5892).
 fn is_allowed(label: &str) -> bool {
     let characters: Vec<char> = label.chars().collect();
     (0..characters.len()).all(|n| {

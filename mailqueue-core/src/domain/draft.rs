@@ -14,10 +14,10 @@ use super::schedule::Schedule;
 use super::text;
 use super::validation::{FieldErrors, ValidationError};
 
-/// How many tags a message may have.
-const TAGS: usize = 50;
+/// The most tags of a message.
+const MAX_TAGS: usize = 50;
 
-/// What one message may hold.
+/// The limits of one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Recipients in to, cc and bcc together.
@@ -28,7 +28,7 @@ pub struct Limits {
     pub headers: usize,
     /// Text, HTML and attachments together, in octets before they are encoded.
     pub content: usize,
-    /// How far ahead a message may be scheduled.
+    /// The longest time ahead that a message may be scheduled.
     pub ahead: Duration,
 }
 
@@ -59,15 +59,15 @@ impl Limits {
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Draft {
-    /// Who it is from: `name@example.com` or `Name <name@example.com>`.
+    /// The sender: `name@example.com` or `Name <name@example.com>`.
     pub from: String,
-    /// Who it is to.
+    /// The recipients.
     pub to: Vec<String>,
-    /// Who gets a copy.
+    /// Recipients of a copy.
     pub cc: Vec<String>,
-    /// Who gets a copy without being named in it.
+    /// Recipients of a copy that no field names.
     pub bcc: Vec<String>,
-    /// Where answers go.
+    /// The addresses for answers.
     pub reply_to: Vec<String>,
     /// The subject.
     pub subject: String,
@@ -85,11 +85,11 @@ pub struct Draft {
     pub attachments: Vec<AttachmentDraft>,
     /// Names and values to find it by.
     pub tags: Vec<(String, String)>,
-    /// When it is to be sent; `None` is at once.
+    /// The time at which it is to be sent; `None` is at once.
     pub scheduled_at: Option<Schedule>,
     /// The lane it waits in.
     pub lane: Lane,
-    /// Whether addresses with non-ASCII letters before the `@` are wanted; few servers take them.
+    /// True if addresses with non-ASCII letters before the `@` are wanted; few servers take them.
     pub smtputf8: bool,
     /// Makes submitting it again harmless: within a day, the same key means the same message.
     #[serde(skip)]
@@ -144,7 +144,7 @@ impl Draft {
         Self { idempotency_key: Some(key.into()), ..self }
     }
 
-    /// How many octets have to be gone through to check, hash or render it, about.
+    /// The approximate number of octets to go through to check, hash or render it.
     pub(crate) fn size(&self) -> usize {
         let bodies = [&self.text, &self.html, &self.text_of_html].into_iter().flatten();
         let people = [&self.to, &self.cc, &self.bcc, &self.reply_to].into_iter().flatten();
@@ -330,14 +330,14 @@ impl Draft {
     }
 
     fn checked_tags(&self, faults: &mut FieldErrors) -> Vec<Tag> {
-        if self.tags.len() > TAGS {
-            faults.add("/tags", format!("must be at most {TAGS}"));
+        if self.tags.len() > MAX_TAGS {
+            faults.add("/tags", format!("must be at most {MAX_TAGS}"));
         }
         let word = |text: &str| {
             let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
             !text.is_empty() && text.len() <= 256 && text.bytes().all(allowed)
         };
-        for (n, (name, value)) in self.tags.iter().take(TAGS).enumerate() {
+        for (n, (name, value)) in self.tags.iter().take(MAX_TAGS).enumerate() {
             for (member, text) in [("name", name), ("value", value)] {
                 if !word(text) {
                     faults.add(

@@ -2,24 +2,24 @@
 
 use super::address::Mailbox;
 
-/// Where a line is folded if it can be (RFC 5322 section 2.1.1 recommends 78).
+/// The width at which a line is folded if it can be (RFC 5322 section 2.1.1 recommends 78).
 const WIDTH: usize = 76;
 
 /// The longest word that fits a line of 998 octets with the space that folding puts before it.
-pub(super) const LONGEST_WORD: usize = 997;
+pub(super) const MAX_WORD_OCTETS: usize = 997;
 
 /// A name up to this length is written as it is; a longer one in encoded words, which can be folded.
-const PLAIN_NAME: usize = 60;
+const MAX_PLAIN_NAME: usize = 60;
 
-/// What stands around the text of an encoded word.
+/// The characters around the text of an encoded word.
 const ENCODED_FRAME: usize = "=?utf-8?q??=".len();
 
-/// How many octets of text an encoded word holds at most, encoded: 75 (RFC 2047 section 2) less its frame. With the
+/// The most octets of text in an encoded word, encoded: 75 (RFC 2047 section 2) less its frame. With the
 /// space before it that is a line of 76, which is all that a line with an encoded word may have.
-const ENCODED_ROOM: usize = 75 - ENCODED_FRAME;
+const ENCODED_CAPACITY: usize = 75 - ENCODED_FRAME;
 
-/// How much an encoded word beside a field's name holds at least: any character.
-const SHORTEST_ENCODED: usize = "=F0=9F=93=AC".len();
+/// The least capacity of an encoded word beside a field's name: any character.
+const MIN_ENCODED_OCTETS: usize = "=F0=9F=93=AC".len();
 
 /// A field of free text, which a reader sees exactly as it was given: what could be lost (spaces at the ends or in
 /// a row), misread (what looks like an encoded word) or refused (other letters, words too long for a line) is encoded.
@@ -80,7 +80,7 @@ pub(super) fn mailboxes(name: &str, mailboxes: &[Mailbox]) -> String {
 }
 
 fn is_plain(word: &str) -> bool {
-    word.bytes().all(|b| b.is_ascii_graphic()) && !word.contains("=?") && word.len() <= LONGEST_WORD
+    word.bytes().all(|b| b.is_ascii_graphic()) && !word.contains("=?") && word.len() <= MAX_WORD_OCTETS
 }
 
 /// One field that grows word by word.
@@ -97,7 +97,7 @@ impl Line {
 
     /// Adds a word, on a new line if it does not fit this one. The first stays beside the name if it can.
     fn put(&mut self, word: &str) {
-        let width = if self.is_empty { LONGEST_WORD } else { WIDTH };
+        let width = if self.is_empty { MAX_WORD_OCTETS } else { WIDTH };
         if self.column + 1 + word.len() > width {
             self.fold();
         }
@@ -119,9 +119,9 @@ impl Line {
     fn put_name(&mut self, name: &str) {
         let is_atom = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
         let is_printable = name.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
-        if name.bytes().all(is_atom) && name.len() <= PLAIN_NAME {
+        if name.bytes().all(is_atom) && name.len() <= MAX_PLAIN_NAME {
             self.put(name);
-        } else if is_printable && !name.contains("=?") && name.len() <= PLAIN_NAME {
+        } else if is_printable && !name.contains("=?") && name.len() <= MAX_PLAIN_NAME {
             self.put(&format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\"")));
         } else {
             self.put_encoded(name);
@@ -137,26 +137,26 @@ impl Line {
             if word.len() + encoded.len() > room {
                 self.put_word(&word);
                 word.clear();
-                room = ENCODED_ROOM;
+                room = ENCODED_CAPACITY;
             }
             word.push_str(&encoded);
         }
         self.put_word(&word);
     }
 
-    /// How much the next encoded word holds. The first of a field shares its line with the field's name, and one that
+    /// The capacity of the next encoded word. The first of a field shares its line with the field's name, and one that
     /// would be very short for it begins the next line.
     fn encoded_room(&mut self) -> usize {
         if !self.is_empty {
-            return ENCODED_ROOM;
+            return ENCODED_CAPACITY;
         }
         let room = (WIDTH - 1 - ENCODED_FRAME).saturating_sub(self.column);
-        if room >= SHORTEST_ENCODED {
+        if room >= MIN_ENCODED_OCTETS {
             return room;
         }
         self.is_empty = false;
         self.fold();
-        ENCODED_ROOM
+        ENCODED_CAPACITY
     }
 
     fn put_word(&mut self, encoded: &str) {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{field, text};
 
 /// The longest value, in octets: one word of it can stand on a line (RFC 5322 section 2.1.1) behind a space.
-const VALUE_LIMIT: usize = field::LONGEST_WORD;
+const VALUE_LIMIT: usize = field::MAX_WORD_OCTETS;
 
 /// A header that a submitter adds. Only names that cannot change who gets the message or what it says it is are
 /// allowed: `X-*`, `List-*`, `References`, `In-Reply-To`, `Auto-Submitted`, `Precedence`, `Importance`, `Feedback-ID`.
@@ -30,7 +30,7 @@ impl Header {
         Ok(Self { name: name.to_owned(), value: value.to_owned() })
     }
 
-    /// Whether people read it: `X-*`. The others have a grammar in which only white space may change.
+    /// True if people read it: `X-*`. The others have a grammar in which only white space may change.
     #[must_use]
     pub(super) fn is_free_text(&self) -> bool {
         self.name.get(..2).is_some_and(|prefix| prefix.eq_ignore_ascii_case("x-"))

@@ -20,7 +20,7 @@ impl MessageId {
         Self(Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, now.nanosecond())))
     }
 
-    /// When it was made, to the millisecond; `None` for a UUID of another version.
+    /// The time at which it was made, to the millisecond; `None` for a UUID of another version.
     #[must_use]
     pub fn made_at(&self) -> Option<OffsetDateTime> {
         let (seconds, nanoseconds) = self.0.get_timestamp()?.to_unix();

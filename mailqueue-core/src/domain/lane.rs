@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 /// A lane of the queue. While several hold messages that are due they share what is sent by
-/// [weight](super::turns::LaneWeights), so that none starves.
+/// [weight](super::round_robin::LaneWeights), so that none starves.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Lane {

@@ -21,15 +21,15 @@ pub struct Tag {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Message {
-    /// Who it is from; also where bounces go.
+    /// The sender, to whom bounces go as well.
     pub from: Mailbox,
-    /// Who it is to.
+    /// The recipients.
     pub to: Vec<Mailbox>,
-    /// Who gets a copy.
+    /// Recipients of a copy.
     pub cc: Vec<Mailbox>,
-    /// Who gets a copy without being named in it.
+    /// Recipients of a copy that no field names.
     pub bcc: Vec<Mailbox>,
-    /// Where answers go.
+    /// The addresses for answers.
     pub reply_to: Vec<Mailbox>,
     /// The subject, one line.
     pub subject: String,
@@ -43,7 +43,7 @@ pub struct Message {
     pub attachments: Vec<Attachment>,
     /// Names to find it by; not sent.
     pub tags: Vec<Tag>,
-    /// When it is to be sent; `None` is at once.
+    /// The time at which it is to be sent; `None` is at once.
     pub scheduled_at: Option<OffsetDateTime>,
     /// The lane it waits in.
     pub lane: Lane,
@@ -62,7 +62,7 @@ impl Message {
         envelope
     }
 
-    /// Whether only a server that offers SMTPUTF8 (RFC 6531) can take it.
+    /// True if only a server that offers SMTPUTF8 (RFC 6531) can take it.
     #[must_use]
     pub fn needs_smtputf8(&self) -> bool {
         let named = self.to.iter().chain(&self.cc).chain(&self.bcc).chain(&self.reply_to);

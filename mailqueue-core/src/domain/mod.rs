@@ -1,4 +1,4 @@
-//! What mailqueue talks about: messages, addresses, deliveries and the rules that change them.
+//! The domain: messages, addresses, deliveries and the rules that change them.
 //!
 //! Everything here is pure: no I/O, no async, and no clock but the one in [`clock`], which is told the
 //! time by the store.
@@ -6,12 +6,11 @@
 pub mod address;
 pub mod attachment;
 pub mod attempt;
+mod bidi;
 pub mod clock;
 pub mod delivery;
-mod directions;
 mod domain_name;
 pub mod draft;
-mod encoded_body;
 mod field;
 pub mod header;
 pub mod id;
@@ -23,9 +22,10 @@ pub mod record;
 pub mod render;
 pub mod report;
 pub mod retry;
+pub mod round_robin;
 pub mod schedule;
 pub mod status;
 mod text;
+mod transfer_encoding;
 pub mod transition;
-pub mod turns;
 pub mod validation;

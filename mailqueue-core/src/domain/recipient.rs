@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::address::Address;
 use super::report::Reply;
 
-/// Where one recipient stands.
+/// The status of one recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RecipientStatus {
@@ -24,11 +24,11 @@ pub enum RecipientStatus {
 /// A recipient of the envelope.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recipient {
-    /// Who gets the message.
+    /// The recipient's address.
     pub address: Address,
-    /// What became of it.
+    /// The outcome so far.
     pub status: RecipientStatus,
-    /// Whether an attempt ended with its outcome lost, so that a copy may be out already.
+    /// True if an attempt ended with its outcome lost, so that a copy may be out already.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub maybe_sent: bool,
     /// The last answer about this recipient.
@@ -43,7 +43,7 @@ impl Recipient {
         Self { address, status: RecipientStatus::Queued, maybe_sent: false, reply: None }
     }
 
-    /// Whether the next attempt is for this recipient too.
+    /// True if the next attempt is for this recipient too.
     #[must_use]
     pub fn is_pending(&self) -> bool {
         self.status == RecipientStatus::Queued

@@ -9,7 +9,7 @@ use time::{OffsetDateTime, UtcOffset};
 use super::attachment::Attachment;
 use super::id::MessageId;
 use super::message::Message;
-use super::{encoded_body, field};
+use super::{field, transfer_encoding};
 
 /// A checked message that can still not be rendered.
 #[derive(Debug, thiserror::Error)]
@@ -54,20 +54,20 @@ fn head(message: &Message, id: MessageId, date: OffsetDateTime) -> Result<String
     Ok(head)
 }
 
-/// What follows the head: lettre's parts, with their fields and encoded, but put together here.
+/// The parts after the head: lettre's parts, with their fields and encoded, but put together here.
 enum Body {
     Single(SinglePart),
     Multi(MultiPart, Vec<Body>),
 }
 
 /// More than the fields of a part and a boundary take.
-const AROUND_A_PART: usize = 1024;
+const PART_OVERHEAD: usize = 1024;
 
 impl Body {
     fn size(&self) -> usize {
         match self {
-            Self::Single(part) => part.raw_body().len() + AROUND_A_PART,
-            Self::Multi(_, parts) => parts.iter().map(Self::size).sum::<usize>() + AROUND_A_PART,
+            Self::Single(part) => part.raw_body().len() + PART_OVERHEAD,
+            Self::Multi(_, parts) => parts.iter().map(Self::size).sum::<usize>() + PART_OVERHEAD,
         }
     }
 
@@ -100,7 +100,7 @@ fn body(message: &Message) -> Result<Body, RenderError> {
     let (inline, files): (Vec<_>, Vec<_>) =
         message.attachments.iter().partition(|file| file.content_id.is_some() && message.html.is_some());
     let html = message.html.as_ref().map(|html| related(html, &inline)).transpose()?;
-    let text = message.text.as_ref().map(|text| SinglePart::plain(encoded_body::text(text)));
+    let text = message.text.as_ref().map(|text| SinglePart::plain(transfer_encoding::text(text)));
     let main = match (text, html) {
         (Some(text), Some(html)) => {
             Body::Multi(MultiPart::alternative().build(), vec![Body::Single(text), html])
@@ -120,7 +120,7 @@ fn body(message: &Message) -> Result<Body, RenderError> {
 }
 
 fn related(html: &str, inline: &[&Attachment]) -> Result<Body, RenderError> {
-    let html = Body::Single(SinglePart::html(encoded_body::text(html)));
+    let html = Body::Single(SinglePart::html(transfer_encoding::text(html)));
     if inline.is_empty() {
         return Ok(html);
     }
@@ -136,5 +136,5 @@ fn part(file: &Attachment, part: FilePart) -> Result<Body, RenderError> {
     let content_type =
         ContentType::parse(&file.content_type).map_err(|error| RenderError(error.to_string()))?;
     // Always base64: left to choose, lettre sends ASCII content as it is, bare LFs and all.
-    Ok(Body::Single(part.body(encoded_body::base64(&file.content), content_type)))
+    Ok(Body::Single(part.body(transfer_encoding::base64(&file.content), content_type)))
 }

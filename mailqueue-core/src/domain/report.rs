@@ -1,4 +1,4 @@
-//! What a transport says about one attempt.
+//! The report of a transport on one attempt.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// How much of a text is kept, in octets.
+    /// The longest text that is kept, in octets.
     pub const TEXT_LIMIT: usize = 512;
 
     /// A reply with its text cut to the limit.
@@ -27,7 +27,7 @@ impl Reply {
         Self { code, text }
     }
 
-    /// Whether the server asks everybody for patience, not only this message: 421, 432 (as Office 365 says it), 454 (as
+    /// True if the server asks everybody for patience, not only this message: 421, 432 (as Office 365 says it), 454 (as
     /// Amazon SES says it), or a system that takes no mail (4.3.2) or is congested (4.4.5), as RFC 3463 has it.
     #[must_use]
     pub fn is_pressure(&self) -> bool {
@@ -35,14 +35,14 @@ impl Reply {
             || self.is_transient() && (self.has_status("4.3.2") || self.has_status("4.4.5"))
     }
 
-    /// Whether the server asks for patience, with this message or with everybody: [pressure](Self::is_pressure), or
+    /// True if the server asks for patience, with this message or with everybody: [pressure](Self::is_pressure), or
     /// security and policy of RFC 3463, 4.7.x, for now.
     #[must_use]
     pub fn is_throttling(&self) -> bool {
         self.is_pressure() || self.is_transient() && self.text.starts_with("4.7.")
     }
 
-    /// Whether the server takes no further recipients in one go (RFC 5321 section 4.5.3.1.10), and so would in another.
+    /// True if the server takes no further recipients in one go (RFC 5321 section 4.5.3.1.10), and so would in another.
     #[must_use]
     pub fn is_one_too_many(&self) -> bool {
         match self.code {
@@ -56,13 +56,13 @@ impl Reply {
         self.code.is_some_and(|code| code / 100 == 4)
     }
 
-    /// Whether the text begins with this enhanced status code (RFC 2034).
+    /// True if the text begins with this enhanced status code (RFC 2034).
     fn has_status(&self, status: &str) -> bool {
         self.text.strip_prefix(status).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
     }
 }
 
-/// What one attempt meant for one recipient.
+/// The outcome of one attempt for one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// The server has taken the message for this recipient: a 250 after the final dot.
@@ -75,7 +75,7 @@ pub enum Outcome {
     Ambiguous(Reply),
 }
 
-/// Why a relay can take no message at all. Says nothing about the message that met it.
+/// The fault for which a relay can take no message at all. It says nothing about the message that met it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RelayFault {
@@ -117,14 +117,14 @@ impl RelayFault {
         }
     }
 
-    /// Whether a relay was tried. If not, the fault that is the reason stands on record already.
+    /// True if a relay was tried. If not, the fault that is the reason stands on record already.
     #[must_use]
     pub fn was_tried(self) -> bool {
         !matches!(self, Self::BreakerOpen | Self::SenderLimited)
     }
 }
 
-/// How an attempt ended.
+/// The outcome of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// The message was put to a relay: one outcome for each recipient asked for.
@@ -133,23 +133,23 @@ pub enum Verdict {
     Fault {
         /// The fault of the last relay tried.
         fault: RelayFault,
-        /// What it said.
+        /// Its reply.
         reply: Reply,
-        /// How long to leave it alone.
+        /// The time to leave it alone.
         retry_after: std::time::Duration,
     },
     /// The gate before the final dot stayed shut. Nothing was sent, and the attempt does not count.
     Withheld,
 }
 
-/// What a transport says about one attempt.
+/// The report of a transport on one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// The relay that was spoken to, without credentials: `smtp://mail.example.com:587`.
     pub relay: Option<String>,
-    /// Whether the final dot was sent. If not, no copy can exist.
+    /// True if the final dot was sent. If not, no copy can exist.
     pub dot_sent: bool,
-    /// How it ended.
+    /// Its outcome.
     pub verdict: Verdict,
 }
 

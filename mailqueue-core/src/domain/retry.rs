@@ -1,4 +1,4 @@
-//! When to try again.
+//! The retry schedule.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ pub struct RetryPolicy {
     pub first: Duration,
     /// The longest wait ever.
     pub cap: Duration,
-    /// How long after it was first due a message is tried at all.
+    /// The time after which a message is given up, counted from when it was first due.
     pub give_up_after: Duration,
 }
 

@@ -1,11 +1,11 @@
-//! Where a message or one of its recipients stands.
+//! The status of a message or of one of its recipients.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Where a message stands. The last four are final: nothing but an operator's retry, or a success that is
+/// The status of a message. The last four are final: nothing but an operator's retry, or a success that is
 /// reported late, ever changes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -47,7 +47,7 @@ impl Status {
         }
     }
 
-    /// Whether the message has come to its end.
+    /// True if the message has come to its end.
     #[must_use]
     pub fn is_final(self) -> bool {
         !matches!(self, Self::Queued | Self::Sending)

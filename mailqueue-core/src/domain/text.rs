@@ -1,11 +1,11 @@
 //! Rules for single lines of text that end up in a header.
 
-use super::directions;
+use super::bidi;
 
 /// Refuses what a header line may not hold: control characters (so no line can be added) and bidi controls.
 pub(crate) fn check_line(text: &str) -> Result<(), String> {
     check_controls(text)?;
-    if text.chars().any(directions::is_control) {
+    if text.chars().any(bidi::is_control) {
         return Err("must not contain bidirectional control characters".into());
     }
     Ok(())
@@ -15,7 +15,7 @@ pub(crate) fn check_line(text: &str) -> Result<(), String> {
 /// embeddings that are closed again.
 pub(crate) fn check_prose(text: &str) -> Result<(), String> {
     check_controls(text)?;
-    if !directions::are_contained(text) {
+    if !bidi::are_contained(text) {
         return Err("must close every bidirectional isolate it opens and must not override directions".into());
     }
     Ok(())

@@ -12,7 +12,7 @@ use super::report::{Outcome, RelayFault, Reply, Report, Verdict};
 use super::retry::RetryPolicy;
 use super::status::Status;
 
-/// What to do with a message whose outcome was lost after the final dot.
+/// The rule for a message whose outcome was lost after the final dot.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OnUnknown {
     /// Try again: it arrives at least once.
@@ -25,11 +25,11 @@ pub enum OnUnknown {
 /// The rules a deployment sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeliveryPolicy {
-    /// When to try again and when to give up.
+    /// The retry schedule.
     pub retry: RetryPolicy,
-    /// What to do about a lost outcome.
+    /// The rule for a lost outcome.
     pub on_unknown: OnUnknown,
-    /// How many leases in a row may run out without a result before the message is taken for poison.
+    /// The number of leases in a row that may run out without a result before the message is taken for poison.
     pub poison_after: u32,
 }
 
@@ -39,16 +39,16 @@ impl Default for DeliveryPolicy {
     }
 }
 
-/// What an attempt looked like from outside.
+/// The times around an attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AttemptContext {
     /// Which attempt it was, from 1.
     pub attempt: u32,
-    /// When the message was claimed, by the store's clock.
+    /// The time at which the message was claimed, by the store's clock.
     pub started_at: OffsetDateTime,
-    /// How long ago that is.
+    /// The time since then.
     pub duration: Duration,
-    /// How long the message has been due.
+    /// The time for which the message has been due.
     pub age: Duration,
     /// The worker that holds or held the lease.
     pub worker: String,
@@ -77,7 +77,7 @@ pub enum Event {
     Rescheduled(OffsetDateTime),
 }
 
-/// When the message is due after a transition, by the store's clock.
+/// The time at which the message is due after a transition, by the store's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Due {
     /// As before.
@@ -88,14 +88,14 @@ pub enum Due {
     At(OffsetDateTime),
 }
 
-/// What follows from an event.
+/// The consequences of an event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Transition {
     /// The state from now on.
     pub delivery: Delivery,
-    /// When it is due.
+    /// The time at which it is due.
     pub due: Due,
-    /// Whether the time until giving up starts anew with the due time.
+    /// True if the time until giving up starts anew with the due time.
     pub resets_age: bool,
 }
 
@@ -103,11 +103,11 @@ pub struct Transition {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a message that is {status} does not allow this")]
 pub struct NotAllowed {
-    /// Where the message stands.
+    /// The status of the message.
     pub status: Status,
 }
 
-/// What an event makes of a delivery. Every change of a delivery, in every store and in the checked model, is this
+/// The transition of a delivery by an event. Every change of a delivery, in every store and in the checked model, is this
 /// function; statements that do it in SQL are held to it by the conformance suite.
 ///
 /// # Errors
@@ -247,7 +247,7 @@ fn answered(
     retry_in(next, pause, context, policy)
 }
 
-/// Whether the server took some recipients, and only their number keeps it from taking those that still wait.
+/// True if the server took some recipients, and only their number keeps it from taking those that still wait.
 fn is_only_left_over(next: &Delivery, outcomes: &[(Address, Outcome)]) -> bool {
     let is_left_over =
         |outcome: &Outcome| matches!(outcome, Outcome::Deferred(reply) if reply.is_one_too_many());
@@ -257,7 +257,7 @@ fn is_only_left_over(next: &Delivery, outcomes: &[(Address, Outcome)]) -> bool {
         && outcomes.iter().all(|(address, outcome)| is_left_over(outcome) || !waits(address))
 }
 
-/// Whether servers ask for patience with every recipient that still waits.
+/// True if servers ask for patience with every recipient that still waits.
 fn is_only_throttled(next: &Delivery, outcomes: &[(Address, Outcome)]) -> bool {
     let is_throttled = |recipient: &Recipient| {
         outcomes.iter().any(|(address, outcome)| {

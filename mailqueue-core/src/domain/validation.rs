@@ -1,4 +1,4 @@
-//! What is wrong with a message that was handed in.
+//! The faults of a message that was handed in.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 /// One fault in one field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FieldError {
-    /// Where the fault is, as a JSON pointer (RFC 6901) into the submitted message: `/to/0`.
+    /// The place of the fault, as a JSON pointer (RFC 6901) into the submitted message: `/to/0`.
     pub pointer: String,
     /// A sentence that says what would be right. It never repeats what was sent.
     pub detail: String,

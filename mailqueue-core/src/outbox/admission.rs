@@ -29,7 +29,7 @@ impl Capacity {
         }
     }
 
-    /// Whether so much is within `fifths` of it.
+    /// True if so much is within `fifths` of it.
     fn holds(self, load: Load, fifths: u64) -> bool {
         let fits = |cap: Option<u64>, load: u64| {
             cap.is_none_or(|cap| load <= cap / 5 * fifths + cap % 5 * fifths / 5)
@@ -80,7 +80,7 @@ struct Level {
     asked: Load,
     /// The load that is being taken in right now.
     in_flight: Load,
-    /// Whether the log has it since the last count that new mail is refused.
+    /// True if the log has it since the last count that new mail is refused.
     said: bool,
 }
 

@@ -28,7 +28,7 @@ use crate::offload::Offload;
 
 /// Takes mail in. Cheap to clone; all clones share one pipeline.
 ///
-/// When a submission is answered with `Ok`, it is committed in the store and will end in exactly one of `sent`,
+/// A submission that is answered with `Ok` is committed in the store and will end in exactly one of `sent`,
 /// `failed`, `cancelled` or `unknown`, whatever crashes. Large messages are checked and rendered off the async runtime, few at
 /// once; one whose submitter has stopped waiting before its turn is neither rendered nor kept.
 #[derive(Clone)]

@@ -17,7 +17,7 @@ use crate::domain::validation::{FieldError, ValidationError};
 pub struct Receipt {
     /// The message.
     pub id: MessageId,
-    /// Whether it had been accepted before under the same idempotency key.
+    /// True if it had been accepted before under the same idempotency key.
     pub replayed: bool,
 }
 

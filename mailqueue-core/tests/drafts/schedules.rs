@@ -115,7 +115,7 @@ fn instants_stay_what_they_are() {
 }
 
 #[test]
-fn what_could_mean_two_things_is_not_read() {
+fn an_ambiguous_schedule_is_refused() {
     let texts = [
         "",
         " ",

@@ -10,7 +10,7 @@ use mailqueue_core::{MessageId, MessageStore, Status, StoreError};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::rig::{Double, LONG, Method, Mood, draft, soon};
+use super::harness::{FaultyStore, LONG, Method, Mood, draft, soon};
 
 /// How many items wait at most, and how many go into a batch.
 const QUEUE_CAPACITY: usize = 4096;
@@ -18,8 +18,8 @@ const MAX_BATCH: usize = 256;
 
 type Answer = Result<Inserted, StoreError>;
 
-async fn batched() -> (Arc<Double>, Arc<Batched>) {
-    let store = Double::new().await;
+async fn batched() -> (Arc<FaultyStore>, Arc<Batched>) {
+    let store = FaultyStore::new().await;
     let batched = Arc::new(Batched::new(Arc::clone(&store) as _));
     (store, batched)
 }
@@ -35,7 +35,7 @@ async fn answer(caller: JoinHandle<Answer>) -> Answer {
 }
 
 /// Holds the store up with a first call, so that what is asked from now on gathers.
-async fn hold_up(store: &Double, batched: &Arc<Batched>) -> JoinHandle<Answer> {
+async fn hold_up(store: &FaultyStore, batched: &Arc<Batched>) -> JoinHandle<Answer> {
     store.set(Method::Insert, Mood::Holding);
     let first = insert(batched, store.submission(&draft("first")).await);
     store.called(Method::Insert, 1).await;

@@ -20,10 +20,10 @@ use mailqueue_core::{
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::rig::{Double, LONG, Method, Mood, draft, eager, soon, until};
+use super::harness::{FaultyStore, LONG, Method, Mood, draft, eager, soon, until};
 
 fn deliverer(
-    store: &Arc<Double>,
+    store: &Arc<FaultyStore>,
     transport: &(impl Transport + Clone),
     options: DeliverOptions,
 ) -> Deliverer {
@@ -109,7 +109,7 @@ impl Transport for Stuck {
 
 #[tokio::test]
 async fn sends_and_writes_down() {
-    let (store, transport) = (Double::new().await, MemoryTransport::new());
+    let (store, transport) = (FaultyStore::new().await, MemoryTransport::new());
     let id = store.submit(&draft("an order")).await;
     deliver(&deliverer(&store, &transport, options(LONG)), id).await;
     let record = store.record(id).await;
@@ -122,7 +122,7 @@ async fn sends_and_writes_down() {
 
 #[tokio::test]
 async fn asks_again_only_for_whom_it_must() {
-    let store = Double::new().await;
+    let store = FaultyStore::new().await;
     let transport = MemoryTransport::scripted(|message| {
         let outcome = |address: &mailqueue_core::domain::address::Address| match address.local() {
             "rui" if message.recipients.len() > 1 => Outcome::Deferred(Reply::new(Some(451), "later")),
@@ -148,7 +148,7 @@ async fn asks_again_only_for_whom_it_must() {
 /// The worker was away from the store until somebody else took its message.
 #[tokio::test]
 async fn sends_no_dot_without_the_lease() {
-    let (store, transport) = (Double::new().await, MemoryTransport::new());
+    let (store, transport) = (FaultyStore::new().await, MemoryTransport::new());
     let id = store.submit(&draft("an order")).await;
     store.fail(Method::Renew);
     let deliverer = deliverer(&store, &transport, options(Duration::from_millis(30)));
@@ -168,7 +168,7 @@ async fn sends_no_dot_without_the_lease() {
 /// A transport that hangs is left as soon as the lease is known to be lost.
 #[tokio::test]
 async fn ends_an_attempt_whose_lease_is_lost() {
-    let (store, stuck) = (Double::new().await, Stuck(Arc::default()));
+    let (store, stuck) = (FaultyStore::new().await, Stuck(Arc::default()));
     let id = store.submit(&draft("an order")).await;
     store.fail(Method::Renew);
     let deliverer = deliverer(&store, &stuck, options(Duration::from_millis(30)));
@@ -181,7 +181,7 @@ async fn ends_an_attempt_whose_lease_is_lost() {
 
 #[tokio::test]
 async fn sends_no_dot_while_the_store_is_away() {
-    let (store, transport) = (Double::new().await, MemoryTransport::new());
+    let (store, transport) = (FaultyStore::new().await, MemoryTransport::new());
     let id = store.submit(&draft("an order")).await;
     store.fail(Method::Renew);
     deliver(&deliverer(&store, &transport, options(LONG)), id).await;
@@ -191,7 +191,7 @@ async fn sends_no_dot_while_the_store_is_away() {
 
 #[tokio::test]
 async fn sends_no_dot_on_an_old_answer() {
-    let (store, transport) = (Double::new().await, MemoryTransport::new());
+    let (store, transport) = (FaultyStore::new().await, MemoryTransport::new());
     let id = store.submit(&draft("an order")).await;
     let lease = Duration::from_millis(900);
     let deliverer = deliverer(&store, &transport, options(lease));
@@ -211,7 +211,7 @@ async fn sends_no_dot_on_an_old_answer() {
 
 #[tokio::test]
 async fn gives_back_what_it_has_not_sent_when_it_drains() {
-    let (store, stuck) = (Double::new().await, Stuck(Arc::default()));
+    let (store, stuck) = (FaultyStore::new().await, Stuck(Arc::default()));
     let id = store.submit(&draft("an order")).await;
     let deliverer = deliverer(&store, &stuck, options(LONG));
     let (job, drain) = (claim(&deliverer, id).await, never());
@@ -227,7 +227,7 @@ async fn gives_back_what_it_has_not_sent_when_it_drains() {
 
 #[tokio::test]
 async fn shuts_the_gate_when_it_drains() {
-    let (store, transport) = (Double::new().await, MemoryTransport::new());
+    let (store, transport) = (FaultyStore::new().await, MemoryTransport::new());
     let id = store.submit(&draft("an order")).await;
     let deliverer = deliverer(&store, &transport, options(LONG));
     let (job, drain) = (claim(&deliverer, id).await, never());
@@ -240,7 +240,7 @@ async fn shuts_the_gate_when_it_drains() {
 /// Only what was withheld is another worker's to take at once: a server that said "later" means it.
 #[tokio::test]
 async fn a_server_that_says_later_is_heard_while_it_drains() {
-    let (store, drain) = (Double::new().await, never());
+    let (store, drain) = (FaultyStore::new().await, never());
     let draining = drain.clone();
     let transport = MemoryTransport::scripted(move |message| {
         draining.cancel();
@@ -262,7 +262,7 @@ async fn a_server_that_says_later_is_heard_while_it_drains() {
 
 #[tokio::test]
 async fn waits_for_the_answer_to_a_dot_while_it_drains() {
-    let store = Double::new().await;
+    let store = FaultyStore::new().await;
     let transport = PastGate { allowed: Arc::default(), go_on: Some(Arc::default()) };
     let id = store.submit(&draft("an order")).await;
     let deliverer = deliverer(&store, &transport, options(LONG));
@@ -280,7 +280,7 @@ async fn waits_for_the_answer_to_a_dot_while_it_drains() {
 
 #[tokio::test]
 async fn a_panic_costs_only_its_own_message_an_attempt() {
-    let store = Double::new().await;
+    let store = FaultyStore::new().await;
     let transport = MemoryTransport::scripted(|message| {
         assert!(!message.raw.windows(4).any(|octets| octets == b"trap"), "on purpose");
         MemoryTransport::accept(message)
@@ -302,7 +302,7 @@ async fn a_panic_costs_only_its_own_message_an_attempt() {
 #[tokio::test]
 async fn a_panic_past_the_gate_is_ambiguous() {
     for (on_unknown, status) in [(OnUnknown::Retry, Status::Queued), (OnUnknown::Hold, Status::Unknown)] {
-        let store = Double::new().await;
+        let store = FaultyStore::new().await;
         let transport = PastGate { allowed: Arc::default(), go_on: None };
         let id = store.submit(&draft("an order")).await;
         let policy = DeliveryPolicy { on_unknown, ..eager() };
@@ -315,7 +315,7 @@ async fn a_panic_past_the_gate_is_ambiguous() {
 
 #[tokio::test]
 async fn keeps_a_result_and_its_lease_while_the_store_is_away() {
-    let (store, transport) = (Double::new().await, MemoryTransport::new());
+    let (store, transport) = (FaultyStore::new().await, MemoryTransport::new());
     let id = store.submit(&draft("an order")).await;
     let lease = Duration::from_millis(900);
     let deliverer = deliverer(&store, &transport, options(lease));
@@ -337,7 +337,7 @@ async fn keeps_a_result_and_its_lease_while_the_store_is_away() {
 
 #[tokio::test]
 async fn insists_on_no_result_that_the_store_refuses() {
-    let (store, transport) = (Double::new().await, MemoryTransport::new());
+    let (store, transport) = (FaultyStore::new().await, MemoryTransport::new());
     let id = store.submit(&draft("an order")).await;
     store.set(Method::Settle, Mood::Failing(StoreError::Refused("on purpose".into())));
     deliver(&deliverer(&store, &transport, options(LONG)), id).await;
@@ -347,7 +347,7 @@ async fn insists_on_no_result_that_the_store_refuses() {
 
 #[tokio::test]
 async fn claims_nothing_twice() {
-    let (store, transport) = (Double::new().await, MemoryTransport::new());
+    let (store, transport) = (FaultyStore::new().await, MemoryTransport::new());
     let id = store.submit(&draft("an order")).await;
     let [one, other] = [(), ()].map(|()| deliverer(&store, &transport, options(LONG)));
     let (twice, once) = ([id, id], [id]);
@@ -368,7 +368,7 @@ async fn work(deliverer: Deliverer, queue: Arc<impl Queue>, stop: CancellationTo
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_message_arrives_once_through_a_lossy_queue() {
     const COUNT: usize = 150;
-    let (store, transport) = (Double::new().await, MemoryTransport::new());
+    let (store, transport) = (FaultyStore::new().await, MemoryTransport::new());
     let queue = Arc::new(LossyQueue::new(LocalQueue::new(), Faults::SOME, 11));
     let mut ids = Vec::with_capacity(COUNT);
     for n in 0..COUNT {

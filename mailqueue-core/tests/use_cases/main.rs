@@ -5,6 +5,6 @@
 
 mod batched;
 mod delivering;
-mod rig;
+mod harness;
 mod submitting;
 mod sweeping;

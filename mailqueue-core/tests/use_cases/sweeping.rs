@@ -14,7 +14,7 @@ use mailqueue_core::transport::memory::MemoryTransport;
 use mailqueue_core::{Draft, Entry, Lane, MessageId, Queue, Retention, Status, StoreError};
 use tokio_util::sync::CancellationToken;
 
-use super::rig::{Double, LONG, Method, Mood, draft, eager, soon, until};
+use super::harness::{FaultyStore, LONG, Method, Mood, draft, eager, soon, until};
 
 /// A lease that has run out as soon as somebody looks.
 const SHORT: Duration = Duration::from_millis(1);
@@ -24,12 +24,12 @@ fn options() -> SweepOptions {
 }
 
 /// A sweeper that believes in lost leases after a grace period.
-fn sweeper(store: &Arc<Double>, queue: &Arc<impl Queue>, grace: Duration) -> Sweeper {
+fn sweeper(store: &Arc<FaultyStore>, queue: &Arc<impl Queue>, grace: Duration) -> Sweeper {
     sweeper_with(store, queue, health(store, grace), options())
 }
 
 fn sweeper_with(
-    store: &Arc<Double>,
+    store: &Arc<FaultyStore>,
     queue: &Arc<impl Queue>,
     health: Arc<Health>,
     options: SweepOptions,
@@ -37,7 +37,7 @@ fn sweeper_with(
     Sweeper::new(Arc::clone(store) as _, Arc::clone(queue) as _, health, options)
 }
 
-fn health(store: &Arc<Double>, grace: Duration) -> Arc<Health> {
+fn health(store: &Arc<FaultyStore>, grace: Duration) -> Arc<Health> {
     Health::new(Arc::clone(store) as _, HealthOptions { grace, gap: GAP })
 }
 
@@ -52,7 +52,7 @@ async fn pull(queue: &impl Queue, most: usize) -> Vec<MessageId> {
     queue.pull(&Lane::ALL, most, Duration::ZERO).await.unwrap_or_default().ids
 }
 
-async fn submit_some(store: &Double, count: usize) -> Vec<MessageId> {
+async fn submit_some(store: &FaultyStore, count: usize) -> Vec<MessageId> {
     let mut ids = Vec::with_capacity(count);
     for n in 0..count {
         ids.push(store.submit(&draft(&format!("number {n}"))).await);
@@ -61,7 +61,7 @@ async fn submit_some(store: &Double, count: usize) -> Vec<MessageId> {
 }
 
 /// As [`submit_some`], each due later than the one before: of messages due in the same instant none is the first.
-async fn submit_in_turn(store: &Double, count: usize) -> Vec<MessageId> {
+async fn submit_in_turn(store: &FaultyStore, count: usize) -> Vec<MessageId> {
     let mut ids = Vec::with_capacity(count);
     for n in 0..count {
         ids.push(store.submit(&draft(&format!("number {n}"))).await);
@@ -72,7 +72,7 @@ async fn submit_in_turn(store: &Double, count: usize) -> Vec<MessageId> {
 
 #[tokio::test]
 async fn refills_a_queue_that_was_lost() {
-    let (store, queue) = (Double::new().await, Arc::new(LocalQueue::new()));
+    let (store, queue) = (FaultyStore::new().await, Arc::new(LocalQueue::new()));
     let ids = submit_in_turn(&store, 5).await;
     let later = draft("later").at(store.now().await + LONG);
     store.submit(&later).await;
@@ -86,7 +86,7 @@ async fn refills_a_queue_that_was_lost() {
 
 #[tokio::test]
 async fn refills_nothing_where_nothing_waits() {
-    let (store, queue) = (Double::new().await, Arc::new(LocalQueue::new()));
+    let (store, queue) = (FaultyStore::new().await, Arc::new(LocalQueue::new()));
     let swept = pass(&sweeper(&store, &queue, Duration::ZERO)).await;
     assert_eq!((swept.refilled, swept.reclaimed, swept.pruned), (0, 0, Pruned::default()));
     assert_eq!(queue.depth(Lane::Normal).await.expect("a depth"), 0);
@@ -94,7 +94,7 @@ async fn refills_nothing_where_nothing_waits() {
 
 #[tokio::test]
 async fn refills_what_is_due_before_the_head() {
-    let (store, queue) = (Double::new().await, Arc::new(LocalQueue::new()));
+    let (store, queue) = (FaultyStore::new().await, Arc::new(LocalQueue::new()));
     let missing = store.submit(&draft("missing")).await;
     // What is due within the margin before the head may still be on its way.
     store.pass(Duration::from_millis(300)).await;
@@ -107,7 +107,7 @@ async fn refills_what_is_due_before_the_head() {
 
 #[tokio::test]
 async fn refills_each_lane_on_its_own() {
-    let (store, queue) = (Double::new().await, Arc::new(LocalQueue::new()));
+    let (store, queue) = (FaultyStore::new().await, Arc::new(LocalQueue::new()));
     let mut ids = Vec::new();
     for lane in Lane::ALL {
         ids.push(store.submit(&Draft { lane, ..draft(lane.as_str()) }).await);
@@ -119,7 +119,7 @@ async fn refills_each_lane_on_its_own() {
 }
 
 /// Sweeps, pulls and claims until every message has been claimed; each once, or the claims would be more.
-async fn drain(store: &Arc<Double>, queue: &Arc<impl Queue>, ids: &[MessageId]) {
+async fn drain(store: &Arc<FaultyStore>, queue: &Arc<impl Queue>, ids: &[MessageId]) {
     let sweeper = sweeper(store, queue, LONG);
     let mut claimed = Vec::new();
     soon(async {
@@ -137,7 +137,7 @@ async fn drain(store: &Arc<Double>, queue: &Arc<impl Queue>, ids: &[MessageId]) 
 
 #[tokio::test]
 async fn a_queue_with_a_cap_gets_everything_in_time() {
-    let (store, queue) = (Double::new().await, Arc::new(LocalQueue::with_cap(3)));
+    let (store, queue) = (FaultyStore::new().await, Arc::new(LocalQueue::with_cap(3)));
     let ids = submit_some(&store, 20).await;
     pass(&sweeper(&store, &queue, LONG)).await;
     assert_eq!(queue.depth(Lane::Normal).await.expect("a depth"), 3);
@@ -146,7 +146,7 @@ async fn a_queue_with_a_cap_gets_everything_in_time() {
 
 #[tokio::test]
 async fn a_lossy_queue_gets_everything_in_time() {
-    let store = Double::new().await;
+    let store = FaultyStore::new().await;
     let queue = Arc::new(LossyQueue::new(LocalQueue::new(), Faults::SOME, 7));
     let ids = submit_some(&store, 60).await;
     drain(&store, &queue, &ids).await;
@@ -154,7 +154,7 @@ async fn a_lossy_queue_gets_everything_in_time() {
 
 #[tokio::test]
 async fn a_queue_that_is_away_keeps_nothing_from_being_reclaimed() {
-    let store = Double::new().await;
+    let store = FaultyStore::new().await;
     let away = Faults { failed: 1.0, ..Faults::NONE };
     let queue = Arc::new(LossyQueue::new(LocalQueue::new(), away, 7));
     let ids = submit_some(&store, 1).await;
@@ -166,7 +166,7 @@ async fn a_queue_that_is_away_keeps_nothing_from_being_reclaimed() {
 
 #[tokio::test]
 async fn ends_leases_that_ran_out() {
-    let (store, queue) = (Double::new().await, Arc::new(LocalQueue::new()));
+    let (store, queue) = (FaultyStore::new().await, Arc::new(LocalQueue::new()));
     let ids = submit_some(&store, 3).await;
     store.claim(&ids[..1], SHORT).await;
     let past_dot = store.claim(&ids[1..2], SHORT).await;
@@ -197,7 +197,7 @@ const GRACE: Duration = Duration::from_millis(400);
 
 #[tokio::test]
 async fn believes_in_no_lost_lease_at_first() {
-    let (store, queue) = (Double::new().await, Arc::new(LocalQueue::new()));
+    let (store, queue) = (FaultyStore::new().await, Arc::new(LocalQueue::new()));
     let ids = submit_some(&store, 1).await;
     store.claim(&ids, SHORT).await;
     store.pass(SHORT).await;
@@ -209,7 +209,7 @@ async fn believes_in_no_lost_lease_at_first() {
 
 #[tokio::test]
 async fn believes_in_no_lost_lease_right_after_an_outage() {
-    let (store, queue) = (Double::new().await, Arc::new(LocalQueue::new()));
+    let (store, queue) = (FaultyStore::new().await, Arc::new(LocalQueue::new()));
     let sweeper = sweeper(&store, &queue, GRACE);
     let ids = submit_some(&store, 2).await;
     store.claim(&ids[..1], SHORT).await;
@@ -227,7 +227,7 @@ async fn believes_in_no_lost_lease_right_after_an_outage() {
 
 #[tokio::test]
 async fn a_store_that_only_answers_reads_is_not_there() {
-    let (store, queue) = (Double::new().await, Arc::new(LocalQueue::new()));
+    let (store, queue) = (FaultyStore::new().await, Arc::new(LocalQueue::new()));
     let health = health(&store, Duration::ZERO);
     let ids = submit_some(&store, 1).await;
     store.claim(&ids, SHORT).await;
@@ -243,7 +243,7 @@ async fn a_store_that_only_answers_reads_is_not_there() {
 
 #[tokio::test]
 async fn a_failed_step_keeps_the_others_from_nothing() {
-    let (store, queue) = (Double::new().await, Arc::new(LocalQueue::new()));
+    let (store, queue) = (FaultyStore::new().await, Arc::new(LocalQueue::new()));
     let sweeper = sweeper_with(
         &store,
         &queue,
@@ -266,7 +266,7 @@ async fn a_failed_step_keeps_the_others_from_nothing() {
 /// What this process has done and could not write down goes before what it may believe of others.
 #[tokio::test]
 async fn believes_in_no_lost_lease_while_a_result_waits() {
-    let (store, queue) = (Double::new().await, Arc::new(LocalQueue::new()));
+    let (store, queue) = (FaultyStore::new().await, Arc::new(LocalQueue::new()));
     let health = health(&store, GRACE);
     let lease = Duration::from_secs(600);
     let deliver = DeliverOptions { worker: "w1".into(), policy: eager(), lease };
@@ -293,7 +293,7 @@ async fn believes_in_no_lost_lease_while_a_result_waits() {
 /// A store, or this process, that stood still is an outage too, though no call failed.
 #[tokio::test]
 async fn believes_in_no_lost_lease_after_standing_still() {
-    let (store, queue) = (Double::new().await, Arc::new(LocalQueue::new()));
+    let (store, queue) = (FaultyStore::new().await, Arc::new(LocalQueue::new()));
     let sweeper = Arc::new(sweeper(&store, &queue, GRACE));
     let ids = submit_some(&store, 1).await;
     store.claim(&ids, SHORT).await;
@@ -313,13 +313,13 @@ fn keeping(content: Duration, record: Duration) -> SweepOptions {
     SweepOptions { retention: Retention { content, record }, ..options() }
 }
 
-fn forgetting(store: &Arc<Double>, queue: &Arc<impl Queue>, options: SweepOptions) -> Sweeper {
+fn forgetting(store: &Arc<FaultyStore>, queue: &Arc<impl Queue>, options: SweepOptions) -> Sweeper {
     sweeper_with(store, queue, health(store, LONG), options)
 }
 
 #[tokio::test]
 async fn forgets_what_is_finished_and_old() {
-    let (store, queue) = (Double::new().await, Arc::new(LocalQueue::new()));
+    let (store, queue) = (FaultyStore::new().await, Arc::new(LocalQueue::new()));
     let ids = submit_some(&store, 2).await;
     store.inner.change(None, ids[0], Change::Cancel).await.expect("a wish is answered");
     store.pass(Duration::from_millis(1)).await;
@@ -335,7 +335,7 @@ async fn forgets_what_is_finished_and_old() {
 
 #[tokio::test]
 async fn looks_for_what_to_forget_now_and_then_only() {
-    let (store, queue) = (Double::new().await, Arc::new(LocalQueue::new()));
+    let (store, queue) = (FaultyStore::new().await, Arc::new(LocalQueue::new()));
     let sweeper = forgetting(&store, &queue, keeping(Duration::ZERO, Duration::ZERO));
     pass(&sweeper).await;
     let ids = submit_some(&store, 1).await;

@@ -4,7 +4,7 @@ use time::{Duration, Time, UtcOffset, Weekday};
 
 use super::{Day, Schedule, Zone};
 
-/// What `text` means, if it is within the grammar from its first word to its last.
+/// The schedule that `text` means, if all of it is within the grammar.
 pub(super) fn read(text: &str) -> Option<Schedule> {
     let text = text.to_ascii_lowercase();
     let words = split(&text)?;

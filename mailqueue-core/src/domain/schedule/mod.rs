@@ -1,20 +1,16 @@
-//! When a message is to be sent, as it was asked for.
+//! The time at which a message is to be sent, as it was asked for.
 
 mod english;
+mod parse;
 mod zone;
 
+pub use parse::ScheduleError;
 pub use zone::Zone;
 
-use std::str::FromStr;
-
 use serde::{Serialize, Serializer};
-use time::format_description::well_known::Rfc3339;
 use time::{Date, Duration, OffsetDateTime, PrimitiveDateTime, Time, Weekday};
 
-/// The longest text that is read, in octets: no time needs more.
-const MAX_TEXT_OCTETS: usize = 64;
-
-/// When a message is to be sent: an instant, or words that mean one as soon as it is known what time it is.
+/// The time at which a message is to be sent: an instant, or words that mean one as soon as it is known what time it is.
 ///
 /// Read from RFC 3339 (`2030-01-31T08:00:00-03:00`) or from English in this grammar, in any case:
 ///
@@ -67,14 +63,6 @@ pub enum Day {
     Next(Weekday),
 }
 
-/// The error for a text that no schedule is read from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "must be a time with its zone such as 2030-01-31T08:00:00Z, or English such as `in 2 hours`, \
-     `tomorrow at 9am` or `friday at 3pm Europe/Lisbon`"
-)]
-pub struct ScheduleError;
-
 impl Schedule {
     /// The instant that is meant when it is `now`; `None` where the calendar ends.
     #[must_use]
@@ -107,20 +95,6 @@ impl Day {
 impl From<OffsetDateTime> for Schedule {
     fn from(at: OffsetDateTime) -> Self {
         Self::At(at)
-    }
-}
-
-impl FromStr for Schedule {
-    type Err = ScheduleError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // A leap second is refused: no clock here knows one.
-        let leap = text.get(17..19) == Some("60");
-        if let Some(at) = OffsetDateTime::parse(text, &Rfc3339).ok().filter(|_| !leap) {
-            return Ok(Self::At(at));
-        }
-        let words = Some(text).filter(|text| text.len() <= MAX_TEXT_OCTETS).and_then(english::read);
-        words.ok_or(ScheduleError)
     }
 }
 

@@ -6,7 +6,7 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 use serde::{Serialize, Serializer};
 use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 
-/// How far the clocks are from UTC, always or as the season has it.
+/// The offset of the clocks from UTC, fixed or by season.
 ///
 /// The places and their rules are those of the IANA time zone database that was compiled in: the machine needs none, and
 /// no name is ever taken for a path on it.
@@ -33,7 +33,7 @@ impl Zone {
         TimeZoneDatabase::bundled().get(name).ok().map(|zone| Self(Kind::Place(zone)))
     }
 
-    /// What the clocks show at an instant.
+    /// The local time at an instant.
     pub(super) fn local(&self, instant: OffsetDateTime) -> Option<PrimitiveDateTime> {
         let offset = match &self.0 {
             Kind::Fixed(offset) => *offset,
@@ -46,7 +46,7 @@ impl Zone {
         Some(PrimitiveDateTime::new(here.date(), here.time()))
     }
 
-    /// When the clocks show this: the first time if they do so twice, and where they pass over it, as much after they
+    /// The instant at which the clocks show this: the first time if they do so twice, and where they pass over it, as much after they
     /// were put forward (RFC 5545 section 3.3.5).
     pub(super) fn instant(&self, local: PrimitiveDateTime) -> Option<OffsetDateTime> {
         match &self.0 {

@@ -1,17 +1,17 @@
-//! Whose turn it is among the lanes: smooth weighted round robin.
+//! Smooth weighted round robin among the lanes.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::lane::Lane;
 
-/// How many lanes there are.
+/// The number of lanes.
 const LANES: usize = Lane::ALL.len();
 
 /// The largest weight of a lane.
 const MAX_WEIGHT: u32 = 1000;
 
-/// How the lanes share what is sent while all of them hold mail: urgent, normal, bulk. Each weight is at least 1, so
+/// The shares of the lanes while all of them hold mail: urgent, normal, bulk. Each weight is at least 1, so
 /// that no lane starves, and at most 1000. Default 8 : 4 : 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LaneWeights([u32; LANES]);
@@ -50,12 +50,12 @@ impl fmt::Display for LaneWeights {
     }
 }
 
-/// What to take in one go: at most `most` messages, of the first of `lanes` that holds any.
+/// The messages to take in one call: at most `most` messages, of the first of `lanes` that holds any.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Turn {
-    /// Where to look, in this order.
+    /// The lanes to look in, in this order.
     pub lanes: Vec<Lane>,
-    /// How many to take, at least 1.
+    /// The number of messages to take, at least 1.
     pub most: usize,
 }
 
@@ -81,13 +81,13 @@ impl LaneTurns {
         Self { weights, credit: [0; LANES], holding: [false; LANES] }
     }
 
-    /// Whether no lane is known to hold more than was taken: time to wait for what comes.
+    /// True if no lane is known to hold more than was taken: time to wait for what comes.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         !self.holding.contains(&true)
     }
 
-    /// How to take the next `most` messages (at least 1): turns that can be taken side by side and come to `most`.
+    /// A plan for the next `most` messages (at least 1): turns that can be taken side by side and come to `most`.
     ///
     /// Lanes of which nothing is known are looked at first, but get no more than a small part until they are known to
     /// hold mail. Tell with [`served`](Self::served) what each turn brought.
@@ -240,7 +240,7 @@ mod tests {
 
         /// Nothing that has happened counts for long: neither is saved up what was not used, nor owed what others left.
         #[test]
-        fn whatever_went_before_shares_are_fair_from_now_on(
+        fn shares_are_fair_after_any_history(
             weights in weights(),
             past in prop::collection::vec(([0..40_usize, 0..40_usize, 0..40_usize], 1..=PULL), 0..100),
             most in 1..=PULL,
@@ -259,7 +259,7 @@ mod tests {
 
         /// Whatever is held is taken in the end, and no pull of lanes that hold mail comes back empty thrice.
         #[test]
-        fn what_one_lane_holds_is_taken(
+        fn a_single_full_lane_is_taken_whole(
             mut held in [0..500_usize, 0..500_usize, 0..500_usize], most in 1..=PULL,
         ) {
             let mut turns = LaneTurns::new(LaneWeights::default());

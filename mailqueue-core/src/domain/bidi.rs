@@ -13,12 +13,12 @@ const RLI: char = '\u{2067}';
 const FSI: char = '\u{2068}';
 const PDI: char = '\u{2069}';
 
-/// Whether a character only tells in which direction others are shown.
+/// True if a character only tells in which direction others are shown.
 pub(super) fn is_control(c: char) -> bool {
     matches!(c, ALM | LRM | RLM | LRE..=RLO | LRI..=PDI)
 }
 
-/// Whether what a text says about directions ends with it and reverses nothing: no override, and each isolate and
+/// True if what a text says about directions ends with it and reverses nothing: no override, and each isolate and
 /// embedding closed in its turn. Whatever stands around such a text is shown as if it were not there.
 pub(super) fn are_contained(text: &str) -> bool {
     let mut open = Vec::new();

@@ -52,7 +52,7 @@ pub(crate) enum Mood {
 }
 
 /// A store with moods.
-pub(crate) struct Double {
+pub(crate) struct FaultyStore {
     /// The real one.
     pub(crate) inner: Arc<dyn MessageStore>,
     moods: watch::Sender<Vec<(Method, Mood)>>,
@@ -60,7 +60,7 @@ pub(crate) struct Double {
     _folder: TempDir,
 }
 
-impl Double {
+impl FaultyStore {
     /// A good-tempered one, empty.
     pub(crate) async fn new() -> Arc<Self> {
         let folder = TempDir::new().expect("a folder");
@@ -203,7 +203,7 @@ pub(crate) async fn until<T, F: Future<Output = Option<T>>>(mut ask: impl FnMut(
 
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
-impl MessageStore for Double {
+impl MessageStore for FaultyStore {
     async fn insert(&self, submissions: Vec<Arc<Submission>>) -> Vec<Result<Inserted, StoreError>> {
         match self.meet(Method::Insert, submissions.len()).await {
             Ok(()) => self.inner.insert(submissions).await,
