@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use crate::contracts::store::{MessageStore, Probe, StoreError};
+use crate::telemetry;
 
 /// The number of grace periods that results which wait in this process are given before leases are reclaimed all the same. A
 /// result that the store never takes must not stop reclaiming for ever.
@@ -97,7 +98,7 @@ impl Health {
         let asked = Instant::now();
         let answer = self.store.probe().await;
         self.note(asked, Instant::now(), &answer);
-        metrics::gauge!("mailqueue_store_writable").set(if answer.is_ok() { 1.0 } else { 0.0 });
+        telemetry::probed(answer.is_ok());
         answer
     }
 

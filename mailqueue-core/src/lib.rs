@@ -43,15 +43,15 @@ pub mod outbox;
 pub mod queue;
 pub mod store;
 pub mod sweep;
-#[cfg(any(feature = "postgres", feature = "smtp"))]
-pub mod tls;
+pub mod telemetry;
+#[cfg(feature = "postgres")]
+mod tls;
 pub mod transport;
 #[cfg_attr(
     not(all(feature = "postgres", feature = "redis", feature = "smtp")),
     allow(dead_code, reason = "each implementation uses its own part of it")
 )]
 mod uri;
-mod waiting;
 
 pub use contracts::queue::{Entry, Pulled, Queue, QueueError};
 pub use contracts::store::{Filter, MessageStore, Page, Retention, StoreError};

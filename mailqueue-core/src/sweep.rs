@@ -11,7 +11,7 @@ use crate::contracts::store::{MessageStore, Pruned, Retention, StoreError};
 use crate::domain::lane::Lane;
 use crate::domain::transition::DeliveryPolicy;
 use crate::health::Health;
-use crate::waiting;
+use crate::telemetry;
 
 /// The most entries that one refill adds to a lane.
 const REFILL_PAGE: usize = 10_000;
@@ -102,7 +102,7 @@ impl Sweeper {
     /// answer is no error: it is filled later.
     pub async fn pass(&self) -> Result<Swept, StoreError> {
         let now = self.health.probe().await?.now;
-        let told = self.store.backlog(0).await.map(|backlog| waiting::show(&backlog));
+        let told = self.store.backlog(0).await.map(|backlog| telemetry::backlog_counted(&backlog));
         let refill = self.refill().await;
         let reclaim = if self.health.is_settled() { self.reclaim(now).await } else { Ok(0) };
         let prune = if self.is_time_to_prune() { self.prune().await } else { Ok(Pruned::default()) };
@@ -133,7 +133,7 @@ impl Sweeper {
                 }
             }
         }
-        metrics::counter!("mailqueue_refilled_total").increment(refilled as u64);
+        telemetry::refilled(refilled);
         let behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
         Ok((refilled, !behind.is_empty()))
     }
@@ -155,7 +155,7 @@ impl Sweeper {
             Err(error) => return Ok(Err(error)),
         };
         if let Ok(depth) = self.queue.depth(lane).await {
-            metrics::gauge!("mailqueue_queue_depth", "lane" => lane.as_str()).set(depth as f64);
+            telemetry::depth_seen(lane, depth);
         }
         let missing = self.store.due(lane, head.map(|due_at| due_at - MARGIN), REFILL_PAGE).await?;
         if missing.is_empty() {
@@ -170,17 +170,7 @@ impl Sweeper {
         let mut total = 0;
         for _ in 0..MAX_RECLAIM_STEPS {
             let page = self.store.reclaim(now, RECLAIM_PAGE, &self.options.policy).await?;
-            for reclaimed in &page {
-                let (message_id, status) = (reclaimed.id, reclaimed.status.as_str());
-                tracing::warn!(%message_id, status, ambiguous = reclaimed.ambiguous, "lease ran out");
-                metrics::counter!("mailqueue_leases_expired_total").increment(1);
-                if reclaimed.ambiguous {
-                    metrics::counter!("mailqueue_ambiguous_total", "cause" => "lease_lost").increment(1);
-                }
-                if reclaimed.status.is_final() {
-                    metrics::counter!("mailqueue_finished_total", "outcome" => status).increment(1);
-                }
-            }
+            page.iter().for_each(telemetry::reclaimed);
             total += page.len();
             if page.len() < RECLAIM_PAGE {
                 break;

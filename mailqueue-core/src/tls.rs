@@ -1,4 +1,4 @@
-//! TLS for whoever opens connections: certificates are always checked.
+//! TLS for all that open connections: certificates are always checked.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,15 +7,15 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-/// Why TLS cannot be set up on this machine.
+/// The reason why TLS cannot be set up on this machine.
 #[derive(Debug, thiserror::Error)]
-pub enum TlsSetupError {
+pub(crate) enum TlsSetupError {
     /// The file is missing or not PEM.
     #[error("the certificate file {path} cannot be read: {reason}")]
     Authority {
         /// The file.
         path: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
     /// There is nothing to check certificates against.
@@ -31,7 +31,7 @@ pub enum TlsSetupError {
 /// # Errors
 ///
 /// [`TlsSetupError`]
-pub fn client_config(authority: Option<&Path>) -> Result<ClientConfig, TlsSetupError> {
+pub(crate) fn client_config(authority: Option<&Path>) -> Result<ClientConfig, TlsSetupError> {
     let mut roots = RootCertStore::empty();
     match authority {
         Some(path) => add_file(&mut roots, path)?,

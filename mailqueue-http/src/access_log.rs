@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use hyper::Method;
 use hyper::header::{HeaderName, HeaderValue};
+use mailqueue_core::telemetry;
 
 /// The header field with the id of a request, taken from a proxy and given to every response.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -32,8 +33,7 @@ pub(crate) fn method_label(method: &Method) -> &'static str {
 
 /// Writes a response into the access log and into the histogram of durations.
 pub(crate) fn write(method: &'static str, route: &'static str, status: u16, took: Duration, id: &str) {
-    let labels = [("route", route.to_owned()), ("method", method.to_owned()), ("status", status.to_string())];
-    metrics::histogram!("mailqueue_http_request_duration_seconds", &labels).record(took.as_secs_f64());
+    telemetry::http_answered(route, method, status, took);
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     let routine = status < 400 && ["/livez", "/readyz", "/metrics"].contains(&route);
     if routine {

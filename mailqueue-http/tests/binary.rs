@@ -395,6 +395,24 @@ fn the_log_names_requests_and_nothing_of_their_content() {
     }
 }
 
+#[test]
+fn every_metric_is_served_with_its_help() {
+    let directory = tempfile::tempdir().unwrap();
+    let running = Running::start(directory.path(), &[]);
+    running.fill_in("assunto=Primeira&mensagem=Tudo");
+    wait_until("sent", || running.get("/emails").contains("\"status\":\"sent\""));
+    let shown = running.get("/metrics");
+    let names = shown.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let (described, bare): (Vec<_>, Vec<_>) =
+        names.partition(|name| shown.contains(&format!("# HELP {name} ")));
+    assert!(bare.is_empty(), "{bare:?}: {shown}");
+    for name in
+        ["mailqueue_build_info", "mailqueue_finished_total", "mailqueue_http_request_duration_seconds"]
+    {
+        assert!(described.contains(&name), "{name}: {shown}");
+    }
+}
+
 /// The value of a metric with one label, as the process shows it.
 fn metric(running: &Running, name: &str) -> Option<u64> {
     let shown = running.get("/metrics");

@@ -1,7 +1,6 @@
 //! Sending one claimed message and writing down what happened.
 
 mod leases;
-mod telling;
 mod waiting;
 
 use std::panic::AssertUnwindSafe;
@@ -18,6 +17,7 @@ use crate::domain::id::MessageId;
 use crate::domain::report::{Outcome, Reply, Report, Verdict};
 use crate::domain::transition::{AttemptContext, DeliveryPolicy};
 use crate::health::Health;
+use crate::telemetry;
 use leases::{Held, Leases};
 use waiting::Waiting;
 
@@ -101,7 +101,7 @@ impl Deliverer {
         let asked = Instant::now();
         let claims = self.store.claim(ids, &terms).await?;
         let job = |claimed: Claimed| {
-            telling::claimed(&claimed);
+            telemetry::claimed(&claimed);
             Job { held: self.leases.hold(claimed.lease, asked), claimed }
         };
         Ok(Claim { jobs: claims.leased.into_iter().map(job).collect(), too_large: claims.too_large })
@@ -135,7 +135,7 @@ impl Deliverer {
             worker: self.options.worker.clone(),
             jitter: jitter(&report, drain),
         };
-        telling::attempted(&claimed, &report, started.elapsed());
+        telemetry::attempted(&claimed, &report, started.elapsed());
         let (lease, policy) = (claimed.lease, self.options.policy);
         let settlement = Settlement { lease, claimed: claimed.delivery, report, context, policy };
         Unsettled { settlement: Arc::new(settlement), held }
@@ -152,11 +152,11 @@ impl Deliverer {
             let answer = self.store.settle(vec![Arc::clone(&settlement)]).await.pop();
             match answer {
                 Some(Ok(settled)) => {
-                    telling::settled(&settlement, settled);
+                    telemetry::settled(&settlement, settled);
                     break;
                 }
                 Some(Err(StoreError::Refused(reason) | StoreError::Unreadable(reason))) => {
-                    telling::not_settled(settlement.lease.id, reason.message());
+                    telemetry::not_settled(settlement.lease.id, reason.message());
                     break;
                 }
                 Some(Err(error)) => unwritten.get_or_insert_with(|| self.waiting.begin()).tell(&error),

@@ -7,6 +7,7 @@ use crate::domain::id::MessageId;
 use crate::domain::schedule::Schedule;
 use crate::domain::status::Status;
 use crate::domain::validation::{FieldError, ValidationError};
+use crate::telemetry;
 
 impl Outbox {
     /// Withdraws a message that is still queued.
@@ -43,9 +44,7 @@ impl Outbox {
     async fn change(&self, id: MessageId, change: Change) -> Result<Status, ChangeError> {
         match self.store.change(self.tenant.as_deref(), id, change).await? {
             Changed::Done { status, entry } => {
-                if status.is_final() {
-                    metrics::counter!("mailqueue_finished_total", "outcome" => status.as_str()).increment(1);
-                }
+                telemetry::changed(status);
                 if status == Status::Queued && entry.due_at <= self.clock().now() {
                     self.notifier.notify(entry);
                 }

@@ -8,7 +8,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::admission::{Admission, Capacity};
 use crate::contracts::store::{Backlog, MessageStore};
 use crate::domain::clock::Clock;
-use crate::waiting;
+use crate::telemetry;
 
 /// The time between two questions to the store while there is room.
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
@@ -85,7 +85,7 @@ impl Snapshot {
         self.admission.hear(&told);
         self.clock.set(told.now, asked);
         *self.backlog.write().unwrap_or_else(PoisonError::into_inner) = Some(told);
-        waiting::show(&told);
+        telemetry::backlog_counted(&told);
         true
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::contracts::queue::{Entry, Queue};
+use crate::telemetry;
 
 /// The most entries that wait for the queue. An entry that does not fit is left to the sweep.
 const CHANNEL_CAPACITY: usize = 65_536;
@@ -29,7 +30,7 @@ impl QueueNotifier {
     /// Passes an entry on later. It is lost when the channel is full.
     pub(super) fn notify(&self, entry: Entry) {
         if self.entries.try_send(entry).is_err() {
-            metrics::counter!("mailqueue_pushes_lost_total").increment(1);
+            telemetry::pushes_lost(1);
         }
     }
 }
@@ -38,7 +39,7 @@ async fn pass_on(queue: Arc<dyn Queue>, mut received: mpsc::Receiver<Entry>) {
     let mut page = Vec::with_capacity(MAX_BATCH);
     while received.recv_many(&mut page, MAX_BATCH).await > 0 {
         if let Err(error) = queue.push(&page).await {
-            metrics::counter!("mailqueue_pushes_lost_total").increment(page.len() as u64);
+            telemetry::pushes_lost(page.len());
             // The queue itself says when it begins to fail, and the next sweep tells it.
             tracing::debug!(%error, entries = page.len(), "the queue was not told");
         }

@@ -11,6 +11,7 @@ use crate::domain::draft::Draft;
 use crate::domain::id::MessageId;
 use crate::domain::idempotency::{IdempotencyKey, IdempotencyKeyError};
 use crate::domain::validation::{FieldError, ValidationError};
+use crate::telemetry;
 
 /// The answer to an accepted message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,8 +84,7 @@ impl Outbox {
         let (ids, replayed) = match inserted {
             Inserted::Stored => {
                 self.announce(&submission);
-                metrics::counter!("mailqueue_messages_accepted_total")
-                    .increment(submission.messages.len() as u64);
+                telemetry::accepted(submission.messages.len());
                 (submission.ids(), false)
             }
             Inserted::Replayed(ids) => (ids, true),

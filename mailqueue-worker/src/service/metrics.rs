@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mailqueue_core::telemetry;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 /// Bounds of the buckets in seconds, from a local write to a lost lease.
@@ -20,7 +21,8 @@ pub fn start() -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), DURATION_BUCKETS)?
         .install_recorder()?;
-    metrics::gauge!("mailqueue_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    telemetry::describe();
+    telemetry::started(env!("CARGO_PKG_VERSION"));
     let upkeep = handle.clone();
     tokio::spawn(async move {
         loop {

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::fault::Fault;
+use crate::telemetry;
 
 /// An operation of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +28,7 @@ impl Operation {
 
     /// Counts one that ended in an error.
     pub(super) fn count_error(self) {
-        metrics::counter!("mailqueue_queue_errors_total", "operation" => self.as_str()).increment(1);
+        telemetry::queue_failed(self.as_str(), 1);
     }
 }
 
@@ -46,7 +47,7 @@ impl Refusals {
     /// Nothing is refused by the queue of this name yet. Its errors are shown from now on, as none.
     pub(super) fn new(queue: &str) -> Self {
         for operation in Operation::ALL {
-            metrics::counter!("mailqueue_queue_errors_total", "operation" => operation.as_str()).increment(0);
+            telemetry::queue_failed(operation.as_str(), 0);
         }
         Self { queue: queue.to_owned(), standing: Mutex::default() }
     }

@@ -18,6 +18,7 @@ use super::statement::statement;
 use crate::contracts::detail::Detail;
 use crate::contracts::store::{Claimed, Claims, Lease, LeaseTerms, Renewal, StoreError, TooLarge};
 use crate::domain::id::MessageId;
+use crate::telemetry;
 
 statement! {
     /// Leases what is queued and due. Rows another worker is looking at are skipped, not waited for. The status is
@@ -115,7 +116,7 @@ pub(super) async fn claim(
                 all.leased.extend(leased);
                 all.too_large.extend(too_large);
             }
-            Err(StoreError::Refused(reason)) => unreadable::tell_refused("claim", reason.message()),
+            Err(StoreError::Refused(reason)) => telemetry::row_refused("claim", reason.message()),
             // The messages that were leased before the server went away are handed over all the same.
             Err(error) if all.leased.is_empty() => return Err(error),
             Err(_) => break,
@@ -175,7 +176,7 @@ fn read(rows: Vec<ClaimedRow>, token: Uuid) -> (Vec<Claimed>, Vec<Uuid>) {
         match claimed(row, token) {
             Ok(one) => leased.push(one),
             Err(error) => {
-                unreadable::tell("claim", id.into(), &error);
+                telemetry::row_unreadable("claim", id.into(), &error);
                 unreadable.push(id);
             }
         }

@@ -13,6 +13,7 @@ use super::session::Session;
 use super::statement::{rows, statement};
 use crate::contracts::store::{ExpiredLease, Reclaimed, StoreError};
 use crate::domain::transition::DeliveryPolicy;
+use crate::telemetry;
 
 /// Leases that ran out before a time, as an [`ExpiredRow`].
 macro_rules! select_expired {
@@ -82,7 +83,7 @@ async fn reclaim_apart(
     for id in expired {
         match runner.run(move |connection| Box::pin(reclaim_one(connection, id, before, policy))).await {
             Ok(one) => reclaimed.extend(one),
-            Err(StoreError::Refused(reason)) => unreadable::tell_refused("reclaim", reason.message()),
+            Err(StoreError::Refused(reason)) => telemetry::row_refused("reclaim", reason.message()),
             Err(error) if reclaimed.is_empty() => return Err(error),
             Err(_) => break,
         }
@@ -142,7 +143,7 @@ async fn end_leases(
                 states.push(state);
             }
             Err(error) => {
-                unreadable::tell("reclaim", id.into(), &error);
+                telemetry::row_unreadable("reclaim", id.into(), &error);
                 unreadable.push(id);
             }
         }

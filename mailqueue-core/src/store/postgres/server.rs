@@ -3,6 +3,7 @@
 use super::error;
 use super::session::Session;
 use crate::contracts::store::StoreError;
+use crate::telemetry;
 
 const SETTINGS: &str = "SELECT current_setting('server_encoding'), current_setting('fsync'),
     current_setting('full_page_writes'), current_setting('synchronous_commit')";
@@ -22,7 +23,7 @@ pub(super) async fn check(session: &mut Session, allow_unsafe: bool) -> Result<(
     let names = ["fsync", "full_page_writes", "synchronous_commit"];
     let off: Vec<&str> =
         names.into_iter().zip(durable).filter(|(_, value)| **value == "off").map(|(name, _)| name).collect();
-    metrics::gauge!("mailqueue_database_unsafe").set(if off.is_empty() { 0.0 } else { 1.0 });
+    telemetry::database_checked(off.is_empty());
     if off.is_empty() {
         return Ok(());
     }

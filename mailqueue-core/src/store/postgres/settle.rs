@@ -7,7 +7,6 @@ use diesel::sql_types::{Nullable, Uuid as SqlUuid};
 use diesel_async::{AsyncConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::super::unreadable;
 use super::delivery::{self, DeliveryColumns, DeliveryRow, NewState, delivery_columns};
 use super::divide::divided;
 use super::error::Failure;
@@ -17,6 +16,7 @@ use super::statement::statement;
 use crate::contracts::store::{Settled, Settlement, StoreError};
 use crate::domain::delivery::Delivery;
 use crate::domain::id::MessageId;
+use crate::telemetry;
 
 statement! {
     /// One row's state, locked until the transaction ends.
@@ -55,7 +55,7 @@ async fn settle_reduced(
     refusal: StoreError,
 ) -> Result<Settled, StoreError> {
     let settled = settle_together(runner, vec![Arc::new(settlement.reduced())]).await?;
-    unreadable::tell_reduced(settlement.lease.id, &refusal);
+    telemetry::result_reduced(settlement.lease.id, &refusal);
     settled.into_iter().next().ok_or(refusal)
 }
 

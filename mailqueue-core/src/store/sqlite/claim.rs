@@ -5,7 +5,6 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text};
 
-use super::super::unreadable;
 use super::delivery::{self, DeliveryRow};
 use super::error::outcome;
 use super::job::Transaction;
@@ -14,6 +13,7 @@ use super::time::{between, later, time};
 use crate::contracts::store::{Claimed, Claims, Lease, LeaseTerms, Renewal, StoreError, TooLarge};
 use crate::domain::id::MessageId;
 use crate::domain::transition::{DeliveryPolicy, Event, decide};
+use crate::telemetry;
 
 /// The content of what is too large is not read.
 const CLAIMABLE: &str = "SELECT d.*, e.sender, e.smtputf8, CASE WHEN d.octets <= ? THEN e.raw END AS raw
@@ -59,7 +59,7 @@ pub(super) fn claim(
                 claims.leased.push(one);
             }
             Err(error) => {
-                unreadable::tell("claim", id, &error);
+                telemetry::row_unreadable("claim", id, &error);
                 let until = delivery::left_alone_until(transaction);
                 sql!(POSTPONE, until, id).execute(transaction.connection).map_err(outcome)?;
             }

@@ -3,7 +3,6 @@
 use diesel::prelude::*;
 use time::OffsetDateTime;
 
-use super::super::unreadable;
 use super::delivery::{self, DeliveryRow};
 use super::error::outcome;
 use super::job::Transaction;
@@ -11,6 +10,7 @@ use super::statement::sql;
 use super::time::{Micros, between, micros, time};
 use crate::contracts::store::{ExpiredLease, Reclaimed, StoreError};
 use crate::domain::transition::{DeliveryPolicy, Transition};
+use crate::telemetry;
 
 /// The time given comes from this store; should it lie ahead all the same, a lease that holds is not ended.
 const EXPIRED: &str = "SELECT * FROM deliveries WHERE status = 'sending' AND lease_until < min(?, ?)
@@ -37,7 +37,7 @@ pub(super) fn reclaim(
             }
             Err(error) => {
                 let id = row.id()?;
-                unreadable::tell("reclaim", id, &error);
+                telemetry::row_unreadable("reclaim", id, &error);
                 let until = delivery::left_alone_until(transaction);
                 sql!(EXTEND, until, id).execute(transaction.connection).map_err(outcome)?;
             }

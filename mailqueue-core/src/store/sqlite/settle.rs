@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use super::super::unreadable;
 use super::delivery;
 use super::job::Transaction;
 use super::thread::ConnectionThread;
 use crate::contracts::store::{Settled, Settlement, StoreError};
+use crate::telemetry;
 
 /// Records the results of attempts; without the relay's texts where the database refuses those.
 pub(super) async fn settle(
@@ -26,7 +26,7 @@ async fn settle_one(writer: &ConnectionThread, settlement: Arc<Settlement>) -> R
     };
     let (id, reduced) = (settlement.lease.id, settlement.reduced());
     let settled = writer.run(move |t| settle_on(t, &reduced)).await?;
-    unreadable::tell_reduced(id, &refusal);
+    telemetry::result_reduced(id, &refusal);
     Ok(settled)
 }
 

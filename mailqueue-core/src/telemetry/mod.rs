@@ -1,0 +1,170 @@
+//! Events as metrics and log lines: never a subject, an address or a reply's text.
+
+mod metric;
+
+use std::time::Duration;
+
+pub use self::metric::describe;
+use self::metric::*;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+use crate::contracts::store::StoreError;
+use crate::contracts::store::{Backlog, Claimed, Reclaimed, Settled, Settlement};
+use crate::domain::attempt::{self, AttemptOutcome};
+use crate::domain::clock;
+use crate::domain::id::MessageId;
+use crate::domain::lane::Lane;
+use crate::domain::report::{Report, Verdict};
+use crate::domain::status::Status;
+
+/// A binary of this version was started.
+pub fn started(version: &'static str) {
+    BUILD_INFO.gauge([version]).set(1.0);
+}
+
+/// A request over HTTP was answered.
+pub fn http_answered(route: &'static str, method: &'static str, status: u16, took: Duration) {
+    let labels = [route.into(), method.into(), status.to_string().into()];
+    HTTP_DURATION.histogram(labels).record(took.as_secs_f64());
+}
+
+/// Messages were taken in.
+pub(crate) fn accepted(count: usize) {
+    ACCEPTED.counter([]).increment(count as u64);
+}
+
+/// A message has got this status; counts if it is a final one.
+pub(crate) fn changed(status: Status) {
+    if status.is_final() {
+        FINISHED.counter([status.as_str()]).increment(1);
+    }
+}
+
+/// The store has counted its backlog.
+pub(crate) fn backlog_counted(backlog: &Backlog) {
+    let age = backlog.oldest_due.map_or(Duration::ZERO, |due| clock::age(due, backlog.now));
+    OLDEST_QUEUED.gauge([]).set(age.as_secs_f64());
+}
+
+/// The store has answered a probe.
+pub(crate) fn probed(is_writable: bool) {
+    STORE_WRITABLE.gauge([]).set(if is_writable { 1.0 } else { 0.0 });
+}
+
+/// A submission's entries did not get to the queue.
+pub(crate) fn pushes_lost(count: usize) {
+    PUSHES_LOST.counter([]).increment(count as u64);
+}
+
+/// The sweep has put entries back.
+pub(crate) fn refilled(count: usize) {
+    REFILLED.counter([]).increment(count as u64);
+}
+
+/// The queue has told the depth of a lane.
+pub(crate) fn depth_seen(lane: Lane, depth: u64) {
+    QUEUE_DEPTH.gauge([lane.as_str()]).set(depth as f64);
+}
+
+/// Calls of the queue have failed; zero shows that none has yet.
+#[cfg(feature = "redis")]
+pub(crate) fn queue_failed(operation: &'static str, count: u64) {
+    QUEUE_ERRORS.counter([operation]).increment(count);
+}
+
+/// A message was claimed.
+pub(crate) fn claimed(claimed: &Claimed) {
+    QUEUE_WAIT.histogram([]).record(claimed.waited.as_secs_f64());
+}
+
+/// A message was put to the transport.
+pub(crate) fn attempted(claimed: &Claimed, report: &Report, took: Duration) {
+    ATTEMPT_DURATION.histogram([]).record(took.as_secs_f64());
+    let message_id = claimed.lease.id;
+    let attempt = claimed.delivery.attempt;
+    let relay = report.relay.as_deref().unwrap_or("-");
+    let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    let Some((outcome, reply)) = attempt::summarize(report) else {
+        tracing::info!(%message_id, attempt, duration_ms, "given back");
+        return;
+    };
+    let reason = match &report.verdict {
+        Verdict::Fault { fault, .. } => fault.as_str(),
+        _ => "",
+    };
+    let code = reply.and_then(|reply| reply.code).unwrap_or(0);
+    ATTEMPTS.counter([outcome.as_str(), reason]).increment(1);
+    match outcome {
+        AttemptOutcome::Sent => tracing::info!(%message_id, attempt, relay, code, duration_ms, "sent"),
+        AttemptOutcome::Ambiguous => {
+            AMBIGUOUS.counter(["reply_lost"]).increment(1);
+            tracing::warn!(%message_id, attempt, relay, code, duration_ms, "the answer to the final dot was lost");
+        }
+        AttemptOutcome::RelayFault if is_known_already(report) => {
+            tracing::debug!(%message_id, attempt, relay, duration_ms, fault = reason, "not tried");
+        }
+        AttemptOutcome::RelayFault => {
+            tracing::warn!(%message_id, attempt, relay, code, duration_ms, fault = reason, "relay fault");
+        }
+        other => tracing::warn!(%message_id, attempt, relay, code, duration_ms, "{}", other.as_str()),
+    }
+}
+
+/// True when nothing was tried, because of a fault that is in the log already.
+fn is_known_already(report: &Report) -> bool {
+    matches!(&report.verdict, Verdict::Fault { fault, .. } if !fault.was_tried())
+}
+
+/// The store has answered a settlement.
+pub(crate) fn settled(settlement: &Settlement, settled: Settled) {
+    let message_id = settlement.lease.id;
+    match settled {
+        Settled::Recorded(status) => {
+            changed(status);
+            tracing::debug!(%message_id, status = status.as_str(), "recorded");
+        }
+        Settled::Superseded => tracing::info!(%message_id, "the result came after the lease was lost"),
+    }
+}
+
+/// The store has refused a settlement.
+pub(crate) fn not_settled(message_id: MessageId, reason: &str) {
+    tracing::error!(%message_id, reason, "the store refuses the result; the lease is left to run out");
+}
+
+/// A lease ran out.
+pub(crate) fn reclaimed(reclaimed: &Reclaimed) {
+    let (message_id, status) = (reclaimed.id, reclaimed.status.as_str());
+    tracing::warn!(%message_id, status, ambiguous = reclaimed.ambiguous, "lease ran out");
+    LEASES_EXPIRED.counter([]).increment(1);
+    if reclaimed.ambiguous {
+        AMBIGUOUS.counter(["lease_lost"]).increment(1);
+    }
+    changed(reclaimed.status);
+}
+
+/// A database server has told its settings.
+#[cfg(feature = "postgres")]
+pub(crate) fn database_checked(is_safe: bool) {
+    DATABASE_UNSAFE.gauge([]).set(if is_safe { 0.0 } else { 1.0 });
+}
+
+/// The database lets nobody change a row; its neighbours were done without it.
+#[cfg(feature = "postgres")]
+pub(crate) fn row_refused(operation: &'static str, reason: &str) {
+    REFUSED_ROWS.counter([operation]).increment(1);
+    tracing::error!(operation, reason, "the database refuses to change a message; its neighbours go on");
+}
+
+/// The relay's words could not be written down with a result, which counts all the same.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(crate) fn result_reduced(message_id: MessageId, refusal: &StoreError) {
+    RESULTS_REDUCED.counter([]).increment(1);
+    tracing::error!(%message_id, error = %refusal, "a result was written down without the relay's words");
+}
+
+/// A row cannot be read and was left out; its neighbours were done without it.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(crate) fn row_unreadable(operation: &'static str, message_id: MessageId, error: &StoreError) {
+    UNREADABLE.counter([operation]).increment(1);
+    tracing::error!(%message_id, operation, %error, "a message is left alone for a minute");
+}
