@@ -35,7 +35,7 @@ impl FileTransport {
         Self { directory, name }
     }
 
-    /// Where the files are.
+    /// The directory of the files.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory

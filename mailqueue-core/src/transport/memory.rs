@@ -67,7 +67,7 @@ impl MemoryTransport {
         Verdict::Answered(for_all(message, &Outcome::Accepted(Reply::new(Some(250), "2.0.0 kept in memory"))))
     }
 
-    /// What was sent so far, in order, each with the recipients it was sent to.
+    /// The messages sent so far, in order, each with the recipients it was sent to.
     #[must_use]
     pub fn sent(&self) -> Vec<Outgoing> {
         self.shared.sent.borrow().clone()

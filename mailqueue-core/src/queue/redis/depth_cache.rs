@@ -26,12 +26,12 @@ impl DepthCache {
         self.lanes()[lane as usize].0
     }
 
-    /// Whether the lane was full when last seen.
+    /// True when the lane was full when last seen.
     pub(super) fn is_full(&self, lane: Lane) -> bool {
         self.seen(lane) >= self.cap
     }
 
-    /// Whether it is time to ask a full lane again.
+    /// True when it is time to ask a full lane again.
     pub(super) fn is_stale(&self, lane: Lane, now: Instant) -> bool {
         self.lanes()[lane as usize].1.is_none_or(|at| now.saturating_duration_since(at) >= FULL_TIMEOUT)
     }

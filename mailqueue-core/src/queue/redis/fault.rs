@@ -27,7 +27,7 @@ impl Fault {
         Self::OutOfReach(format!("no answer within {timeout:?}").into())
     }
 
-    /// Whether further calls would fail alike.
+    /// True when further calls would fail alike.
     pub(super) fn opens_breaker(&self) -> bool {
         matches!(self, Self::OutOfReach(_) | Self::Rejected(_))
     }

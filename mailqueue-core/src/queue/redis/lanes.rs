@@ -38,7 +38,7 @@ impl Lanes {
         Self { keys, connections, depths: DepthCache::new(cap) }
     }
 
-    /// Whether Redis answers, on a new connection.
+    /// Asks Redis for a sign of life, on a new connection.
     pub(super) async fn probe(&self) -> Result<String, Fault> {
         let reader = self.connections.new_reader().await?;
         self.connections.read(reader, &cmd("PING")).await

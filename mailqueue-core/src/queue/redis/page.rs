@@ -9,7 +9,7 @@ use crate::queue::micros;
 /// A member and its score, as Redis returns them. Bytes, for anything may have been put there.
 pub(super) type Member = (Vec<u8>, f64);
 
-/// What BZMPOP and ZMPOP answer: the key and what was taken from it, or nothing.
+/// The answer of BZMPOP and ZMPOP: the key and what was taken from it, or nothing.
 pub(super) type Popped = Option<(Vec<u8>, Vec<Member>)>;
 
 /// The first members of a lane.

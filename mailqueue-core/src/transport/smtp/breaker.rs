@@ -117,7 +117,7 @@ pub(super) struct Permit {
 }
 
 impl Permit {
-    /// Whether this is the one that tries while the others wait.
+    /// True for the one that tries while the others wait.
     pub(super) fn is_probe(&self) -> bool {
         self.usage.is_probe()
     }

@@ -1,4 +1,4 @@
-//! What a server offers in answer to EHLO.
+//! The offer of a server in answer to EHLO.
 
 use super::reply::Answer;
 

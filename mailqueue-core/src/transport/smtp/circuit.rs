@@ -53,7 +53,7 @@ pub(super) struct Usage {
 }
 
 impl Usage {
-    /// Whether this is the one that tries while the others wait.
+    /// True for the one that tries while the others wait.
     pub(super) fn is_probe(&self) -> bool {
         self.probing
     }
@@ -110,7 +110,7 @@ impl Circuit {
         }
     }
 
-    /// Whether nothing is known against the relay.
+    /// True while nothing is known against the relay.
     pub(super) fn is_untroubled(&self) -> bool {
         self.phase == Phase::Closed && self.limit.is_whole()
     }

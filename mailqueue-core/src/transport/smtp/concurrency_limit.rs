@@ -31,7 +31,7 @@ impl ConcurrencyLimit {
         self.now
     }
 
-    /// Whether there is nothing left to grow.
+    /// True when there is nothing left to grow.
     pub(super) fn is_whole(&self) -> bool {
         self.now == self.cap
     }

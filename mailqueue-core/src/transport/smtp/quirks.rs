@@ -1,4 +1,4 @@
-//! What a relay turned out not to bear.
+//! Extensions that a relay offers and does not bear.
 
 use std::sync::atomic::AtomicBool;
 

@@ -1,6 +1,6 @@
 //! Faults of a relay URL.
 
-/// What is wrong with a relay's URL. Never shows any part of it, since it may hold a password.
+/// A fault of a relay's URL. Never shows any part of it, since it may hold a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RelayUrlError {
@@ -38,7 +38,7 @@ pub enum RelayUrlError {
     Value {
         /// Which parameter.
         parameter: &'static str,
-        /// What it takes.
+        /// The values that it takes.
         expected: &'static str,
     },
     /// `smtps://` with a `tls` other than `required`.

@@ -28,7 +28,7 @@ pub enum TlsError {
         relay: String,
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
     /// The host cannot be the name in a certificate.
@@ -42,7 +42,7 @@ pub enum TlsError {
     Library(#[from] rustls::Error),
 }
 
-/// What it takes to speak TLS with one relay.
+/// The means to speak TLS with one relay.
 #[derive(Clone)]
 pub(super) struct Tls {
     pub(super) connector: TlsConnector,

@@ -103,12 +103,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Transaction<'a, S> {
         }
     }
 
-    /// Whether every recipient has its outcome.
+    /// True when every recipient has its outcome.
     pub(super) fn is_settled(&self) -> bool {
         self.outcomes.iter().all(Option::is_some)
     }
 
-    /// Whether a recipient was refused for good.
+    /// True when a recipient was refused for good.
     pub(super) fn has_refused(&self) -> bool {
         self.outcomes.iter().flatten().any(|outcome| matches!(outcome, Outcome::Refused(_)))
     }

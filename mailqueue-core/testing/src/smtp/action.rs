@@ -1,8 +1,8 @@
-//! What a script may answer.
+//! Answers of a script.
 
 use std::time::Duration;
 
-/// What the sink does about an [`Event`](super::Event).
+/// The reaction of the sink to an [`Event`](super::Event).
 ///
 /// The sink believes its own replies. A 2xx to MAIL opens a transaction, to RCPT takes the recipient, to
 /// the dot takes the message; 354 to DATA begins the body; 220 to STARTTLS begins the handshake; 235 to
@@ -10,7 +10,7 @@ use std::time::Duration;
 /// be taken is recorded before anything else is done, a delay or a hold included.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Action {
-    /// What an ordinary server would do.
+    /// The reaction of an ordinary server.
     #[default]
     Default,
     /// This reply, CRLF appended. Several lines are separated by CRLF.
@@ -69,7 +69,7 @@ pub(super) struct Plan {
     pub(super) drip: Option<Duration>,
     pub(super) reply: Vec<u8>,
     pub(super) then: Then,
-    /// Whether the message is taken although no 2xx says so.
+    /// Set when the message is taken although no 2xx says so.
     pub(super) silently_taken: bool,
 }
 

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// What a client logged in with, or tried to.
+/// The credentials of a login, or of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
     /// `PLAIN` or `LOGIN`.

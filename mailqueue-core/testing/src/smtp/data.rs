@@ -31,7 +31,7 @@ pub(super) fn unstuff(raw: &Bytes) -> Bytes {
     body.into()
 }
 
-/// Whether a CR or an LF stands without the other.
+/// True when a CR or an LF stands without the other.
 pub(super) fn has_bare_line_end(raw: &[u8]) -> bool {
     memchr::memchr2_iter(b'\r', b'\n', raw).any(|position| match raw[position] {
         b'\r' => raw.get(position + 1) != Some(&b'\n'),

@@ -1,4 +1,4 @@
-//! What a script is asked about.
+//! Events that a script is asked about.
 
 use bytes::Bytes;
 
@@ -51,7 +51,7 @@ pub struct Event {
     pub address: String,
     /// How many times this sink has seen this phase with this address, now included: 1 the first time.
     pub times_seen: usize,
-    /// Whether TLS is active.
+    /// Set when TLS is active.
     pub tls: bool,
     /// The sender of the open transaction, empty if there is none or it is the null sender.
     pub sender: String,
@@ -67,7 +67,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// Whether this is the first time that the sink sees this phase with this address.
+    /// True when this is the first time that the sink sees this phase with this address.
     pub fn is_first(&self) -> bool {
         self.times_seen == 1
     }
@@ -77,7 +77,7 @@ impl Event {
         self.address.rsplit_once('@').map_or(&self.address, |(local, _)| local)
     }
 
-    /// Whether `needle` stands in the body.
+    /// True when `needle` stands in the body.
     pub fn body_contains(&self, needle: &str) -> bool {
         memchr::memmem::find(&self.body, needle.as_bytes()).is_some()
     }

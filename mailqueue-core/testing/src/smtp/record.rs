@@ -1,4 +1,4 @@
-//! What a sink has seen.
+//! The record of a sink.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -28,11 +28,11 @@ pub struct Received {
     pub size: Option<usize>,
     /// MAIL's BODY parameter, in capitals.
     pub body_type: Option<String>,
-    /// Whether MAIL had the SMTPUTF8 parameter.
+    /// Set when MAIL had the SMTPUTF8 parameter.
     pub smtputf8: bool,
-    /// Whether TLS was active.
+    /// Set when TLS was active.
     pub tls: bool,
-    /// What the client had logged in with.
+    /// The credentials of the client.
     pub credentials: Option<Credentials>,
     /// The message as the recipient gets it.
     pub body: Bytes,
@@ -75,18 +75,18 @@ impl fmt::Display for Line {
     }
 }
 
-/// What happened on one connection.
+/// The events on one connection.
 #[derive(Clone, Debug, Default)]
 pub struct Conversation {
-    /// What was said, in order.
+    /// The lines, in order.
     pub lines: Vec<Line>,
     /// How many messages were taken.
     pub messages: usize,
     /// Every login that was tried.
     pub logins: Vec<Credentials>,
-    /// Whether TLS became active.
+    /// Set once TLS became active.
     pub tls: bool,
-    /// Whether the connection has ended.
+    /// Set once the connection has ended.
     pub ended: bool,
 }
 

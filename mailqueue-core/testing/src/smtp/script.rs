@@ -1,4 +1,4 @@
-//! What a sink was told to offer and to do.
+//! The script of a sink.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError, RwLock};

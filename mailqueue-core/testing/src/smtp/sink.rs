@@ -18,7 +18,7 @@ use super::{Action, Event, Received, Record, Tls};
 use crate::port::Port;
 use crate::{Certificate, runtime};
 
-/// What a sink offers unless it is told otherwise.
+/// The offer of a sink unless it is told otherwise.
 const CAPABILITIES: [&str; 5] =
     ["PIPELINING", "8BITMIME", "SIZE 10485760", "SMTPUTF8", "ENHANCEDSTATUSCODES"];
 
@@ -131,7 +131,7 @@ impl SmtpSink {
         Self::builder().start().await
     }
 
-    /// Where it listens, stopped or not.
+    /// The address on which it listens, stopped or not.
     pub fn address(&self) -> SocketAddr {
         self.port.address()
     }
