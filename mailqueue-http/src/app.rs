@@ -16,25 +16,25 @@ use crate::wire::problem::Problem;
 use crate::wire::rate_limit_status::RateLimitStatus;
 use crate::wire::request::Request;
 
-/// What the service is told to do beyond its defaults.
+/// The options of the service.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Who may use the JSON API. None: only this machine, if the server listens on a loopback address.
+    /// The keys for the JSON API. None: only this machine, if the server listens on a loopback address.
     pub api_keys: ApiKeys,
     /// The sender of messages that name none.
     pub from: Option<Mailbox>,
     /// The recipient of form mail that names none.
     pub form_to: Option<Mailbox>,
-    /// Whom form mail may name. `None`: anyone, from this machine; nobody, from elsewhere.
+    /// The recipients that form mail may name. `None`: anyone, from this machine; nobody, from elsewhere.
     pub form_recipients: Option<Recipients>,
-    /// How often each key may ask. `None`: as often as it likes.
+    /// The rate of requests by one key. `None`: no limit.
     pub key_rate: Option<Rate>,
-    /// How often the form may be sent from one network address. `None`: as often as it likes.
+    /// The rate of forms from one network address. `None`: no limit.
     pub form_rate: Option<Rate>,
     /// The header field by which a proxy tells whom it asks for. Clients can send it too, so it may be named only where
     /// every request comes by way of a proxy that sets it.
     pub client_address: Option<HeaderName>,
-    /// How much memory the content of requests that are under way may take, in octets.
+    /// The memory for the content of requests that are under way, in octets.
     pub memory: u64,
 }
 
@@ -149,7 +149,7 @@ impl App {
         self.0.outbox.for_tenant("")
     }
 
-    /// Whether the page may show content and addresses: only to a person on this machine, and only while the API
+    /// True where the page may show content and addresses: only to a person on this machine, and only while the API
     /// asks nobody for a key.
     pub(crate) fn shows_content(&self, request: &Request) -> bool {
         request.local && self.0.options.api_keys.is_empty()

@@ -1,4 +1,4 @@
-//! Which idempotency keys are in use by requests that have not been answered yet.
+//! The idempotency keys of requests that have not been answered yet.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -9,7 +9,7 @@ use mailqueue_core::{IdempotencyKey, Outbox};
 use crate::wire::deadline::in_time;
 use crate::wire::problem::Problem;
 
-/// How long a repeat waits for the first request's answer before it is told to come back.
+/// The time that a repeat waits for the first request before it gets a 409.
 const REPEAT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A tenant and its key.
@@ -49,7 +49,7 @@ impl InFlightKeys {
 }
 
 impl Entry<'_> {
-    /// What an outbox answers. A repeat gets 409 when an earlier request with its key is still in progress after a
+    /// The result of a call to the outbox. A repeat gets 409 when an earlier request with its key is still in progress after a
     /// while, and whatever takes too long otherwise 503.
     pub(crate) async fn wait<T>(&self, asked: impl Future<Output = T>) -> Result<T, Problem> {
         let asked = in_time(asked);
@@ -64,7 +64,7 @@ impl Entry<'_> {
         }
     }
 
-    /// Whether an earlier request uses the same key.
+    /// True where an earlier request uses the same key.
     fn is_repeat(&self) -> bool {
         let Some((key, number)) = &self.taken else { return false };
         let state = self.keys.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -18,7 +18,7 @@ use crate::wire::refusal;
 use crate::wire::request::Request;
 use crate::wire::response::{self, Response};
 
-/// What the whole of it is about.
+/// The description of the whole.
 const ABOUT: &str = "Takes mail in and sends it: a message that is answered with 200 is committed in the database and ends as \
     sent, failed, cancelled or unknown, whatever crashes. The API has the shape of Resend's, so that its clients work \
     when they are pointed here. All addresses stand at `/` and under `/api`.";

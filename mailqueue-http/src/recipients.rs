@@ -1,4 +1,4 @@
-//! Whom mail from the form may go to.
+//! The recipients that the form may name.
 
 use std::str::FromStr;
 
@@ -37,12 +37,12 @@ impl FromStr for Recipients {
 }
 
 impl Recipients {
-    /// Whether nobody may be named.
+    /// True where nobody may be named.
     pub(crate) fn is_empty(&self) -> bool {
         self.domains.is_empty() && self.addresses.is_empty()
     }
 
-    /// Whether this address may be named.
+    /// True for an address that may be named.
     pub(crate) fn allow(&self, address: &Address) -> bool {
         let same = |known: &Address| known.as_str().eq_ignore_ascii_case(address.as_str());
         self.domains.iter().any(|domain| domain == address.domain()) || self.addresses.iter().any(same)

@@ -20,6 +20,7 @@ pub mod message;
 pub mod recipient;
 pub mod record;
 pub mod render;
+pub mod rendered_file;
 pub mod report;
 pub mod retry;
 pub mod round_robin;

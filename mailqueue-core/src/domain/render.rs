@@ -9,6 +9,7 @@ use time::{OffsetDateTime, UtcOffset};
 use super::attachment::Attachment;
 use super::id::MessageId;
 use super::message::Message;
+use super::rendered_file::is_inline;
 use super::{field, transfer_encoding};
 
 /// A checked message that can still not be rendered.
@@ -97,8 +98,10 @@ impl Body {
 
 /// text, html, or alternative(text, related(html, inline files)); mixed around it when there are files.
 fn body(message: &Message) -> Result<Body, RenderError> {
-    let (inline, files): (Vec<_>, Vec<_>) =
-        message.attachments.iter().partition(|file| file.content_id.is_some() && message.html.is_some());
+    let (inline, files): (Vec<_>, Vec<_>) = message
+        .attachments
+        .iter()
+        .partition(|file| is_inline(file.content_id.as_deref(), message.html.is_some()));
     let html = message.html.as_ref().map(|html| related(html, &inline)).transpose()?;
     let text = message.text.as_ref().map(|text| SinglePart::plain(transfer_encoding::text(text)));
     let main = match (text, html) {

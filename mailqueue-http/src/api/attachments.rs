@@ -2,10 +2,10 @@
 
 use hyper::StatusCode;
 use hyper::header::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
-use mail_parser::{MessageParser, MimeHeaders};
 use mailqueue_core::MessageId;
 use mailqueue_core::domain::attachment::AttachmentSummary;
 use mailqueue_core::domain::record::Record;
+use mailqueue_core::domain::rendered_file::{encoded_file, is_inline};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -24,7 +24,7 @@ use crate::wire::refusal::Refused;
 use crate::wire::request::Request;
 use crate::wire::response::{self, Response};
 
-/// How long a client may rely on an address before it asks for it again. The file itself stays until retention takes
+/// The time for which a client may keep an address. The file itself stays until retention takes
 /// the message's content.
 const URL_LIFETIME: Duration = Duration::hours(1);
 
@@ -79,7 +79,7 @@ pub(crate) async fn attachments(app: &App, request: &Request) -> Result<Response
     let ids: Vec<String> = (0..record.summary.attachments.len()).map(|n| part_id(id, n)).collect();
     let (range, has_more) = window.of(&ids)?;
     let now = outbox.clock().now();
-    let data = range.map(|n| told(&record, n, request, now)).collect();
+    let data = range.map(|n| response_of(&record, n, request, now)).collect();
     Ok(response::json(StatusCode::OK, &AttachmentList::new(has_more, data)))
 }
 
@@ -97,7 +97,7 @@ pub(crate) async fn attachment(app: &App, request: &Request) -> Result<Response,
     let record = find(&outbox, asked(request)?).await?;
     let n = place(&record, &request.part)?;
     kept(&record)?;
-    Ok(response::json(StatusCode::OK, &told(&record, n, request, outbox.clock().now())))
+    Ok(response::json(StatusCode::OK, &response_of(&record, n, request, outbox.clock().now())))
 }
 
 /// Fetch a file
@@ -119,16 +119,18 @@ pub(crate) async fn content(app: &App, request: &Request) -> Result<Response, Pr
     let mut record = find(&outbox, asked(request)?).await?;
     let n = place(&record, &request.part)?;
     kept(&record)?;
-    let raw = record.raw.take().unwrap_or_default();
-    let files = &record.summary.attachments;
-    let position = position(files, n, record.html.is_some());
-    let read = tokio::task::spawn_blocking(move || read(&raw, position)).await;
-    let content = read.ok().flatten().filter(|content| content.len() as u64 == files[n].size);
-    let content = content.ok_or_else(|| {
-        tracing::error!(message_id = %record.id, "a file cannot be read back out of its message");
+    let (raw, has_html, id) = (record.raw.take().unwrap_or_default(), record.html.is_some(), record.id);
+    let files = record.summary.attachments;
+    let read = tokio::task::spawn_blocking(move || {
+        let encoded = encoded_file(&raw, &files, n, has_html);
+        let content =
+            encoded.and_then(base64::decoded).filter(|content| content.len() as u64 == files[n].size);
+        content.map(|content| download(&files[n], content))
+    });
+    read.await.ok().flatten().ok_or_else(|| {
+        tracing::error!(message_id = %id, "a file cannot be read back out of its message");
         Problem::broken()
-    })?;
-    Ok(download(&files[n], content))
+    })
 }
 
 fn kept(record: &Record) -> Result<(), Problem> {
@@ -143,14 +145,19 @@ fn part_id(id: MessageId, n: usize) -> String {
     uuid::Builder::from_custom_bytes(digest).into_uuid().hyphenated().to_string()
 }
 
-/// Which file an id names.
+/// The place of the file with an id.
 fn place(record: &Record, part: &str) -> Result<usize, Problem> {
     let mut places = 0..record.summary.attachments.len();
     let unknown = || Problem::not_found("The message has no attachment with this id.");
     places.find(|n| part_id(record.id, *n) == part).ok_or_else(unknown)
 }
 
-fn told<'r>(record: &'r Record, n: usize, request: &Request, now: OffsetDateTime) -> AttachmentResponse<'r> {
+fn response_of<'r>(
+    record: &'r Record,
+    n: usize,
+    request: &Request,
+    now: OffsetDateTime,
+) -> AttachmentResponse<'r> {
     let file = &record.summary.attachments[n];
     let id = part_id(record.id, n);
     let address = origin::origin(&request.head.headers) + request.base;
@@ -159,37 +166,16 @@ fn told<'r>(record: &'r Record, n: usize, request: &Request, now: OffsetDateTime
         filename: &file.filename,
         size: file.size,
         content_type: &file.content_type,
-        content_disposition: if is_inline(file, record.html.is_some()) { "inline" } else { "attachment" },
+        content_disposition: if is_inline(file.content_id.as_deref(), record.html.is_some()) {
+            "inline"
+        } else {
+            "attachment"
+        },
         content_id: file.content_id.as_deref(),
         download_url: format!("{address}/emails/{}/attachments/{id}/content", record.id),
         expires_at: now + URL_LIFETIME,
         id,
     }
-}
-
-/// Whether the HTML part shows a file.
-fn is_inline(file: &AttachmentSummary, has_html: bool) -> bool {
-    file.content_id.is_some() && has_html
-}
-
-/// Where the n-th file stands among the files of the rendered message: those that the HTML part shows come first.
-fn position(files: &[AttachmentSummary], n: usize, has_html: bool) -> usize {
-    let is_inline = |file: &&AttachmentSummary| is_inline(file, has_html);
-    let before = &files[..n];
-    if is_inline(&&files[n]) {
-        before.iter().filter(is_inline).count()
-    } else {
-        files.iter().filter(is_inline).count() + before.iter().filter(|file| !is_inline(file)).count()
-    }
-}
-
-/// The content of the file at a position. It is taken as it stands there: the parser would take text out of its charset.
-fn read(raw: &[u8], position: usize) -> Option<Vec<u8>> {
-    let message = MessageParser::default().parse(raw)?;
-    let mut files = message.parts.iter().filter(|part| part.content_disposition().is_some());
-    let part = files.nth(position)?;
-    let body = raw.get(part.offset_body as usize..part.offset_end as usize)?;
-    base64::decoded(body)
 }
 
 fn download(file: &AttachmentSummary, content: Vec<u8>) -> Response {
@@ -203,7 +189,7 @@ fn download(file: &AttachmentSummary, content: Vec<u8>) -> Response {
     response
 }
 
-/// What RFC 8187 allows to stand as it is.
+/// All but the characters that RFC 8187 leaves as they are.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// RFC 6266: the name in ASCII for old clients and as it is for all others.

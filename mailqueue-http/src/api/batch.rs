@@ -83,7 +83,7 @@ pub(crate) async fn submit_batch(app: &App, request: &mut Request) -> Result<Res
 /// One message of a batch, or its faults of form.
 type Read = Result<(Draft, ScalarFields), Vec<FieldError>>;
 
-/// Whether the messages that are valid are wanted even when others are not.
+/// True for a batch whose valid messages are accepted even when others are not.
 fn is_permissive(request: &Request) -> Result<bool, Problem> {
     match request.single(HeaderName::from_static("x-batch-validation"))? {
         None | Some(b"strict") => Ok(false),

@@ -1,4 +1,4 @@
-//! What a supervisor asks.
+//! Health and metrics, for supervisors.
 
 use hyper::StatusCode;
 use mailqueue_core::health::Unready;

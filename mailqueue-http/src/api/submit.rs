@@ -68,7 +68,7 @@ pub(crate) async fn submit(app: &App, request: &mut Request) -> Result<Response,
     Ok(if receipt.replayed { replayed(response) } else { response })
 }
 
-/// What `then` makes of the JSON that a request carries.
+/// The result of `then` on the JSON of a request.
 pub(super) async fn body<T, F>(request: &mut Request, then: F) -> Result<T, Problem>
 where
     T: Send + 'static,

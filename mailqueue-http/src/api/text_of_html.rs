@@ -13,13 +13,13 @@ use mailqueue_core::Draft;
 use mailqueue_core::offload::Offload;
 use tokio::time::{Instant, timeout_at};
 
-/// How long a request may take to have its texts made.
+/// The time for all texts of one request.
 const TEXT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The longest HTML that is read, in octets. Mail readers cut off what is longer than a fifth of it.
 const MAX_HTML_OCTETS: usize = 512 << 10;
 
-/// How deep elements may be nested: tables in tables reach a few dozen, and time grows with the square of it.
+/// The deepest nesting of elements: tables in tables reach a few dozen, and time grows with the square of it.
 const MAX_DEPTH: usize = 256;
 
 /// The longest line of a text, in characters.
@@ -55,7 +55,7 @@ fn text_of(html: &str) -> Option<String> {
     Some(text.replace('\0', "")).filter(|text| !text.trim().is_empty())
 }
 
-/// How deep elements are nested at most, in one pass. Elements that need no end tag do not count.
+/// The deepest nesting, in one pass. Elements that need no end tag do not count.
 fn depth(html: &[u8]) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0);
     for start in memchr::memchr_iter(b'<', html) {

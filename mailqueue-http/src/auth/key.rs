@@ -12,12 +12,12 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use time::{Date, OffsetDateTime};
 
-/// What every key that is made here begins with, so that it is recognised where it should not be.
+/// The prefix of every key that is made here, so that scanners recognise it in places where no key belongs.
 const PREFIX: &str = "mq_";
 
 const DAY: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]");
 
-/// What a key may be used for.
+/// The use that a key is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Scope {
     /// All that the API can do.
@@ -50,10 +50,10 @@ impl FromStr for Scope {
     }
 }
 
-/// What the holder of a key may do, and until when.
+/// The rights of a key, and their end.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Rights {
-    /// What it may be used for.
+    /// Its use.
     pub scope: Scope,
     /// The domains that From addresses may be at, in lower case and ASCII; none: any.
     pub domains: Vec<String>,
@@ -65,7 +65,7 @@ pub struct Rights {
 /// `name:hash`, then as many as wanted of `:scope=send`, `:domain=example.com` and `:expires=2027-12-31`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiKey {
-    /// Whose it is: the tenant. Several keys may carry one name.
+    /// The tenant. Several keys may carry one name.
     pub(super) name: Arc<str>,
     pub(super) hash: [u8; 32],
     pub(super) rights: Rights,
@@ -82,7 +82,7 @@ impl fmt::Debug for ApiKey {
     }
 }
 
-/// Why an entry makes no sense. Never repeats what stands in it.
+/// A fault of an entry. It never repeats the entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ApiKeyError {
     /// It does not begin with `name:hash`.
@@ -121,13 +121,13 @@ impl ApiKey {
         Ok(Self { name: name.into(), hash, rights, domains })
     }
 
-    /// Whether its time is over.
+    /// True once its last day is over.
     pub(super) fn is_expired(&self, now: OffsetDateTime) -> bool {
         self.rights.expires.is_some_and(|day| day <= now.to_offset(time::UtcOffset::UTC).date())
     }
 }
 
-/// Why no key was made.
+/// The reason for which no key was made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GenerateError {
     /// The entry would not be one.

@@ -1,4 +1,4 @@
-//! Who may use the JSON API, and as whom.
+//! API keys: access to the JSON API, and the tenant that a request acts for.
 
 mod key;
 
@@ -17,7 +17,7 @@ pub use key::{ApiKey, ApiKeyError, GenerateError, Rights, Scope, read_day, read_
 #[derive(Debug, Clone, Default)]
 pub struct ApiKeys(Vec<ApiKey>);
 
-/// Why a list of keys makes no sense. Says which entry, never what stands in it.
+/// A fault of a list of keys. It names the place of the entry, never its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ApiKeysError {
     /// An entry is none.
@@ -46,16 +46,16 @@ impl FromStr for ApiKeys {
     }
 }
 
-/// Who a request comes from, as its key says.
+/// The sender of a request, by its key.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Client<'k> {
     key: &'k ApiKey,
-    /// Which of the keys it is.
+    /// The place of the key in the list.
     pub(crate) number: u32,
 }
 
 impl<'k> Client<'k> {
-    /// Whose mail it sees.
+    /// The tenant whose mail it sees.
     pub(crate) fn tenant(&self) -> &'k str {
         &self.key.name
     }
@@ -65,20 +65,20 @@ impl<'k> Client<'k> {
         self.key.domains.clone()
     }
 
-    /// Whether it may do more than hand mail over.
+    /// True unless the key may only send.
     pub(crate) fn has_full_access(&self) -> bool {
         self.key.rights.scope == Scope::Full
     }
 }
 
 impl ApiKeys {
-    /// Whether there are none.
+    /// True without any key.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Who a request comes from; `None` where there are no keys and the request is local.
+    /// The sender of a request; `None` for a local one while there are no keys.
     pub(crate) fn authenticate(
         &self,
         headers: &HeaderMap,

@@ -9,7 +9,7 @@ use crate::wire::problem::Problem;
 use crate::wire::request::Request;
 use crate::wire::urlencoded;
 
-/// How many parts a form may have.
+/// The largest number of parts in a form.
 const MAX_PARTS: usize = 100;
 
 /// What is filled into the form. The English names `subject`, `message` and `to` are read as well.
@@ -35,7 +35,7 @@ pub(crate) enum Field {
     To,
 }
 
-/// What was filled in.
+/// The values of the fields.
 #[derive(Debug, Default)]
 pub(crate) struct Fields {
     /// The subject.
@@ -44,7 +44,7 @@ pub(crate) struct Fields {
     pub(crate) message: String,
     /// The recipient; empty when none was named.
     pub(crate) to: String,
-    /// Whether the field that people do not see was filled in.
+    /// True where the field that people do not see was filled in.
     pub(crate) trapped: bool,
     /// The fields in the words of who sent them, where these are not ours.
     english: Vec<Field>,

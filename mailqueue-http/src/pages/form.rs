@@ -88,7 +88,7 @@ async fn take(outbox: &Outbox, draft: Draft) -> Result<Result<MessageId, Vec<Fie
     }
 }
 
-/// What whoever sent the form gets to see.
+/// The response to a form that was accepted.
 fn accepted(request: &Request, id: MessageId, fields: &Fields) -> Response {
     let location = format!("/messages/{id}");
     if request.accept.html {
@@ -107,7 +107,7 @@ fn closed() -> Problem {
     Problem::unavailable("The form is not set up: MAILQUEUE_FROM has to name its sender.")
 }
 
-/// What faults of a message mean for the form's fields.
+/// The errors in the form's fields for the faults of a message.
 fn errors(fields: &Fields, faults: Vec<FieldError>) -> Vec<FormError> {
     let error = |fault: FieldError| {
         let (field, key) = match fault.pointer.as_str() {
@@ -122,11 +122,11 @@ fn errors(fields: &Fields, faults: Vec<FieldError>) -> Vec<FormError> {
     faults.into_iter().map(error).collect()
 }
 
-/// Whom the form may write to, for one request.
+/// The recipients of the form, for one request.
 struct Rules<'a> {
-    /// Who gets what names nobody.
+    /// The recipient of a form that names nobody.
     default: Option<String>,
-    /// Who else may be named.
+    /// The recipients that may be named.
     others: Others<'a>,
     sender: bool,
 }

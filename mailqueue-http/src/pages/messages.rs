@@ -12,7 +12,7 @@ use crate::wire::refusal::Refused;
 use crate::wire::request::Request;
 use crate::wire::response::Response;
 
-/// How many messages the page lists.
+/// The number of messages on the page.
 const MAX_LISTED: usize = 50;
 
 /// The newest messages

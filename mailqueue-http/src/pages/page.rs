@@ -21,7 +21,7 @@ use crate::wire::problem::Problem;
 use crate::wire::request::Request;
 use crate::wire::response::{self, Response};
 
-/// How the pages look.
+/// The style of the pages.
 const STYLE: &str = include_str!("static/style.css");
 
 /// The page with an empty form whose mail goes to a fixed recipient, as `form.html` gives it. A test renews the files.
@@ -38,17 +38,17 @@ const TEMPLATES: [(&str, &str); 5] = [
     ("problem.html", include_str!("templates/problem.html")),
 ];
 
-/// How the page offers the form.
+/// The form as the page offers it.
 pub(crate) struct FormView {
-    /// Whether there is a form at all.
+    /// True where there is a form at all.
     pub(crate) open: bool,
-    /// Whether a recipient may be named.
+    /// True where a recipient may be named.
     pub(crate) to: bool,
-    /// Whether one must be named.
+    /// True where one must be named.
     pub(crate) to_required: bool,
 }
 
-/// What was filled into the form.
+/// The values in the form.
 #[derive(Default)]
 pub(crate) struct FormValues<'f> {
     /// The subject.
@@ -57,16 +57,16 @@ pub(crate) struct FormValues<'f> {
     pub(crate) message: &'f str,
     /// The recipient.
     pub(crate) to: &'f str,
-    /// What is wrong with it.
+    /// Its errors.
     pub(crate) errors: &'f [FormError],
 }
 
-/// What is wrong with a field of the form.
+/// An error in a field of the form.
 #[derive(Debug)]
 pub(crate) struct FormError {
     /// The sentence that a person gets to read, by its name in the page's words.
     pub(crate) key: &'static str,
-    /// What a program gets to read.
+    /// The fault for programs.
     pub(crate) fault: FieldError,
 }
 
@@ -222,13 +222,13 @@ impl Pages {
     }
 }
 
-/// What stands around a page.
+/// The frame of a page.
 struct Frame<'r> {
     language: Language,
-    /// What stands in front of every address: nothing or `/api`.
+    /// The prefix of every address: nothing or `/api`.
     base: &'r str,
     path: &'r str,
-    /// Whether the address says the language, so that links have to.
+    /// True where the address names the language, so that links have to.
     asked: bool,
 }
 

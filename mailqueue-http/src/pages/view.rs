@@ -1,4 +1,4 @@
-//! What a page shows of a message.
+//! Messages as the pages show them.
 
 use mailqueue_core::contracts::store::Listed;
 use mailqueue_core::domain::recipient::RecipientStatus;
@@ -15,12 +15,12 @@ pub(super) struct View {
     id: String,
     status: &'static str,
     tone: &'static str,
-    /// How many seconds until the page looks again; `None` when nothing changes any more.
+    /// The seconds until the page looks again; `None` when nothing changes any more.
     refresh: Option<u32>,
     is_final: bool,
     created: Moment,
     scheduled: Option<Moment>,
-    /// When it is tried next.
+    /// The time of the next attempt.
     next: Option<Moment>,
     finished: Option<Moment>,
     recipients: Vec<RecipientView>,
@@ -28,7 +28,7 @@ pub(super) struct View {
     content: Option<Content>,
 }
 
-/// What only some may see.
+/// The content, which only some may see.
 #[derive(Serialize)]
 struct Content {
     from: String,
@@ -158,7 +158,7 @@ impl Moment {
     }
 }
 
-/// What a server said may name an address, so it is shown only with the content.
+/// The reply of a server. It may name an address, so its text is shown only with the content.
 fn told(reply: Option<&Reply>, content: bool) -> (Option<u16>, Option<String>) {
     let code = reply.and_then(|reply| reply.code);
     let text = reply.map(|reply| reply.text.clone()).filter(|text| content && !text.is_empty());
@@ -198,7 +198,7 @@ fn attempts(record: &Record, content: bool) -> Vec<AttemptView> {
     attempts.collect()
 }
 
-/// How a status is coloured.
+/// The colour of a status.
 fn tone(status: Status) -> &'static str {
     match status {
         Status::Queued | Status::Sending => "waiting",

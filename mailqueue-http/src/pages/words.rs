@@ -1,4 +1,4 @@
-//! What the pages say, in every language.
+//! The texts of the pages, in every language.
 
 use std::collections::BTreeMap;
 

@@ -11,7 +11,7 @@ use governor::{Quota, RateLimiter};
 use super::Rate;
 use crate::wire::rate_limit_status::RateLimitStatus;
 
-/// How many counters there are for addresses at most: a few MiB.
+/// The largest number of counters for addresses: a few MiB.
 const MAX_COUNTERS: u64 = 1 << 16;
 
 /// Holds everybody to a rate of their own, by a number that stands for them.
@@ -68,7 +68,7 @@ impl AddressLimiter {
     }
 }
 
-/// What stands for one customer of a provider: an IPv4 address, or an IPv6 network of 64 bits.
+/// The number for one customer of a provider: an IPv4 address, or an IPv6 network of 64 bits.
 fn network(address: IpAddr) -> u128 {
     match address.to_canonical() {
         IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),

@@ -1,4 +1,4 @@
-//! How often something may be asked for.
+//! Rates of requests.
 
 mod limiter;
 

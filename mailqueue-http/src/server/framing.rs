@@ -17,7 +17,7 @@ pub(super) struct Framing {
     head: Head,
 }
 
-/// What the next byte belongs to.
+/// The place of the next byte.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Place {
     /// The request line, or empty lines before it.
@@ -33,11 +33,11 @@ enum Place {
     Chunk(u64),
     /// The lines after the last chunk.
     Trailer,
-    /// What cannot be followed, which hyper refuses as well.
+    /// Lost track: hyper refuses such bytes as well.
     Lost,
 }
 
-/// What the header lines read so far say about the body.
+/// The header lines about the body that were read so far.
 #[derive(Debug, Default)]
 struct Head {
     lengths: u32,
@@ -131,7 +131,7 @@ impl Head {
     }
 }
 
-/// Where the line with a chunk's size leads.
+/// The place after the line with a chunk's size.
 fn chunk(line: &[u8]) -> Place {
     let digits = line.split(|b| *b == b';').next().unwrap_or_default().trim_ascii();
     let size = std::str::from_utf8(digits).ok().and_then(|digits| u64::from_str_radix(digits, 16).ok());
@@ -146,7 +146,7 @@ fn chunk(line: &[u8]) -> Place {
 mod tests {
     use super::*;
 
-    /// Whether a fault is seen, whatever the pieces the bytes come in.
+    /// Finds a fault in the same bytes, whole and one by one.
     fn faulty(bytes: &str) -> bool {
         let at_once = Framing::default().follow(bytes.as_bytes());
         let mut framing = Framing::default();

@@ -25,13 +25,13 @@ use crate::wire::peer::Peer;
 use crate::wire::response::Response;
 use stream::Stream;
 
-/// How long a client may take for the head of a request, and how long a connection may stay silent.
+/// The time for the head of a request, and the longest silence on a connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The largest head that is looked at at all; [`head`](crate::wire::head) is stricter and says why.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// How long no connection is taken after the system refused one, for want of descriptors mostly.
+/// The pause after the system refused a connection, for want of descriptors mostly.
 const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A listening server.
@@ -53,13 +53,13 @@ impl Server {
         Ok(Self { listener, app, drain: Duration::from_secs(25), connections: 1024 })
     }
 
-    /// How long requests may take to end after the server was told to; 25 s unless told otherwise.
+    /// Sets the time for requests to end once the server ends; 25 s by default.
     #[must_use]
     pub fn drain_within(self, drain: Duration) -> Self {
         Self { drain, ..self }
     }
 
-    /// How many connections are held at once; further ones wait in the system's queue. 1,024 unless told otherwise.
+    /// Sets the largest number of connections at once; further ones wait in the system's queue. 1,024 by default.
     #[must_use]
     pub fn connections(self, connections: usize) -> Self {
         Self { connections, ..self }
@@ -121,7 +121,7 @@ async fn accept(listener: &TcpListener, limit: usize, connections: &Connections)
     }
 }
 
-/// What it takes to serve connections.
+/// Serves connections.
 #[derive(Clone)]
 struct Connections {
     router: Router,

@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::framing::Framing;
 
-/// How long a client may refuse to take a single octet of an answer before its connection is closed.
+/// The longest time in which a client takes no octet of a response before its connection is closed.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A connection that notes faulty framing and gives up on a client that does not read.

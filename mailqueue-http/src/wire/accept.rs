@@ -2,7 +2,7 @@
 
 use hyper::header::{ACCEPT, HeaderMap};
 
-/// What a client would like to read.
+/// The formats that a client asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Accept {
     /// A page rather than data.
@@ -12,7 +12,7 @@ pub(crate) struct Accept {
 }
 
 impl Accept {
-    /// What the Accept header says. Only what is named counts, so a client that takes anything gets data.
+    /// Reads the Accept header. Only named types count, so a client that takes anything gets data.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let (mut html, mut json, mut problem) = (0.0, 0.0, 0.0);
         let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// How many digits are decoded at a time where white space stands between them; a multiple of four.
+/// The digits that are decoded at a time where white space stands between them; a multiple of four.
 const PIECE: usize = 16 << 10;
 
 /// The octets that some digits stand for, white space left out; `None` when these are not base64 with its padding. What

@@ -15,23 +15,23 @@ use crate::wire::problem::Problem;
 /// The largest body, in octets: 10 MiB of attachments as base64, broken into lines, and some.
 pub(crate) const MAX_BODY: usize = 15 << 20;
 
-/// How long a body may take: this, and a second more for each [`MIN_OCTETS_PER_SECOND`] octets that have come.
+/// The time for a body: this, and a second more for each [`MIN_OCTETS_PER_SECOND`] octets that have come.
 const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The slowest pace at which a large body may come, in octets a second.
 const MIN_OCTETS_PER_SECOND: usize = 64 << 10;
 
-/// How much of a body that nobody wants is still taken, so that the client gets to read why.
+/// The most that is read and dropped of an unwanted body, in octets, so that the client gets to read the response.
 const MAX_DISCARDED: usize = 128 << 20;
 
-/// How long that may take.
+/// The time for that.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The body of one request. The memory for it is given back when it is dropped.
 pub(crate) struct Payload {
     body: Incoming,
     declared: Option<u64>,
-    /// Whether nothing more is to be had from it.
+    /// True once nothing more can be read from it.
     spent: bool,
     memory: Memory,
     /// For what comes in.

@@ -7,7 +7,7 @@ use hyper::header::{HeaderMap, HeaderName};
 /// The address of whoever asks: the last one that `header` names if there is such a header field, since that is what
 /// the proxy next to this server has added, else that of the connection.
 ///
-/// Whatever stands before the last may have been made up by the client. So may be the last, unless a proxy sets it.
+/// A client can make up all before the last, and the last one, too, unless a proxy sets it.
 pub(crate) fn of(headers: &HeaderMap, header: Option<&HeaderName>, connection: IpAddr) -> IpAddr {
     let named = header.and_then(|name| headers.get_all(name).iter().next_back());
     let named = named.and_then(|value| value.to_str().ok()).and_then(|list| list.rsplit(',').next());

@@ -1,4 +1,4 @@
-//! What the head of a request must be like before anything else is looked at.
+//! The rules for the head of a request, checked before anything else.
 
 use hyper::Version;
 use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderName, ORIGIN};

@@ -11,7 +11,7 @@ use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use crate::wire::offload::aside;
 use crate::wire::problem::{MAX_FAULTS, Problem};
 
-/// How many values a document may hold, a list of octets counted as one. It bounds memory: a value takes far more
+/// The largest number of values in a document, a list of octets counted as one. It bounds memory: a value takes far more
 /// than the octet or two it can be written with.
 const MAX_VALUES: usize = 100_000;
 
@@ -59,12 +59,12 @@ impl<'b> Json<'b> {
     }
 }
 
-/// Where a value is about to be read.
+/// The reader of one value.
 #[derive(Clone, Copy)]
 struct Place<'p> {
-    /// Why reading was given up, unless the document is not JSON.
+    /// The reason for giving up, unless the document is not JSON.
     refusal: &'p RefCell<Option<Problem>>,
-    /// How many more values there is room for.
+    /// The number of values that may still come.
     left: &'p Cell<usize>,
 }
 
@@ -183,7 +183,7 @@ impl<'f, 'b> Members<'f, 'b> {
         self.remove(name).filter(|json| *json != Json::Null)
     }
 
-    /// Whether a member is there and not `null`.
+    /// True for a member that is there and not `null`.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.members.iter().any(|(member, json)| member == name && *json != Json::Null)
     }

@@ -7,13 +7,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::wire::problem::Problem;
 
-/// What all requests may take unless something else is said, in octets.
+/// The default for all requests together, in octets.
 pub(crate) const DEFAULT_CAPACITY: u64 = mailqueue_worker::DEFAULT_MEMORY;
 
 /// The largest body that shares room with other small ones alone.
 pub(crate) const MAX_SMALL: usize = 256 << 10;
 
-/// How long a request waits for memory before it is asked to come back.
+/// The time that a request waits for memory before it gets a 503.
 const MEMORY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The memory for content that comes in and goes out. Cheap to clone.
@@ -63,7 +63,7 @@ impl Memory {
     }
 }
 
-/// How many octets one permit stands for.
+/// The octets of one permit.
 const OCTETS_PER_PERMIT: usize = 1024;
 
 #[derive(Clone)]

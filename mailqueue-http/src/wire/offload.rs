@@ -7,10 +7,10 @@ use mailqueue_core::offload::Offload;
 
 use crate::wire::problem::Problem;
 
-/// How many octets are gone through on the spot.
+/// The largest work that is done at once, in octets.
 const INLINE_LIMIT: usize = 256 << 10;
 
-/// How long a request waits for its turn and for the work.
+/// The time for the wait and the work.
 const OFFLOAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One seat for each processor, whatever the work is.

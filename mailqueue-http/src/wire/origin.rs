@@ -21,7 +21,7 @@ pub(crate) fn host_name(headers: &HeaderMap) -> String {
     name_of(host).to_ascii_lowercase()
 }
 
-/// What stands in front of a path in an address that the client can use: the host it says it talks to, by the scheme that
+/// The prefix of a path in an address that the client can use: the host it says it talks to, by the scheme that
 /// a proxy in front says it speaks. Empty when the client names no host.
 pub(crate) fn origin(headers: &HeaderMap) -> String {
     let is_tls = headers.get("x-forwarded-proto").is_some_and(|proto| proto.as_bytes() == b"https");

@@ -6,18 +6,18 @@ use hyper::header::HeaderMap;
 
 use crate::wire::origin::{host_name, is_foreign};
 
-/// What the port knows about who is asking.
+/// The facts about a connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer {
     /// The other end of the connection: the client, or a proxy.
     pub(crate) address: IpAddr,
-    /// Whether the server listens on a loopback address.
+    /// True where the server listens on a loopback address.
     pub(crate) loopback: bool,
-    /// Whether a request on this connection said more than once how long it is.
+    /// True once a request on this connection told its length twice.
     pub(crate) faulty: bool,
 }
 
-/// Whether a request comes from this machine, not by way of a proxy on it and not from a page elsewhere that has
+/// True for a request from this machine, not by way of a proxy on it and not from a page elsewhere that has
 /// pointed its own name at this machine (DNS rebinding, which needs a name with a dot).
 pub(crate) fn is_local(headers: &HeaderMap, peer: Peer) -> bool {
     let proxied = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"];

@@ -10,13 +10,13 @@ use utoipa::ToSchema;
 
 use crate::wire::response::{self, Response};
 
-/// How many faults are named at most; a client that makes more learns of the rest later.
+/// The largest number of faults in one problem; a client that makes more learns of the rest later.
 pub(crate) const MAX_FAULTS: usize = 50;
 
-/// How many seconds a client is asked to wait while the store does not answer.
+/// The seconds that a client is asked to wait while the store does not answer.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("2");
 
-/// Why a request got no 2xx: what RFC 9457 names and what Resend's clients read, side by side.
+/// The reason for which a request got no 2xx.
 ///
 /// No text in it repeats what was sent, so it may be logged.
 #[derive(Debug, Clone)]

@@ -1,4 +1,4 @@
-//! What is left of a rate, and how it is told.
+//! The rest of a rate, and its header fields.
 
 use std::time::Duration;
 
@@ -6,26 +6,26 @@ use hyper::header::{HeaderName, HeaderValue};
 
 use crate::wire::response::Response;
 
-/// What somebody may still ask for.
+/// The requests that somebody may still make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RateLimitStatus {
-    /// How many requests may come at once.
+    /// The number of requests that may come at once.
     pub(crate) limit: u32,
-    /// How many are left of them.
+    /// The number that is left of them.
     pub(crate) remaining: u32,
-    /// When all of them are there again.
+    /// The time until all of them are there again.
     pub(crate) reset: Duration,
-    /// When the next one may come.
+    /// The time until the next one may come.
     pub(crate) wait: Duration,
 }
 
 impl RateLimitStatus {
-    /// When the next request may come, in whole seconds, rounded up.
+    /// The time until the next request may come, in whole seconds, rounded up.
     pub(crate) fn wait(&self) -> u64 {
         seconds(self.wait).max(1)
     }
 
-    /// Tells it in the header fields that clients of Resend read.
+    /// Adds the header fields that clients of Resend read.
     pub(crate) fn mark(&self, response: &mut Response) {
         let told = [
             ("ratelimit-limit", u64::from(self.limit)),

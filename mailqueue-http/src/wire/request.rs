@@ -19,7 +19,7 @@ pub(crate) struct Request {
     pub(crate) head: Parts,
     /// Its body, unread.
     pub(crate) payload: Payload,
-    /// What stood in front of the route: nothing or `/api`.
+    /// The prefix of the route: nothing or `/api`.
     pub(crate) base: &'static str,
     /// The address, or that of the form where nothing stands at the address: a page that is not there must not link to
     /// what somebody made up.
@@ -28,13 +28,13 @@ pub(crate) struct Request {
     pub(crate) id: String,
     /// The id of a part that stood in the address; empty where none belongs.
     pub(crate) part: String,
-    /// Whether a key that may only send may ask for it.
+    /// True where a key that may only send suffices.
     pub(crate) is_send: bool,
     /// The network address it comes from, as far as can be told.
     pub(crate) from: IpAddr,
-    /// What its sender may still ask for, once that has been counted.
+    /// The rest of its sender's rate, once the request has been counted.
     pub(crate) rate_limit_status: OnceLock<RateLimitStatus>,
-    /// Whether it comes from a person on this very machine.
+    /// True for a person on this very machine.
     pub(crate) local: bool,
     /// The media types its sender reads.
     pub(crate) accept: Accept,
@@ -48,7 +48,7 @@ impl Request {
         self.head.uri.query().unwrap_or_default()
     }
 
-    /// Whether the address says which language is wanted; links then say it too.
+    /// True where the address names a language; links then name it too.
     pub(crate) fn asks_language(&self) -> bool {
         self.query().split('&').any(|pair| pair.starts_with("lang="))
     }
@@ -83,7 +83,7 @@ impl Request {
         Ok((essence.trim().to_ascii_lowercase(), content_type))
     }
 
-    /// Whether it was sent by a page of another site, as far as browsers tell.
+    /// True for a request by a page of another site, as far as browsers tell.
     pub(crate) fn is_foreign(&self) -> bool {
         is_foreign(&self.head.headers)
     }

@@ -1,4 +1,4 @@
-//! Answers of every kind, each with the header fields that keep a browser safe.
+//! Responses of every kind, each with the header fields that keep a browser safe.
 
 use std::convert::Infallible;
 
@@ -9,10 +9,10 @@ use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use serde::Serialize;
 
-/// An answer; its body may be whole or a stream.
+/// A response; its body may be whole or a stream.
 pub(crate) type Response = hyper::Response<UnsyncBoxBody<Bytes, Infallible>>;
 
-/// What every answer says: nothing here is to be framed, guessed at, kept or run.
+/// The fields of every response: nothing here is to be framed, guessed at, kept or run.
 const GUARDS: [(&str, &str); 8] = [
     (
         "content-security-policy",
@@ -29,7 +29,7 @@ const GUARDS: [(&str, &str); 8] = [
     ("cache-control", "no-store"),
 ];
 
-/// An answer of some media type.
+/// A response of some media type.
 pub(crate) fn of(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Response {
     let mut response = hyper::Response::new(Full::new(body.into()).boxed_unsync());
     *response.status_mut() = status;

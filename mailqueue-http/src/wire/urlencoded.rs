@@ -6,7 +6,7 @@ use percent_encoding::percent_decode;
 
 use crate::wire::problem::Problem;
 
-/// How many pairs are read at most.
+/// The largest number of pairs.
 const MAX_PAIRS: usize = 1000;
 
 /// The pairs in their order.
