@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use mailqueue_core::connect::StoreOptions;
+use mailqueue_core::connect::{QueueOptions, StoreOptions};
 use mailqueue_core::deliver::DeliverOptions;
 use mailqueue_core::health::HealthOptions;
 use mailqueue_core::sweep::SweepOptions;
@@ -64,7 +64,7 @@ pub struct SharedArgs {
     #[arg(value_parser = by(switch))]
     allow_unsafe_database: Setting<bool>,
     /// The name of the queue: several deployments can share a Redis
-    #[arg(long, env = "MAILQUEUE_QUEUE_NAME", default_value = "default", value_name = "NAME")]
+    #[arg(long, env = "MAILQUEUE_QUEUE_NAME", default_value = QueueOptions::default().name, value_name = "NAME")]
     #[arg(value_parser = by(queue_name))]
     queue_name: Setting<String>,
     /// How long a worker holds a message without renewing its lease
