@@ -18,6 +18,7 @@ check:
 	cargo clippy --workspace --all-features --all-targets -- -D warnings
 	cargo clippy -p mailqueue-core --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps
+	.ci/circles
 	.ci/twins
 	.ci/migrations
 	.ci/deny
