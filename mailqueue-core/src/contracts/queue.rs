@@ -36,6 +36,23 @@ pub struct Pulled {
 /// It may lose, repeat and reorder entries; the store decides who gets what, and the sweep puts back what is missing.
 /// No method waits longer than the bound the implementation was opened with (for `pull`: on top of the time it was
 /// told to wait).
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+///
+/// use mailqueue_core::{Entry, Lane, MessageId, connect};
+/// use time::OffsetDateTime;
+///
+/// let queue = connect::queue(None)?;
+/// let now = OffsetDateTime::now_utc();
+/// let entry = Entry { lane: Lane::Normal, due_at: now, id: MessageId::new(now) };
+/// queue.push(&[entry]).await?;
+/// assert_eq!(queue.pull(&[Lane::Normal], 1, Duration::ZERO).await?.ids, [entry.id]);
+/// # Ok(())
+/// # }
+/// ```
 #[async_trait]
 pub trait Queue: Send + Sync + 'static {
     /// Adds entries; an id that is there already moves to its new time. Returns how many entries the fullest lane

@@ -8,6 +8,15 @@ use crate::domain::id::MessageId;
 use crate::domain::report::Report;
 
 /// Sends one message at a time for each call; many calls run at once.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let transport = mailqueue_core::connect::transport(&"file://outbox".into())?;
+/// assert!(transport.ready().await >= 1, "it takes messages at once");
+/// # Ok(())
+/// # }
+/// ```
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
     /// Sends a message to its recipients, or says why not.

@@ -12,6 +12,14 @@ use super::{domain_name, text};
 ///
 /// Guaranteed: no control character, no space outside quotes, no source route, nothing that a shell or
 /// an old relay takes for an option or a path.
+///
+/// ```
+/// use mailqueue_core::domain::address::Address;
+///
+/// let address: Address = "ana@Exämple.com".parse()?;
+/// assert_eq!((address.local(), address.domain()), ("ana", "xn--exmple-cua.com"));
+/// # Ok::<(), mailqueue_core::domain::address::AddressError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Address {
@@ -133,6 +141,14 @@ fn check_quoted(rest: &str) -> Result<(), String> {
 }
 
 /// An address with the name of who reads or writes there: `Ana <ana@example.com>`.
+///
+/// ```
+/// use mailqueue_core::domain::address::Mailbox;
+///
+/// let mailbox: Mailbox = "\"Doe, Ana\" <ana@example.com>".parse()?;
+/// assert_eq!(mailbox.name.as_deref(), Some("Doe, Ana"));
+/// # Ok::<(), mailqueue_core::domain::address::AddressError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Mailbox {

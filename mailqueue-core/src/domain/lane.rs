@@ -7,6 +7,13 @@ use serde::{Deserialize, Serialize};
 
 /// A lane of the queue. While several hold messages that are due they share what is sent by
 /// [weight](super::round_robin::LaneWeights), so that none starves.
+///
+/// ```
+/// use mailqueue_core::Lane;
+///
+/// assert_eq!("bulk".parse(), Ok(Lane::Bulk));
+/// assert_eq!(Lane::default().as_str(), "normal");
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Lane {

@@ -3,6 +3,16 @@
 use std::time::Duration;
 
 /// The retry schedule: exponential back-off with full jitter, and a time after which a message is given up.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use mailqueue_core::RetryPolicy;
+///
+/// let policy = RetryPolicy::default();
+/// assert_eq!(policy.wait(1, 1.0), Duration::from_secs(30));
+/// assert_eq!(policy.wait(3, 0.5), Duration::from_secs(60));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// The longest wait before the second attempt. Later ones double it.

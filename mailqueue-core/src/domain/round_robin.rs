@@ -13,6 +13,15 @@ const MAX_WEIGHT: u32 = 1000;
 
 /// The shares of the lanes while all of them hold mail: urgent, normal, bulk. Each weight is at least 1, so
 /// that no lane starves, and at most 1000. Default 8 : 4 : 1.
+///
+/// ```
+/// use mailqueue_core::LaneWeights;
+///
+/// let weights: LaneWeights = "6,3,1".parse()?;
+/// assert_eq!(weights.to_string(), "6,3,1");
+/// assert!("6,3,0".parse::<LaneWeights>().is_err());
+/// # Ok::<(), mailqueue_core::domain::round_robin::LaneWeightsError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LaneWeights([u32; LANES]);
 

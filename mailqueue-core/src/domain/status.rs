@@ -7,6 +7,13 @@ use serde::{Deserialize, Serialize};
 
 /// The status of a message. The last four are final: nothing but an operator's retry, or a success that is
 /// reported late, ever changes them.
+///
+/// ```
+/// use mailqueue_core::Status;
+///
+/// assert_eq!("sent".parse(), Ok(Status::Sent));
+/// assert!(Status::Unknown.is_final() && !Status::Queued.is_final());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {

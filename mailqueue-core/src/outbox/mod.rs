@@ -31,6 +31,17 @@ use crate::offload::Offload;
 /// A submission that is answered with `Ok` is committed in the store and will end in exactly one of `sent`,
 /// `failed`, `cancelled` or `unknown`, whatever crashes. Large messages are checked and rendered off the async runtime, few at
 /// once; one whose submitter has stopped waiting before its turn is neither rendered nor kept.
+///
+/// ```
+/// # async fn example(outbox: mailqueue_core::Outbox) -> Result<(), Box<dyn std::error::Error>> {
+/// use mailqueue_core::Draft;
+///
+/// let draft = Draft::new("shop@example.com", "ana@example.org", "Your order").text("It is on its way.");
+/// let receipt = outbox.for_tenant("shop").submit(draft.idempotency_key("order-42")).await?;
+/// assert!(outbox.get(receipt.id).await?.is_some());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Outbox {
     store: Arc<dyn MessageStore>,

@@ -6,6 +6,14 @@ use std::fmt;
 use crate::contracts::detail::Detail;
 
 /// The outcome of a call that a store did not carry out, with its message and, where a driver named one, its source.
+///
+/// ```
+/// use mailqueue_core::StoreError;
+///
+/// let error = StoreError::Unavailable("connection refused".into());
+/// assert!(error.is_transient());
+/// assert_eq!(error.to_string(), "the message store is out of reach: connection refused");
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum StoreError {

@@ -33,6 +33,20 @@ use crate::domain::transition::DeliveryPolicy;
 ///
 /// Every method is safe to call from many tasks and processes at once. A future that is dropped may have taken
 /// effect or not, never half.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let url = format!("sqlite://{}", folder.path().join("mail.db").display());
+/// use mailqueue_core::{Filter, connect};
+///
+/// let store = connect::store(&url.into()).await?;
+/// let page = store.list(&Filter { limit: 10, ..Filter::default() }).await?;
+/// assert_eq!(page.ids().count(), 0);
+/// # Ok(())
+/// # }
+/// ```
 #[async_trait]
 pub trait MessageStore: Send + Sync + 'static {
     /// Keeps submissions, each wholly or not at all. When its result is `Ok`, the submission is committed and survives

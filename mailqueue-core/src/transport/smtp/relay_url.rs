@@ -72,6 +72,14 @@ impl fmt::Debug for Login {
 /// | `insecure_auth=true` | `false` | log in without TLS although the host is not this machine |
 ///
 /// The default port is 25, for `smtps://` 465.
+///
+/// ```
+/// use mailqueue_core::transport::smtp::RelayUrl;
+///
+/// let relay: RelayUrl = "smtps://user:secret@mail.example.com?connections=4".parse()?;
+/// assert!(!relay.to_string().contains("secret"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct RelayUrl {
     pub(super) host: String,
