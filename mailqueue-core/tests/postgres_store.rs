@@ -42,23 +42,8 @@ struct Database(String);
 
 #[async_trait]
 impl Spoil for Database {
-    async fn spoil_recipients(&self, id: MessageId) {
-        self.write(id, r#"recipients = '[{"to":"ana@example.org"}]'"#);
-    }
-
-    async fn spoil_attempts(&self, id: MessageId) {
-        self.write(id, "attempts = '{}'");
-    }
-
-    async fn mend(&self, id: MessageId) {
-        let recipients = r#"'[{"address":"ana@example.org","status":"queued"}]'"#;
-        self.write(id, &format!("recipients = {recipients}, attempts = '[]'"));
-    }
-}
-
-impl Database {
-    fn write(&self, id: MessageId, values: &str) {
-        let sql = format!("UPDATE deliveries SET {values} WHERE email_id = '{id}'");
+    async fn write(&self, id: MessageId, column: &str, json: &str) {
+        let sql = format!("UPDATE deliveries SET {column} = '{json}' WHERE email_id = '{id}'");
         Postgres::shared().query(&self.0, &sql);
     }
 }

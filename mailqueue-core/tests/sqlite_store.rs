@@ -23,24 +23,9 @@ struct Folder(TempDir);
 
 #[async_trait]
 impl Spoil for Folder {
-    async fn spoil_recipients(&self, id: MessageId) {
-        self.write(id, r#"recipients = '[{"to":"ana@example.org"}]'"#);
-    }
-
-    async fn spoil_attempts(&self, id: MessageId) {
-        self.write(id, "attempts = '{}'");
-    }
-
-    async fn mend(&self, id: MessageId) {
-        let recipients = r#"'[{"address":"ana@example.org","status":"queued"}]'"#;
-        self.write(id, &format!("recipients = {recipients}, attempts = '[]'"));
-    }
-}
-
-impl Folder {
-    fn write(&self, id: MessageId, values: &str) {
+    async fn write(&self, id: MessageId, column: &str, json: &str) {
         let id = id.as_uuid().simple();
-        let text = format!("UPDATE deliveries SET {values} WHERE hex(email_id) = upper('{id}')");
+        let text = format!("UPDATE deliveries SET {column} = '{json}' WHERE hex(email_id) = upper('{id}')");
         beside(&file(&self.0)).batch_execute(&text).expect("a row can be spoilt");
     }
 }
@@ -402,7 +387,7 @@ async fn the_threads_end_with_the_store() {
 async fn a_row_that_cannot_be_read_names_the_column_and_nobody() {
     let (store, folder) = plain().await;
     let id = submit(&*store, "bad").await.expect("it is kept");
-    folder.spoil_recipients(id).await;
+    folder.write(id, "recipients", r#"[{"to":"ana@example.org"}]"#).await;
     let fault = store.get(None, id).await.expect_err("it cannot be read").to_string();
     assert!(fault.contains("recipients") && !fault.contains("ana"), "{fault}");
 }
