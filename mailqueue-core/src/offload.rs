@@ -8,38 +8,38 @@ use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 
 /// Does work that keeps a processor busy off the async runtime, so that everything else goes on meanwhile, and only so
-/// much of it at once. Cheap to clone; all clones share the same seats.
+/// much of it at once. Cheap to clone; all clones share the same permits.
 #[derive(Debug, Clone)]
 pub struct Offload {
-    seats: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
-/// The runtime is ending, and the work was not done.
+/// The runtime is shutting_down, and the work was not done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this process is ending")]
-pub struct Ending;
+#[error("this process is shutting_down")]
+pub struct ShuttingDown;
 
 impl Default for Offload {
-    /// One seat for each processor: more would not be done any sooner.
+    /// One permit for each processor: more would not be done any sooner.
     fn default() -> Self {
-        Self::with_seats(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
+        Self::with_permits(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
     }
 }
 
 impl Offload {
     /// So many pieces of work at once.
     #[must_use]
-    pub fn with_seats(seats: NonZeroUsize) -> Self {
-        Self { seats: Arc::new(Semaphore::new(seats.get())) }
+    pub fn with_permits(permits: NonZeroUsize) -> Self {
+        Self { permits: Arc::new(Semaphore::new(permits.get())) }
     }
 
-    /// Does `work` on a thread for it and waits for the result; first come, first served where all seats are taken.
+    /// Does `work` on a thread for it and waits for the result; first come, first served where all permits are taken.
     /// Work whose caller has stopped waiting before it was begun is not done; what was begun is finished, and
-    /// keeps its seat until then. Needs a tokio runtime.
+    /// keeps its permit until then. Needs a tokio runtime.
     ///
     /// # Errors
     ///
-    /// [`Ending`] when the runtime shuts down before the work is begun.
+    /// [`ShuttingDown`] when the runtime shuts down before the work is begun.
     ///
     /// # Panics
     ///
@@ -47,11 +47,11 @@ impl Offload {
     pub async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Ending> {
-        let seat = Arc::clone(&self.seats).acquire_owned().await.map_err(|_| Ending)?;
+    ) -> Result<T, ShuttingDown> {
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| ShuttingDown)?;
         let working = tokio::task::spawn_blocking(move || {
             let done = work();
-            drop(seat);
+            drop(permit);
             done
         });
         // A thread may come free only after a while, and the caller may have gone by then.
@@ -59,7 +59,7 @@ impl Offload {
             Ok(done) => Ok(done),
             Err(failed) => match failed.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),
-                Err(_) => Err(Ending),
+                Err(_) => Err(ShuttingDown),
             },
         }
     }
@@ -74,7 +74,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     fn one_seat() -> Offload {
-        Offload::with_seats(NonZeroUsize::MIN)
+        Offload::with_permits(NonZeroUsize::MIN)
     }
 
     /// Work that is begun when the receiver hears of it, and done when the sender says so.
@@ -110,7 +110,11 @@ mod tests {
         let (second, mut second_begun, end_second) = held();
         let mut second = std::pin::pin!(offload.run(second));
         assert!(poll!(second.as_mut()).is_pending());
-        assert_eq!(second_begun.try_recv(), Err(oneshot::error::TryRecvError::Empty), "it waits for a seat");
+        assert_eq!(
+            second_begun.try_recv(),
+            Err(oneshot::error::TryRecvError::Empty),
+            "it waits for a permit"
+        );
         end.send(()).expect("the first is under way");
         end_second.send(()).expect("the second will look");
         assert_eq!(second.await, Ok(()));
@@ -134,7 +138,7 @@ mod tests {
         end.send(()).expect("the first is under way");
         assert!(second_begun.await.is_err(), "the second was given up");
         assert_eq!(first.await.expect("no panic"), Ok(()));
-        assert_eq!(offload.run(|| 3).await, Ok(3), "the seat is free");
+        assert_eq!(offload.run(|| 3).await, Ok(3), "the permit is free");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
-use mailqueue_core::conformance::store::spoilt::Spoil;
+use mailqueue_core::conformance::store::unreadable_rows::Spoil;
 use mailqueue_core::contracts::store::{Inserted, LeaseTerms};
 use mailqueue_core::health::{Health, HealthOptions, Unready};
 use mailqueue_core::store::batched::Batched;
@@ -60,8 +60,8 @@ async fn batched() -> (Arc<dyn MessageStore>, Database) {
 
 mailqueue_core::message_store_conformance!(on_postgres, plain());
 mailqueue_core::message_store_conformance!(on_postgres_in_batches, batched());
-mailqueue_core::message_store_spoilt_rows!(spoilt_on_postgres, plain());
-mailqueue_core::message_store_spoilt_rows!(spoilt_on_postgres_in_batches, batched());
+mailqueue_core::message_store_unreadable_rows!(unreadable_on_postgres, plain());
+mailqueue_core::message_store_unreadable_rows!(unreadable_on_postgres_in_batches, batched());
 
 #[tokio::test(flavor = "multi_thread")]
 async fn four_processes_migrate_one_empty_database() {

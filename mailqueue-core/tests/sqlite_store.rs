@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, SqliteConnection};
-use mailqueue_core::conformance::store::spoilt::Spoil;
+use mailqueue_core::conformance::store::unreadable_rows::Spoil;
 use mailqueue_core::contracts::store::{Claimed, Inserted, LeaseTerms, NewMessage, Renewal, Submission};
 use mailqueue_core::domain::render::render;
 use mailqueue_core::health::{Health, HealthOptions, Unready};
@@ -42,8 +42,8 @@ async fn batched() -> (Arc<dyn MessageStore>, Folder) {
 
 mailqueue_core::message_store_conformance!(on_sqlite, plain());
 mailqueue_core::message_store_conformance!(on_sqlite_in_batches, batched());
-mailqueue_core::message_store_spoilt_rows!(spoilt_on_sqlite, plain());
-mailqueue_core::message_store_spoilt_rows!(spoilt_on_sqlite_in_batches, batched());
+mailqueue_core::message_store_unreadable_rows!(unreadable_on_sqlite, plain());
+mailqueue_core::message_store_unreadable_rows!(unreadable_on_sqlite_in_batches, batched());
 
 fn file(folder: &TempDir) -> PathBuf {
     folder.path().join("mail.db")

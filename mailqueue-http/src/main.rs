@@ -28,7 +28,7 @@ async fn main() -> ExitCode {
 
 /// Asks the process that works.
 async fn check(args: Args) -> Result<(), Failure> {
-    Ok(healthcheck::ask(args.http.listen.alone()?).await?)
+    Ok(healthcheck::ask(args.http.listen.into_value()?).await?)
 }
 
 async fn run(args: Args) -> Result<(), Failure> {

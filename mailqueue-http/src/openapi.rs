@@ -14,7 +14,7 @@ use utoipa::openapi::server::ServerBuilder;
 use crate::app::App;
 use crate::docs::Docs;
 use crate::wire::problem::{Problem, ProblemBody};
-use crate::wire::refusal;
+use crate::wire::problem_schema;
 use crate::wire::request::Request;
 use crate::wire::response::{self, Response};
 
@@ -66,8 +66,10 @@ pub(crate) fn document() -> utoipa::openapi::OpenApi {
     }
     let key = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An API key."));
     if let Some(components) = &mut document.components {
-        for status in refusal::STATUSES {
-            components.responses.insert(refusal::name(status), refusal::response(status).into());
+        for status in problem_schema::STATUSES {
+            components
+                .responses
+                .insert(problem_schema::name(status), problem_schema::response(status).into());
         }
         components.add_security_scheme("key", SecurityScheme::Http(key.build()));
     }
@@ -78,10 +80,10 @@ pub(crate) fn document() -> utoipa::openapi::OpenApi {
 
 /// Adds the problems that follow from the kind of an operation.
 fn add_refusals(operation: &mut Operation) {
-    let with_key = operation.security.as_ref().map_or(&[][..], |_| &refusal::WITH_KEY);
-    let with_body = operation.request_body.as_ref().map_or(&[][..], |_| &refusal::WITH_BODY);
-    for status in refusal::ALWAYS.iter().chain(with_key).chain(with_body) {
-        operation.responses.responses.insert(status.to_string(), refusal::reference(*status));
+    let with_key = operation.security.as_ref().map_or(&[][..], |_| &problem_schema::WITH_KEY);
+    let with_body = operation.request_body.as_ref().map_or(&[][..], |_| &problem_schema::WITH_BODY);
+    for status in problem_schema::ALWAYS.iter().chain(with_key).chain(with_body) {
+        operation.responses.responses.insert(status.to_string(), problem_schema::reference(*status));
     }
 }
 

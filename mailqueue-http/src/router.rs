@@ -15,7 +15,7 @@ use crate::api::{attachments, batch, change, health, read, submit};
 use crate::app::App;
 use crate::auth::Scope;
 use crate::openapi;
-use crate::pages::{form, messages, page};
+use crate::pages::{form, messages, templates};
 use crate::wire::accept::Accept;
 use crate::wire::body::Payload;
 use crate::wire::language::Language;
@@ -42,7 +42,7 @@ struct Route {
 /// The readers of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Audience {
-    /// People: a problem is a page where Accept asks for one.
+    /// Participants: a problem is a page where Accept asks for one.
     Page,
     /// Programs: a problem is JSON.
     Api,
@@ -81,7 +81,7 @@ static ROUTES: [Route; 20] = [
     route!(GET   "/emails/{id}/attachments/{part}/content",  FULL, Api,  attachments::content),
     route!(GET   "/messages",                                None, Page, messages::list),
     route!(GET   "/messages/{id}",                           None, Page, messages::show),
-    route!(GET   "/static/style.css",                        None, Api,  page::style),
+    route!(GET   "/static/style.css",                        None, Api,  templates::style),
     route!(GET   "/openapi.json",                            None, Api,  openapi::show),
     route!(GET   "/docs",                                    None, Api,  openapi::docs),
     route!(GET   "/livez",                                   None, Api,  health::live),
@@ -147,7 +147,7 @@ impl Router {
     /// A router in front of an app.
     pub(crate) fn new(app: App) -> Self {
         // A fault of a template shows at the start and not at the first request.
-        page::load();
+        templates::load();
         openapi::load();
         Self { app, paths: Arc::new(paths()) }
     }
@@ -187,7 +187,7 @@ impl Router {
         };
         let mut response = handled.unwrap_or_else(|problem| {
             if request.accept.html && resource.is_none_or(Resource::is_page) {
-                return page::problem(&request, &problem);
+                return templates::problem(&request, &problem);
             }
             problem.into_response(request.accept.problem)
         });

@@ -70,7 +70,7 @@ impl Args {
             // The worker in this process gets the other half.
             memory: if workers > 0 { service.memory / 2 } else { service.memory },
         };
-        faults.none()?;
+        faults.into_result()?;
         Ok(Settings { listen, workers, options, capacity, service })
     }
 }

@@ -49,7 +49,7 @@ impl Args {
             worker_name: worker_name.map(|name| faults.value(name)),
             service,
         };
-        faults.none()?;
+        faults.into_result()?;
         Ok(settings)
     }
 }
@@ -66,7 +66,7 @@ async fn main() -> ExitCode {
 
 /// Asks the process that works. Of the settings only the address counts: the others are its own affair.
 async fn check(args: Args) -> Result<(), Failure> {
-    Ok(healthcheck::ask(args.worker.admin_listen.alone()?).await?)
+    Ok(healthcheck::ask(args.worker.admin_listen.into_value()?).await?)
 }
 
 async fn run(args: Args) -> Result<(), Failure> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use time::OffsetDateTime;
 
-use super::detail::Detail;
+use super::error_detail::ErrorDetail;
 use crate::domain::id::MessageId;
 use crate::domain::lane::Lane;
 
@@ -75,9 +75,9 @@ pub trait Queue: Send + Sync + 'static {
 #[non_exhaustive]
 pub enum QueueError {
     /// It cannot be reached or did not answer in time.
-    Unavailable(Detail),
+    Unavailable(ErrorDetail),
     /// It answered that it cannot: out of memory, read-only, wrong password.
-    Refused(Detail),
+    Refused(ErrorDetail),
 }
 
 impl QueueError {
@@ -87,7 +87,7 @@ impl QueueError {
         matches!(self, Self::Unavailable(_))
     }
 
-    fn parts(&self) -> (&'static str, &Detail) {
+    fn parts(&self) -> (&'static str, &ErrorDetail) {
         match self {
             Self::Unavailable(detail) => ("the queue is out of reach", detail),
             Self::Refused(detail) => ("the queue refused", detail),

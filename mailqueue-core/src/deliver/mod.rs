@@ -1,7 +1,7 @@
 //! Sending one claimed message and writing down what happened.
 
 mod leases;
-mod waiting;
+mod pending_results;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::domain::transition::{AttemptContext, DeliveryPolicy};
 use crate::health::Health;
 use crate::telemetry;
 use leases::{Held, Leases};
-use waiting::Waiting;
+use pending_results::PendingResults;
 
 /// The delivery options of a deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub struct Deliverer {
     options: Arc<DeliverOptions>,
     leases: Arc<Leases>,
     health: Arc<Health>,
-    waiting: Arc<Waiting>,
+    pending: Arc<PendingResults>,
 }
 
 /// A message this worker holds the lease of.
@@ -82,8 +82,8 @@ impl Deliverer {
         options: DeliverOptions,
     ) -> Self {
         let leases = Leases::start(Arc::clone(&store), Arc::clone(&health), options.lease);
-        let waiting = Arc::new(Waiting::new(Arc::clone(&health)));
-        Self { store, transport, options: Arc::new(options), leases, health, waiting }
+        let pending = Arc::new(PendingResults::new(Arc::clone(&health)));
+        Self { store, transport, options: Arc::new(options), leases, health, pending }
     }
 
     /// Leases those of `ids` that are queued and due and have at most `largest` octets, for this worker alone.
@@ -159,7 +159,7 @@ impl Deliverer {
                     telemetry::not_settled(settlement.lease.id, reason.message());
                     break;
                 }
-                Some(Err(error)) => unwritten.get_or_insert_with(|| self.waiting.begin()).tell(&error),
+                Some(Err(error)) => unwritten.get_or_insert_with(|| self.pending.begin()).log_once(&error),
                 None => {}
             }
             tokio::select! {

@@ -47,7 +47,7 @@ pub struct Summary {
     /// The subject.
     pub subject: String,
     /// Everyone it names.
-    pub people: People,
+    pub people: Participants,
     /// Further headers.
     pub headers: Vec<Header>,
     /// Names to find it by.
@@ -58,7 +58,7 @@ pub struct Summary {
 
 /// Everyone a message names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct People {
+pub struct Participants {
     /// The sender.
     pub from: Mailbox,
     /// The recipients.
@@ -74,7 +74,7 @@ pub struct People {
     pub reply_to: Vec<Mailbox>,
 }
 
-impl People {
+impl Participants {
     /// Those a message names.
     #[must_use]
     pub fn of(message: &Message) -> Self {
@@ -90,7 +90,7 @@ impl People {
 
 /// The readable part of a message whose record makes no sense to this version.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outline {
+pub struct PartialRecord {
     /// Its id.
     pub id: MessageId,
     /// The time it was accepted, by the store's clock.

@@ -77,11 +77,11 @@ struct Level {
     /// The load that was taken in since that count was asked for.
     added: Load,
     /// The part of it that had been taken in when the question that is under way was put.
-    asked: Load,
+    added_before_count: Load,
     /// The load that is being taken in right now.
     in_flight: Load,
     /// True if the log has it since the last count that new mail is refused.
-    said: bool,
+    is_logged: bool,
 }
 
 impl Level {
@@ -108,7 +108,7 @@ impl Admission {
             self.wanted.notify_one();
         }
         if !self.capacity.holds(sum, 4) {
-            if !std::mem::replace(&mut level.said, true) {
+            if !std::mem::replace(&mut level.is_logged, true) {
                 let Load { messages, octets } = level.sum();
                 tracing::warn!(messages, octets, "new mail is refused: too much is waiting to be sent");
             }
@@ -119,24 +119,24 @@ impl Admission {
     }
 
     /// Ends when a fresh count is wanted.
-    pub(super) async fn wanted(&self) {
+    pub(super) async fn count_wanted(&self) {
         self.wanted.notified().await;
     }
 
     /// Notes that the store is being asked, and says up to how many messages it has to count.
-    pub(super) fn ask(&self) -> u64 {
+    pub(super) fn begin_count(&self) -> u64 {
         let mut level = self.level();
-        level.asked = level.added;
+        level.added_before_count = level.added;
         self.capacity.counted()
     }
 
     /// Takes over a count of the store.
-    pub(super) fn hear(&self, told: &Backlog) {
+    pub(super) fn apply_count(&self, backlog: &Backlog) {
         let mut level = self.level();
-        level.counted = Load { messages: told.queued, octets: told.octets };
-        level.added = level.added.less(level.asked);
-        level.asked = Load::default();
-        level.said = false;
+        level.counted = Load { messages: backlog.queued, octets: backlog.octets };
+        level.added = level.added.less(level.added_before_count);
+        level.added_before_count = Load::default();
+        level.is_logged = false;
     }
 }
 
@@ -205,19 +205,19 @@ mod tests {
     fn a_load_counts_until_the_store_has_counted_it() {
         let admission = admission(10);
         assert_eq!(fill(&admission), 8);
-        admission.ask();
-        admission.hear(&told(8));
+        admission.begin_count();
+        admission.apply_count(&told(8));
         assert_eq!(fill(&admission), 0, "all of it is still waiting");
-        admission.ask();
-        admission.hear(&told(6));
+        admission.begin_count();
+        admission.apply_count(&told(6));
         // Taken in before the next question, under way while it is put, and taken in while it is answered.
         let first = admission.try_reserve(submission(1));
         drop(first);
         let in_flight = admission.try_reserve(submission(1));
         assert_eq!(fill(&admission), 0);
-        admission.ask();
+        admission.begin_count();
         drop(in_flight);
-        admission.hear(&told(6));
+        admission.apply_count(&told(6));
         assert_eq!(fill(&admission), 1, "the first is among the six, the second may be");
     }
 

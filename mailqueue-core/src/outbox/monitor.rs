@@ -53,7 +53,7 @@ impl StoreMonitor {
                 // A wanted count ends the wait early; the timeout is the rule.
                 let _ = tokio::time::timeout(
                     POLL_INTERVAL.saturating_sub(MIN_INTERVAL),
-                    asking.admission.wanted(),
+                    asking.admission.count_wanted(),
                 )
                 .await;
                 let asked = Instant::now();
@@ -81,8 +81,8 @@ impl Snapshot {
     /// Takes over an answer of the store; false when there was none.
     async fn ask(&self, store: &dyn MessageStore) -> bool {
         let asked = Instant::now();
-        let Ok(told) = store.backlog(self.admission.ask()).await else { return false };
-        self.admission.hear(&told);
+        let Ok(told) = store.backlog(self.admission.begin_count()).await else { return false };
+        self.admission.apply_count(&told);
         self.clock.set(told.now, asked);
         *self.backlog.write().unwrap_or_else(PoisonError::into_inner) = Some(told);
         telemetry::backlog_counted(&told);

@@ -15,7 +15,7 @@ use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::message::Message;
 use crate::domain::render::render;
 use crate::domain::validation::{FieldError, ValidationError};
-use crate::offload::Ending;
+use crate::offload::ShuttingDown;
 
 /// The most octets of drafts that are gone through on the calling thread: a millisecond or so. More would hold up
 /// everybody else.
@@ -66,7 +66,7 @@ impl Outbox {
         if octets <= MAX_INLINE_OCTETS {
             return Ok(work());
         }
-        let ending = |ending: Ending| StoreError::Overloaded(ending.to_string().into()).into();
+        let ending = |ending: ShuttingDown| StoreError::Overloaded(ending.to_string().into()).into();
         self.rendering.run(work).await.map_err(ending)
     }
 

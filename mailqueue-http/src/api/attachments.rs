@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
 
-use super::find::{EmailId, asked, find};
+use super::find::{EmailId, find, message_id};
 use super::list::list;
 use super::query::{self, WindowQuery};
 use crate::app::App;
@@ -20,7 +20,7 @@ use crate::wire::base64;
 use crate::wire::origin;
 use crate::wire::parameter::{parameters, uuid};
 use crate::wire::problem::Problem;
-use crate::wire::refusal::Refused;
+use crate::wire::problem_schema::Refused;
 use crate::wire::request::Request;
 use crate::wire::response::{self, Response};
 
@@ -71,13 +71,13 @@ parameters! {
 )]
 pub(crate) async fn attachments(app: &App, request: &Request) -> Result<Response, Problem> {
     let outbox = app.outbox_of(request)?;
-    let (id, window) = (asked(request)?, query::window(request.query())?);
+    let (id, range) = (message_id(request)?, query::range(request.query())?);
     let record = find(&outbox, id).await?;
     if !record.summary.attachments.is_empty() {
         kept(&record)?;
     }
     let ids: Vec<String> = (0..record.summary.attachments.len()).map(|n| part_id(id, n)).collect();
-    let (range, has_more) = window.of(&ids)?;
+    let (range, has_more) = range.of(&ids)?;
     let now = outbox.clock().now();
     let data = range.map(|n| response_of(&record, n, request, now)).collect();
     Ok(response::json(StatusCode::OK, &AttachmentList::new(has_more, data)))
@@ -94,7 +94,7 @@ pub(crate) async fn attachments(app: &App, request: &Request) -> Result<Response
 )]
 pub(crate) async fn attachment(app: &App, request: &Request) -> Result<Response, Problem> {
     let outbox = app.outbox_of(request)?;
-    let record = find(&outbox, asked(request)?).await?;
+    let record = find(&outbox, message_id(request)?).await?;
     let n = place(&record, &request.part)?;
     kept(&record)?;
     Ok(response::json(StatusCode::OK, &response_of(&record, n, request, outbox.clock().now())))
@@ -116,7 +116,7 @@ pub(crate) async fn attachment(app: &App, request: &Request) -> Result<Response,
 )]
 pub(crate) async fn content(app: &App, request: &Request) -> Result<Response, Problem> {
     let outbox = app.outbox_of(request)?;
-    let mut record = find(&outbox, asked(request)?).await?;
+    let mut record = find(&outbox, message_id(request)?).await?;
     let n = place(&record, &request.part)?;
     kept(&record)?;
     let (raw, has_html, id) = (record.raw.take().unwrap_or_default(), record.html.is_some(), record.id);

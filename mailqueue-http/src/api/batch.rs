@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::wire::json::Json;
 use crate::wire::parameter::{parameters, text};
 use crate::wire::problem::{Fault, Problem, sentence};
-use crate::wire::refusal;
+use crate::wire::problem_schema;
 use crate::wire::request::Request;
 use crate::wire::response::{self, Response};
 
@@ -55,7 +55,7 @@ parameters! {
         (status = 200, description = "They are kept.", body = Batch, headers(
             ("Idempotent-Replayed" = String, description = "`true` when it is the answer of the first time."),
         )),
-        refusal::Refused<409>,
+        problem_schema::Refused<409>,
     ),
 )]
 pub(crate) async fn submit_batch(app: &App, request: &mut Request) -> Result<Response, Problem> {
@@ -130,7 +130,7 @@ fn within(n: usize, fault: FieldError) -> FieldError {
     FieldError { pointer: format!("/{n}{}", fault.pointer), ..fault }
 }
 
-/// FieldErrors that were found in the drafts, with pointers into what was handed in.
+/// The faults that were found in the drafts, with pointers into what was handed in.
 fn locate(invalid: ValidationError, scalars: &[ScalarFields]) -> Vec<FieldError> {
     if let [scalars] = scalars {
         return scalars.locate(invalid.faults).into_iter().map(|fault| within(0, fault)).collect();

@@ -2,17 +2,18 @@
 
 use hyper::StatusCode;
 use mailqueue_core::domain::schedule::Schedule;
+use mailqueue_core::domain::validation::FieldError;
 use mailqueue_core::{ChangeError, MessageId, Status};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::find::{EmailId, asked, unknown};
-use super::{submit, words};
+use super::find::{EmailId, message_id, unknown};
+use super::{enum_schemas, submit};
 use crate::app::App;
 use crate::wire::deadline::in_time;
 use crate::wire::json::{self, Json, Members};
 use crate::wire::problem::Problem;
-use crate::wire::refusal::Refused;
+use crate::wire::problem_schema::Refused;
 use crate::wire::request::Request;
 use crate::wire::request_body::{Object, request_body};
 use crate::wire::response::{self, Response};
@@ -35,7 +36,7 @@ pub(super) struct Amended {
     object: &'static str,
     #[schema(format = "uuid")]
     id: String,
-    #[schema(value_type = words::Status)]
+    #[schema(value_type = enum_schemas::Status)]
     status: Status,
 }
 
@@ -47,7 +48,7 @@ pub(super) struct Amended {
 )]
 pub(crate) async fn reschedule(app: &App, request: &mut Request) -> Result<Response, Problem> {
     let outbox = app.outbox_of(request)?;
-    let id = asked(request)?;
+    let id = message_id(request)?;
     let at = submit::body(request, move |json| wanted(json, id)).await??;
     let status = in_time(outbox.reschedule(id, at)).await?;
     granted(id, status.map_err(|error| refusal(error, "moved to another time")))
@@ -66,7 +67,7 @@ pub(crate) async fn reschedule(app: &App, request: &mut Request) -> Result<Respo
 )]
 pub(crate) async fn cancel(app: &App, request: &Request) -> Result<Response, Problem> {
     let outbox = app.outbox_of(request)?;
-    let id = asked(request)?;
+    let id = message_id(request)?;
     let status = match in_time(outbox.cancel(id)).await? {
         Err(ChangeError::NotAllowed(Status::Cancelled)) => Ok(Status::Cancelled),
         status => status.map_err(|error| refusal(error, "cancelled")),
@@ -87,7 +88,7 @@ pub(crate) async fn cancel(app: &App, request: &Request) -> Result<Response, Pro
 )]
 pub(crate) async fn retry(app: &App, request: &Request) -> Result<Response, Problem> {
     let outbox = app.outbox_of(request)?;
-    let id = asked(request)?;
+    let id = message_id(request)?;
     let status = in_time(outbox.retry_now(id)).await?;
     granted(id, status.map_err(|error| refusal(error, "tried again")))
 }
@@ -98,7 +99,9 @@ fn wanted(json: Json<'_>, id: MessageId) -> Result<Schedule, Problem> {
     let at = Members::of(json, "", &mut faults).and_then(|mut members| {
         let wanted = Reschedule::read(&mut members);
         if wanted.id.is_some_and(|other| other != id.to_string()) {
-            members.fault("id", "must be the id in the address");
+            // Its place is before the fault of a later member that has been read by now.
+            let (pointer, detail) = ("/id".to_owned(), "must be the id in the address".to_owned());
+            members.faults().insert(0, FieldError { pointer, detail });
         }
         members.finish();
         wanted.scheduled_at

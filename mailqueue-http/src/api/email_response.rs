@@ -5,14 +5,14 @@ use mailqueue_core::domain;
 use mailqueue_core::domain::address::Mailbox;
 use mailqueue_core::domain::attachment::AttachmentSummary;
 use mailqueue_core::domain::message;
-use mailqueue_core::domain::record::{Outline, Record};
+use mailqueue_core::domain::record::{PartialRecord, Record};
 use mailqueue_core::domain::status::Status;
 use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
+use super::enum_schemas;
 use super::new_email::Tag;
-use super::words;
 
 /// A message as it stands in a list.
 #[derive(Serialize, ToSchema)]
@@ -38,9 +38,9 @@ pub(super) struct EmailSummary<'r> {
     #[schema(value_type = Option<String>, format = DateTime, required = true)]
     scheduled_at: Option<OffsetDateTime>,
     last_event: LastEvent,
-    #[schema(value_type = words::Status)]
+    #[schema(value_type = enum_schemas::Status)]
     status: Status,
-    #[schema(value_type = words::Lane)]
+    #[schema(value_type = enum_schemas::Lane)]
     lane: &'static str,
     /// When it is due, or was last.
     #[serde(with = "time::serde::rfc3339")]
@@ -101,7 +101,7 @@ struct FileSummary<'r> {
 #[derive(Serialize, ToSchema)]
 struct Recipient<'r> {
     address: &'r str,
-    #[schema(value_type = words::RecipientStatus)]
+    #[schema(value_type = enum_schemas::RecipientStatus)]
     status: domain::recipient::RecipientStatus,
     /// Whether a copy may be out although no answer said so.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -230,30 +230,30 @@ impl<'r> EmailSummary<'r> {
     }
 
     /// A message whose record cannot be read, by the columns that can.
-    pub(super) fn outline(outline: &'r Outline, fault: &StoreError) -> Self {
+    pub(super) fn partial(partial: &'r PartialRecord, fault: &StoreError) -> Self {
         Self {
             object: "email",
-            id: outline.id.to_string(),
+            id: partial.id.to_string(),
             message_id: String::new(),
-            created_at: outline.created_at,
+            created_at: partial.created_at,
             from: String::new(),
             to: Vec::new(),
             cc: Vec::new(),
             bcc: Vec::new(),
             reply_to: Vec::new(),
-            subject: &outline.subject,
+            subject: &partial.subject,
             tags: &[],
             scheduled_at: None,
-            last_event: match outline.status {
+            last_event: match partial.status {
                 Status::Queued | Status::Sending => LastEvent::Queued,
                 Status::Sent => LastEvent::Sent,
                 Status::Failed => LastEvent::Failed,
                 Status::Cancelled => LastEvent::Canceled,
                 Status::Unknown => LastEvent::DeliveryDelayed,
             },
-            status: outline.status,
-            lane: outline.lane.as_str(),
-            due_at: outline.due_at,
+            status: partial.status,
+            lane: partial.lane.as_str(),
+            due_at: partial.due_at,
             finished_at: None,
             unreadable: Some(fault.to_string()),
         }

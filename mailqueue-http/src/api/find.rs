@@ -19,7 +19,7 @@ parameters! {
 /// # Errors
 ///
 /// 422 when it is no id.
-pub(super) fn asked(request: &Request) -> Result<MessageId, Problem> {
+pub(super) fn message_id(request: &Request) -> Result<MessageId, Problem> {
     parse_id(&request.id).ok_or_else(|| Problem::field("/id", "must be the id of a message"))
 }
 

@@ -5,7 +5,7 @@ use mailqueue_core::health::Unready;
 
 use crate::app::App;
 use crate::wire::problem::Problem;
-use crate::wire::refusal::Refused;
+use crate::wire::problem_schema::Refused;
 use crate::wire::request::Request;
 use crate::wire::response::{self, Response};
 

@@ -13,7 +13,7 @@ use utoipa::openapi::schema::{ArrayBuilder, Schema};
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::words;
+use super::enum_schemas;
 use crate::wire::base64;
 use crate::wire::json::{self, Json, Members};
 use crate::wire::problem::MAX_FAULTS;
@@ -52,7 +52,7 @@ request_body! {
         /// no zone is named. At most 30 days ahead.
         #[schema(value_type = Option<String>, example = "in 1 hour")]
         scheduled_at: Option<Schedule>,
-        #[schema(value_type = Option<words::Lane>)]
+        #[schema(value_type = Option<enum_schemas::Lane>)]
         lane: Option<Lane>,
         /// Whether addresses may have letters outside ASCII in front of the `@`.
         smtputf8: Option<bool>,

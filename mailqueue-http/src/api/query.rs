@@ -91,34 +91,34 @@ fn only_one_cursor(seen: &[String], faults: &mut Vec<FieldError>) {
 
 /// A part of a short list, by the ids of its entries.
 #[derive(Debug, Default)]
-pub(crate) struct Window {
+pub(crate) struct PageRange {
     limit: Option<usize>,
     after: Option<String>,
     before: Option<String>,
 }
 
 /// Reads the query of a short list.
-pub(crate) fn window(query: &str) -> Result<Window, Problem> {
-    let mut window = Window::default();
+pub(crate) fn range(query: &str) -> Result<PageRange, Problem> {
+    let mut range = PageRange::default();
     let mut faults = Vec::new();
     for (name, value) in urlencoded::pairs(query.as_bytes())? {
         match &*name {
             "limit" => match limit(&value) {
-                Ok(limit) => window.limit = Some(limit),
+                Ok(limit) => range.limit = Some(limit),
                 Err(detail) => note(&mut faults, "/limit", detail),
             },
-            "after" => window.after = Some(value),
-            "before" => window.before = Some(value),
+            "after" => range.after = Some(value),
+            "before" => range.before = Some(value),
             _ => note(&mut faults, &pointer(&name), "is not a parameter that is known here"),
         }
     }
-    if window.after.is_some() && window.before.is_some() {
+    if range.after.is_some() && range.before.is_some() {
         note(&mut faults, "/before", "must not stand beside after");
     }
-    if faults.is_empty() { Ok(window) } else { Err(Problem::invalid(faults)) }
+    if faults.is_empty() { Ok(range) } else { Err(Problem::invalid(faults)) }
 }
 
-impl Window {
+impl PageRange {
     /// The places of the entries asked for, and whether more follow in that direction.
     pub(crate) fn of(&self, ids: &[String]) -> Result<(Range<usize>, bool), Problem> {
         let place = |name: &str, id: &str| {

@@ -3,14 +3,14 @@
 use hyper::StatusCode;
 
 use super::email_response::{EmailResponse, EmailSummary};
-use super::find::{EmailId, asked, find};
+use super::find::{EmailId, find, message_id};
 use super::list::list;
 use super::query::{self, ListQuery};
 use crate::app::App;
 use crate::wire::deadline::in_time;
-use crate::wire::offload::aside;
+use crate::wire::offload::offload;
 use crate::wire::problem::Problem;
-use crate::wire::refusal::Refused;
+use crate::wire::problem_schema::Refused;
 use crate::wire::request::Request;
 use crate::wire::response::{self, Response};
 
@@ -30,9 +30,9 @@ list! {
 )]
 pub(crate) async fn get(app: &App, request: &Request) -> Result<Response, Problem> {
     let outbox = app.outbox_of(request)?;
-    let (record, now) = (find(&outbox, asked(request)?).await?, outbox.clock().now());
+    let (record, now) = (find(&outbox, message_id(request)?).await?, outbox.clock().now());
     let octets = [&record.text, &record.html].into_iter().flatten().map(String::len).sum();
-    aside(octets, move || response::json(StatusCode::OK, &EmailResponse::of(&record, now))).await
+    offload(octets, move || response::json(StatusCode::OK, &EmailResponse::of(&record, now))).await
 }
 
 /// List messages
@@ -50,7 +50,7 @@ pub(crate) async fn list(app: &App, request: &Request) -> Result<Response, Probl
     let now = outbox.clock().now();
     let summaries = page.records.iter().map(|listed| match listed {
         Ok(record) => EmailSummary::of(record, now),
-        Err((outline, fault)) => EmailSummary::outline(outline, fault),
+        Err((partial, fault)) => EmailSummary::partial(partial, fault),
     });
     let data = summaries.collect();
     Ok(response::json(StatusCode::OK, &EmailList::new(page.has_more, data)))

@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::wire::json::{self, Json};
 use crate::wire::parameter::{parameters, text};
 use crate::wire::problem::Problem;
-use crate::wire::refusal::Refused;
+use crate::wire::problem_schema::Refused;
 use crate::wire::request::Request;
 use crate::wire::response::{self, Response};
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_util::{FutureExt, stream};
 use utoipa::ToSchema;
 
-use crate::wire::offload::aside;
+use crate::wire::offload::offload;
 use crate::wire::problem::Problem;
 use crate::wire::request::Request;
 use crate::wire::urlencoded;
@@ -70,7 +70,7 @@ impl Fields {
             // All of it is there, so that nothing is waited for.
             Some(boundary) => parts(body, boundary).now_or_never().unwrap_or_else(|| Err(unreadable())),
         };
-        let pairs = aside(octets, read).await;
+        let pairs = offload(octets, read).await;
         request.payload.digested();
         Self::sort(pairs??)
     }

@@ -6,12 +6,12 @@ use mailqueue_core::outbox::SubmitError;
 use mailqueue_core::{Draft, MessageId, Outbox};
 
 use super::fields::{Field, Fields, Form};
-use super::page::{FormError, FormValues, FormView, PAGES};
+use super::templates::{FormError, FormValues, FormView, PAGES};
 use crate::app::App;
 use crate::recipients::Recipients;
 use crate::wire::deadline::in_time;
 use crate::wire::problem::Problem;
-use crate::wire::refusal::Refused;
+use crate::wire::problem_schema::Refused;
 use crate::wire::request::Request;
 use crate::wire::response::{self, Response};
 

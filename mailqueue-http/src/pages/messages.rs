@@ -2,13 +2,13 @@
 
 use mailqueue_core::contracts::store::Filter;
 
-use super::page::PAGES;
+use super::templates::PAGES;
 use crate::api::find::{EmailId, find, unknown};
 use crate::api::query::parse_id;
 use crate::app::App;
 use crate::wire::deadline::in_time;
 use crate::wire::problem::Problem;
-use crate::wire::refusal::Refused;
+use crate::wire::problem_schema::Refused;
 use crate::wire::request::Request;
 use crate::wire::response::Response;
 

@@ -4,7 +4,7 @@
 
 mod fields;
 pub(crate) mod form;
+mod message_view;
 pub(crate) mod messages;
-pub(crate) mod page;
-mod view;
-mod words;
+pub(crate) mod templates;
+mod translations;

@@ -37,7 +37,7 @@ pub(crate) struct Payload {
     /// For what comes in.
     coming: Option<Taken>,
     /// For what is made of it.
-    working: Option<Taken>,
+    processing: Option<Taken>,
 }
 
 impl Payload {
@@ -45,7 +45,7 @@ impl Payload {
     pub(crate) fn new(head: &Parts, body: Incoming, memory: Memory) -> Self {
         let declared = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let spent = head.headers.contains_key(EXPECT);
-        Self { body, declared, spent, memory, coming: None, working: None }
+        Self { body, declared, spent, memory, coming: None, processing: None }
     }
 
     /// Reads all of it, once there is memory for it, and waits until there is memory for what is made of it. Call
@@ -94,14 +94,14 @@ impl Payload {
             read.extend_from_slice(&data);
         }
         if read.len() > MAX_SMALL {
-            self.working = Some(self.memory.working(read.len()).await.map_err(Problem::closing)?);
+            self.processing = Some(self.memory.processing(read.len()).await.map_err(Problem::closing)?);
         }
         Ok(read.freeze())
     }
 
     async fn make_room(&mut self, octets: usize) -> Result<(), Problem> {
         let taken = if octets > MAX_SMALL {
-            self.memory.travelling(octets).await
+            self.memory.transfer(octets).await
         } else {
             self.memory.small(octets).await
         };
@@ -115,7 +115,7 @@ impl Payload {
 
     /// Notes that a large body is not there any more, only what was made of it.
     pub(crate) fn digested(&mut self) {
-        if self.working.is_some() {
+        if self.processing.is_some() {
             self.coming = None;
         }
     }
@@ -124,7 +124,7 @@ impl Payload {
     /// is reset, and the client never sees the answer. One that waits for a go-ahead has sent nothing, and one that was
     /// too slow has had its time.
     pub(crate) fn discard(mut self) {
-        (self.coming, self.working) = (None, None);
+        (self.coming, self.processing) = (None, None);
         if self.body.is_end_stream() || self.spent {
             return;
         }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use mailqueue_core::domain::validation::FieldError;
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 
-use crate::wire::offload::aside;
+use crate::wire::offload::offload;
 use crate::wire::problem::{MAX_FAULTS, Problem};
 
 /// The largest number of values in a document, a list of octets counted as one. It bounds memory: a value takes far more
@@ -40,7 +40,7 @@ where
     T: Send + 'static,
     F: FnOnce(Json<'_>) -> T + Send + 'static,
 {
-    aside(document.len(), move || Json::parse(&document).map(then)).await?
+    offload(document.len(), move || Json::parse(&document).map(then)).await?
 }
 
 impl<'b> Json<'b> {

@@ -23,8 +23,8 @@ const MEMORY_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub(crate) struct Memory {
     small: Part,
-    travelling: Part,
-    working: Part,
+    transfer: Part,
+    processing: Part,
 }
 
 /// Room that was taken; given back when it is dropped.
@@ -44,7 +44,7 @@ impl Memory {
     /// Room for these octets.
     pub(crate) fn new(octets: u64) -> Self {
         let part = |eighths: u64| Part::new(octets / 8 * eighths);
-        Self { small: part(1), travelling: part(3), working: part(4) }
+        Self { small: part(1), transfer: part(3), processing: part(4) }
     }
 
     /// Room for a small request as long as it lasts: its body, and what is made of it.
@@ -53,13 +53,13 @@ impl Memory {
     }
 
     /// Room for what a client sends or takes at its own pace.
-    pub(crate) async fn travelling(&self, octets: usize) -> Result<Taken, Problem> {
-        self.travelling.take(octets).await
+    pub(crate) async fn transfer(&self, octets: usize) -> Result<Taken, Problem> {
+        self.transfer.take(octets).await
     }
 
     /// Room for what is made of a large body: its files, and the message as it will be sent.
-    pub(crate) async fn working(&self, octets: usize) -> Result<Taken, Problem> {
-        self.working.take(octets.saturating_mul(2)).await
+    pub(crate) async fn processing(&self, octets: usize) -> Result<Taken, Problem> {
+        self.processing.take(octets.saturating_mul(2)).await
     }
 }
 
@@ -107,13 +107,13 @@ mod tests {
     async fn a_large_request_waits_a_while_and_holds_up_no_small_one() {
         let memory = Memory::new(128 << 20);
         let mut held: Vec<Taken> =
-            std::iter::from_fn(|| memory.travelling(13 * MIB).now_or_never()).map(Result::unwrap).collect();
+            std::iter::from_fn(|| memory.transfer(13 * MIB).now_or_never()).map(Result::unwrap).collect();
         assert_eq!(held.len(), 3);
         assert!(memory.small(MAX_SMALL).now_or_never().unwrap().is_ok());
-        assert!(memory.working(13 * MIB).now_or_never().unwrap().is_ok());
-        let refused = memory.travelling(13 * MIB).await.unwrap_err();
+        assert!(memory.processing(13 * MIB).now_or_never().unwrap().is_ok());
+        let refused = memory.transfer(13 * MIB).await.unwrap_err();
         assert_eq!(refused.status.as_u16(), 503);
-        let (waited, ()) = tokio::join!(memory.travelling(13 * MIB), async {
+        let (waited, ()) = tokio::join!(memory.transfer(13 * MIB), async {
             tokio::task::yield_now().await;
             held.clear();
         });
@@ -123,9 +123,9 @@ mod tests {
     #[tokio::test]
     async fn a_request_larger_than_all_memory_goes_alone() {
         let memory = Memory::new(16 << 20);
-        let one = memory.working(15 * MIB).await.unwrap();
-        assert!(memory.working(1).now_or_never().is_none());
+        let one = memory.processing(15 * MIB).await.unwrap();
+        assert!(memory.processing(1).now_or_never().is_none());
         drop(one);
-        assert!(memory.working(1).now_or_never().unwrap().is_ok());
+        assert!(memory.processing(1).now_or_never().unwrap().is_ok());
     }
 }

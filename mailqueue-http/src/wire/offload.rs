@@ -21,7 +21,7 @@ static WORKERS: LazyLock<Offload> = LazyLock::new(Offload::default);
 /// # Errors
 ///
 /// 503 when its turn does not come in time.
-pub(crate) async fn aside<T: Send + 'static>(
+pub(crate) async fn offload<T: Send + 'static>(
     octets: usize,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Problem> {

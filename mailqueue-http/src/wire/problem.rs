@@ -99,12 +99,7 @@ impl Problem {
     pub(crate) fn idempotency_key() -> Self {
         let detail =
             "The Idempotency-Key must have 1 to 256 printable ASCII characters and stand there once.";
-        Self::new(
-            StatusCode::BAD_REQUEST,
-            "invalid_idempotency_key",
-            "ValidationError idempotency key",
-            detail,
-        )
+        Self::new(StatusCode::BAD_REQUEST, "invalid_idempotency_key", "Invalid idempotency key", detail)
     }
 
     /// 401: somebody has to say who they are.
@@ -285,7 +280,7 @@ impl Problem {
     }
 }
 
-/// FieldErrors in one sentence: the first of them.
+/// The faults in one sentence: the first of them.
 pub(crate) fn sentence(faults: &[FieldError]) -> String {
     match faults.first() {
         Some(first) if first.pointer.is_empty() => format!("The message {}.", first.detail),

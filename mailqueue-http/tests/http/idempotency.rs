@@ -35,7 +35,8 @@ async fn a_repeat_under_the_same_key_is_one_message() {
     assert_ne!(send("order-8", "s").await.id(), first.id());
     assert_eq!(server.stored().await.len(), 2);
     for key in ["", &"k".repeat(257), "kä", "a\tb"] {
-        send(key, "s").await.assert_problem(400, "invalid_idempotency_key");
+        let problem = send(key, "s").await.assert_problem(400, "invalid_idempotency_key");
+        assert_eq!(problem["type"], "urn:mailqueue:problem:invalid-idempotency-key");
     }
     let twice = [("Content-Type", "application/json"), ("Idempotency-Key", "a"), ("Idempotency-Key", "a")];
     let body = br#"{"to":"a@example.org","subject":"s","text":"t"}"#;

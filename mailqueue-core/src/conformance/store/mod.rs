@@ -7,7 +7,7 @@
 //! async fn open() -> (Arc<dyn MessageStore>, TempDir) { /* a new one in a folder of its own */ }
 //!
 //! mailqueue_core::message_store_conformance!(on_sqlite, open());
-//! mailqueue_core::message_store_spoilt_rows!(spoilt_on_sqlite, open()); // what is kept can spoil rows
+//! mailqueue_core::message_store_unreadable_rows!(unreadable_on_sqlite, open()); // what is kept can spoil rows
 //! ```
 
 pub mod changing;
@@ -22,8 +22,8 @@ pub mod probing;
 pub mod pruning;
 pub mod reclaiming;
 pub mod settling;
-pub mod spoilt;
 pub mod submitting;
+pub mod unreadable_rows;
 
 /// Makes a module `$name` with one test for each case. `$open` is a future that gives an empty store, as
 /// `Arc<dyn MessageStore>`, and something that is kept until the test is over.
@@ -169,13 +169,13 @@ macro_rules! message_store_conformance {
     };
 }
 
-/// Makes a module `$name` with one test for each case of [`spoilt`]. `$open` is as for
+/// Makes a module `$name` with one test for each case of [`unreadable_rows`]. `$open` is as for
 /// [`message_store_conformance!`](crate::message_store_conformance), but what is kept can
-/// [`Spoil`](spoilt::Spoil) rows of the store.
+/// [`Spoil`](unreadable_rows::Spoil) rows of the store.
 #[macro_export]
-macro_rules! message_store_spoilt_rows {
+macro_rules! message_store_unreadable_rows {
     ($name:ident, $open:expr) => {
-        $crate::message_store_spoilt_rows! { @cases $name, $open,
+        $crate::message_store_unreadable_rows! { @cases $name, $open,
             claims_its_neighbours
             reclaims_its_neighbours
             lists_its_neighbours
@@ -189,7 +189,7 @@ macro_rules! message_store_spoilt_rows {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
                 let (store, kept) = $open.await;
-                $crate::conformance::store::spoilt::$case(store, &kept).await;
+                $crate::conformance::store::unreadable_rows::$case(store, &kept).await;
             })+
         }
     };

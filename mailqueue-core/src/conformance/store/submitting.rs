@@ -9,7 +9,7 @@ use crate::contracts::store::{Inserted, MessageStore, NewMessage, StoreError, Su
 use crate::domain::delivery::Delivery;
 use crate::domain::draft::Draft;
 use crate::domain::lane::Lane;
-use crate::domain::record::{People, Record, Summary};
+use crate::domain::record::{Participants, Record, Summary};
 
 /// A draft that uses every field.
 fn full_draft() -> Draft {
@@ -44,7 +44,7 @@ pub async fn reads_back_everything(store: Arc<dyn MessageStore>) {
         scheduled_at: None,
         summary: Summary {
             subject: message.subject.clone(),
-            people: People::of(message),
+            people: Participants::of(message),
             headers: message.headers.clone(),
             tags: message.tags.clone(),
             attachments: message.attachments.iter().map(|file| file.summary()).collect(),

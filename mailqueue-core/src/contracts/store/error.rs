@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::contracts::detail::Detail;
+use crate::contracts::error_detail::ErrorDetail;
 
 /// The outcome of a call that a store did not carry out, with its message and, where a driver named one, its source.
 ///
@@ -18,15 +18,15 @@ use crate::contracts::detail::Detail;
 #[non_exhaustive]
 pub enum StoreError {
     /// It cannot be reached, or the connection broke before it answered. Whether it did it is not known.
-    Unavailable(Detail),
+    Unavailable(ErrorDetail),
     /// More is being asked than it can do. It has not been done.
-    Overloaded(Detail),
+    Overloaded(ErrorDetail),
     /// It has no space for new messages, which has not been kept. Messages it holds can still be sent and settled.
-    NoSpace(Detail),
+    NoSpace(ErrorDetail),
     /// It refused this item. It has not been done, and will be refused again.
-    Refused(Detail),
+    Refused(ErrorDetail),
     /// Its data makes no sense to this version.
-    Unreadable(Detail),
+    Unreadable(ErrorDetail),
 }
 
 impl StoreError {
@@ -36,7 +36,7 @@ impl StoreError {
         matches!(self, Self::Unavailable(_) | Self::Overloaded(_) | Self::NoSpace(_))
     }
 
-    fn parts(&self) -> (&'static str, &Detail) {
+    fn parts(&self) -> (&'static str, &ErrorDetail) {
         match self {
             Self::Unavailable(detail) => ("the message store is out of reach", detail),
             Self::Overloaded(detail) => ("the message store is overloaded", detail),

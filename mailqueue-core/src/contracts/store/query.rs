@@ -2,7 +2,7 @@
 
 use crate::contracts::store::StoreError;
 use crate::domain::id::MessageId;
-use crate::domain::record::{Outline, Record};
+use crate::domain::record::{PartialRecord, Record};
 use crate::domain::status::Status;
 
 /// Which messages to list.
@@ -48,8 +48,8 @@ impl Cursor {
     }
 }
 
-/// A message in a list, without bodies; or, where it cannot be read, its outline and the reason.
-pub type Listed = Result<Record, (Outline, StoreError)>;
+/// A message in a list, without bodies; or, where it cannot be read, its partial and the reason.
+pub type Listed = Result<Record, (PartialRecord, StoreError)>;
 
 /// A page of messages, newest first.
 #[derive(Debug, Clone)]
@@ -90,7 +90,7 @@ impl Page {
     pub fn ids(&self) -> impl Iterator<Item = MessageId> {
         self.records.iter().map(|listed| match listed {
             Ok(record) => record.id,
-            Err((outline, _)) => outline.id,
+            Err((partial, _)) => partial.id,
         })
     }
 

@@ -138,7 +138,7 @@ impl Connections {
     }
 
     /// Closes all connections that are idle, and those in use when they come back.
-    pub(super) fn give_up(&self) {
+    pub(super) fn discard_all(&self) {
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         self.generation.fetch_add(1, Ordering::AcqRel);
         readers.clear();

@@ -4,21 +4,21 @@ use std::time::Duration;
 
 use redis::{ErrorKind, RedisError};
 
-use crate::contracts::detail::Detail;
+use crate::contracts::error_detail::ErrorDetail;
 use crate::contracts::queue::QueueError;
 
 /// A failed exchange. The connection it happened on is not used again, whichever it is.
 #[derive(Debug, Clone)]
 pub(super) enum Fault {
     /// No connection, no answer, or an answer that the server is not ready: opens the breaker.
-    OutOfReach(Detail),
+    OutOfReach(ErrorDetail),
     /// No connection can be had, and trying again will not help before somebody changes a setting: opens the
     /// breaker too, for a probe would fail alike.
-    Rejected(Detail),
+    Rejected(ErrorDetail),
     /// A key of ours holds something that is not a sorted set.
     WrongType,
     /// The server answered that it will not do this.
-    Refused(Detail),
+    Refused(ErrorDetail),
 }
 
 impl Fault {
@@ -39,7 +39,7 @@ impl From<RedisError> for Fault {
             // These texts are ours: what a server says about a login may quote it.
             ErrorKind::AuthenticationFailed => Self::Rejected("wrong user name or password".into()),
             ErrorKind::InvalidClientConfig => Self::Rejected("this Redis URL cannot be used".into()),
-            ErrorKind::Io | ErrorKind::Parse => Self::OutOfReach(Detail::of(error)),
+            ErrorKind::Io | ErrorKind::Parse => Self::OutOfReach(ErrorDetail::of(error)),
             _ => from_answer(error),
         }
     }

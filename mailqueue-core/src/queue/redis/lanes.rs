@@ -9,7 +9,7 @@ use super::connections::Connections;
 use super::depth_cache::DepthCache;
 use super::fault::Fault;
 use super::keys::Keys;
-use super::page::{Member, Page, Popped};
+use super::members::{Member, Members, Popped};
 use super::refusals::Operation;
 use crate::contracts::queue::{Entry, Pulled};
 use crate::domain::lane::Lane;
@@ -45,8 +45,8 @@ impl Lanes {
     }
 
     /// Trusts no connection that there is.
-    pub(super) fn give_up(&self) {
-        self.connections.give_up();
+    pub(super) fn discard_connections(&self) {
+        self.connections.discard_all();
     }
 
     /// Adds entries to the lanes that are not full; tells how many the fullest of the named lanes holds.
@@ -58,17 +58,22 @@ impl Lanes {
         let now = Instant::now();
         let asked: Vec<Lane> = full.into_iter().filter(|lane| self.depths.is_stale(*lane, now)).collect();
         if !asked.is_empty() {
-            self.tell(Operation::Push, &asked, &[]).await?;
+            self.push_and_measure(Operation::Push, &asked, &[]).await?;
             open.extend(asked.into_iter().filter(|lane| !self.depths.is_full(*lane)));
         }
         if !open.is_empty() {
-            self.tell(Operation::Push, &open, entries).await?;
+            self.push_and_measure(Operation::Push, &open, entries).await?;
         }
         Ok(touched.into_iter().map(|lane| self.depths.seen(lane)).max().unwrap_or(0))
     }
 
     /// Adds those of `entries` that belong to `lanes`, and notes the depth of these.
-    async fn tell(&self, operation: Operation, lanes: &[Lane], entries: &[Entry]) -> Result<(), Fault> {
+    async fn push_and_measure(
+        &self,
+        operation: Operation,
+        lanes: &[Lane],
+        entries: &[Entry],
+    ) -> Result<(), Fault> {
         let question = self.addition(lanes, entries);
         let depths: Vec<u64> = match self.connections.ask(&question).await {
             Err(Fault::WrongType) => {
@@ -138,7 +143,7 @@ impl Lanes {
     /// The ids that were popped, and their lane.
     fn sort(&self, popped: Popped) -> Pulled {
         let lane = popped.as_ref().and_then(|(key, _)| self.keys.lane_of(key));
-        let ids = Page::ids(popped);
+        let ids = Members::ids(popped);
         Pulled { lane: lane.filter(|_| !ids.is_empty()), ids }
     }
 
@@ -174,7 +179,7 @@ impl Lanes {
                 }
                 told => told?,
             };
-            let page = Page::sort(members);
+            let page = Members::partition(members);
             if !page.garbage.is_empty() {
                 // Left in place it would hide that everything behind it is missing.
                 let removal = pipe().cmd("ZREM").arg(key).arg(page.garbage).to_owned();
@@ -193,7 +198,7 @@ impl Lanes {
 
     /// The number of members of a lane.
     pub(super) async fn depth(&self, lane: Lane) -> Result<u64, Fault> {
-        self.tell(Operation::Depth, &[lane], &[]).await?;
+        self.push_and_measure(Operation::Depth, &[lane], &[]).await?;
         Ok(self.depths.seen(lane))
     }
 

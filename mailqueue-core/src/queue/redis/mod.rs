@@ -6,8 +6,8 @@ mod depth_cache;
 mod fault;
 mod keys;
 mod lanes;
+mod members;
 mod options;
-mod page;
 mod refusals;
 
 use std::future::Future;
@@ -128,7 +128,7 @@ impl Shared {
         match done {
             Err(fault) if fault.opens_breaker() => {
                 if self.breaker.failed(fault, Instant::now()) {
-                    self.lanes.give_up();
+                    self.lanes.discard_connections();
                 }
             }
             Ok(_) | Err(_) => self.breaker.answered(),

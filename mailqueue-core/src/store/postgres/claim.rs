@@ -9,13 +9,13 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::super::{microseconds, unreadable};
+use super::bisect::bisect;
 use super::delivery::{DeliveryColumns, DeliveryRow, delivery_columns};
-use super::divide::divided;
 use super::error::Failure;
 use super::run::{Purpose, Runner};
 use super::session::Session;
 use super::statement::statement;
-use crate::contracts::detail::Detail;
+use crate::contracts::error_detail::ErrorDetail;
 use crate::contracts::store::{Claimed, Claims, Lease, LeaseTerms, Renewal, StoreError, TooLarge};
 use crate::domain::id::MessageId;
 use crate::telemetry;
@@ -98,7 +98,7 @@ pub(super) async fn claim(
     ids: &[MessageId],
     terms: &LeaseTerms,
 ) -> Result<Claims, StoreError> {
-    let claims = divided(ids.to_vec(), |part| {
+    let claims = bisect(ids.to_vec(), |part| {
         let (runner, terms) = (runner.clone(), terms.clone());
         Box::pin(async move {
             // Without a limit of time: a claim that took effect after its caller had left would be a lease nobody
@@ -152,7 +152,7 @@ async fn claim_together(
         let left: Vec<MessageId> = ids.into_iter().filter(|id| !leased.contains(id)).collect();
         too_large = name_too_large(connection, &left, largest).await?;
     }
-    connection.let_go_after(octets);
+    connection.close_if_larger_than(octets);
     Ok(Claims { leased, too_large })
 }
 
@@ -188,7 +188,7 @@ fn claimed(row: ClaimedRow, token: Uuid) -> Result<Claimed, StoreError> {
     let (id, lane, state, claimed_at, waited, age, sender, raw, smtputf8) = row;
     Ok(Claimed {
         lease: Lease { id: id.into(), token },
-        lane: lane.parse().map_err(|error| StoreError::Unreadable(Detail::of(error)))?,
+        lane: lane.parse().map_err(|error| StoreError::Unreadable(ErrorDetail::of(error)))?,
         delivery: state.try_into()?,
         claimed_at,
         waited: microseconds::duration(waited),
@@ -205,7 +205,7 @@ pub(super) async fn renew(
     renewals: Vec<Renewal>,
     duration: Duration,
 ) -> Result<Vec<bool>, StoreError> {
-    let renewed = divided(renewals, |part| {
+    let renewed = bisect(renewals, |part| {
         let runner = runner.clone();
         Box::pin(async move {
             runner.run(move |connection| Box::pin(renew_together(connection, part.clone(), duration))).await

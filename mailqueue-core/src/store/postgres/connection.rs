@@ -161,7 +161,7 @@ fn unreachable(error: Option<DriverError>) -> StoreError {
 
 /// Tells whether the settings of the start have reached the server: a pooler may drop them in silence.
 async fn is_direct(session: &mut Session) -> Result<bool, StoreError> {
-    let answer = session.simply("SELECT current_setting('mailqueue.direct', true)").await;
+    let answer = session.simple_query("SELECT current_setting('mailqueue.direct', true)").await;
     let answer = answer.map_err(error::outcome)?;
     Ok(answer.first().and_then(|row| row.first()).is_some_and(|value| value.as_deref() == Some("on")))
 }

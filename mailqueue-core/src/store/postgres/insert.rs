@@ -10,13 +10,13 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::super::microseconds;
-use super::divide::divided;
+use super::bisect::bisect;
 use super::error::Failure;
 use super::json::Json;
-use super::octets::Octets;
 use super::run::{Purpose, Runner};
 use super::session::Session;
-use super::space::Admission;
+use super::shared_bytes::SharedBytes;
+use super::space::SpaceCheck;
 use super::statement::statement;
 use super::{probe, reserve};
 use crate::contracts::store::{Idempotency, Inserted, NewMessage, StoreError, Submission};
@@ -26,7 +26,7 @@ use crate::domain::header::Header;
 use crate::domain::id::MessageId;
 use crate::domain::message::Tag;
 use crate::domain::recipient::Recipient;
-use crate::domain::record::People;
+use crate::domain::record::Participants;
 
 statement! {
     /// Both rows of every message, in one statement and so in one transaction.
@@ -36,14 +36,14 @@ statement! {
         scheduled: Array<Nullable<Timestamptz>> => Vec<Option<OffsetDateTime>>,
         subjects: Array<Text> => Vec<String>,
         senders: Array<Text> => Vec<String>,
-        people: Array<Jsonb> => Vec<Json<People>>,
+        people: Array<Jsonb> => Vec<Json<Participants>>,
         headers: Array<Jsonb> => Vec<Json<Vec<Header>>>,
         tags: Array<Jsonb> => Vec<Json<Vec<Tag>>>,
         attachments: Array<Jsonb> => Vec<Json<Vec<AttachmentSummary>>>,
         smtputf8: Array<Bool> => Vec<bool>,
         texts: Array<Nullable<Text>> => Vec<Option<String>>,
         htmls: Array<Nullable<Text>> => Vec<Option<String>>,
-        raws: Array<Binary> => Vec<Octets>,
+        raws: Array<Binary> => Vec<SharedBytes>,
         lanes: Array<Text> => Vec<&'static str>,
         recipients: Array<Jsonb> => Vec<Json<Vec<Recipient>>>,
     } -> Bool = "
@@ -112,7 +112,7 @@ pub(super) async fn insert(
         let full = StoreError::NoSpace("the server had none a moment ago".into());
         return vec![Err(full); submissions.len()];
     }
-    let results = divided(submissions, |part| {
+    let results = bisect(submissions, |part| {
         let runner = runner.clone();
         Box::pin(async move { insert_together(&runner, part).await })
     })
@@ -124,10 +124,10 @@ pub(super) async fn insert(
 /// Tells whether new messages may be inserted. After a shortage they may when the reserve is kept again; a role that
 /// may not keep one has to try.
 async fn has_space(runner: &Runner, reserve: u64) -> bool {
-    match runner.space.admits() {
-        Admission::Yes => true,
-        Admission::No => false,
-        Admission::Perhaps => !matches!(keep_reserve(runner, reserve).await, Err(StoreError::NoSpace(_))),
+    match runner.space.check() {
+        SpaceCheck::Yes => true,
+        SpaceCheck::No => false,
+        SpaceCheck::Probe => !matches!(keep_reserve(runner, reserve).await, Err(StoreError::NoSpace(_))),
     }
 }
 
@@ -162,7 +162,7 @@ async fn insert_together(
             Box::pin(async move {
                 let octets = submissions.iter().map(|submission| submission.size()).sum();
                 let inserted = insert_on(connection, submissions).await?;
-                connection.let_go_after(octets);
+                connection.close_if_larger_than(octets);
                 Ok(inserted)
             })
         })
@@ -300,14 +300,14 @@ fn batch<'a>(messages: impl Iterator<Item = &'a NewMessage>) -> InsertMessages {
         batch.scheduled.push(message.scheduled_at);
         batch.subjects.push(message.subject.clone());
         batch.senders.push(message.from.address.to_string());
-        batch.people.push(Json(People::of(message)));
+        batch.people.push(Json(Participants::of(message)));
         batch.headers.push(Json(message.headers.clone()));
         batch.tags.push(Json(message.tags.clone()));
         batch.attachments.push(Json(message.attachments.iter().map(Attachment::summary).collect()));
         batch.smtputf8.push(message.needs_smtputf8());
         batch.texts.push(message.text.clone());
         batch.htmls.push(message.html.clone());
-        batch.raws.push(Octets(raw.clone()));
+        batch.raws.push(SharedBytes(raw.clone()));
         batch.lanes.push(message.lane.as_str());
         batch.recipients.push(Json(Delivery::new(message.envelope()).recipients));
     }

@@ -10,7 +10,7 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use super::super::migrations::{self, MigrationError};
 use super::error;
 use super::session::Session;
-use crate::contracts::detail::Detail;
+use crate::contracts::error_detail::ErrorDetail;
 use crate::contracts::store::StoreError;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
@@ -32,7 +32,7 @@ pub(super) async fn migrate(mut session: Session, run: bool) -> Result<(), Store
     let applied = applied(&mut session).await?;
     let blocking = tokio::task::spawn_blocking(move || run_pending(session, &applied));
     // A session that has not committed is gone when this returns, and the transaction with it.
-    let migrated = blocking.await.map_err(|error| StoreError::Unavailable(Detail::of(error)))?;
+    let migrated = blocking.await.map_err(|error| StoreError::Unavailable(ErrorDetail::of(error)))?;
     migrated.map_err(refused)
 }
 
@@ -58,10 +58,10 @@ fn refused(error: MigrationError) -> StoreError {
 /// The versions that have run; none where there is no table of migrations.
 async fn applied(session: &mut Session) -> Result<Vec<String>, StoreError> {
     let exists = "SELECT 1 WHERE to_regclass('mailqueue_migrations') IS NOT NULL";
-    if session.simply(exists).await.map_err(error::outcome)?.is_empty() {
+    if session.simple_query(exists).await.map_err(error::outcome)?.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = session.simply("SELECT version FROM mailqueue_migrations").await.map_err(refuse)?;
+    let rows = session.simple_query("SELECT version FROM mailqueue_migrations").await.map_err(refuse)?;
     Ok(rows.into_iter().flatten().flatten().collect())
 }
 

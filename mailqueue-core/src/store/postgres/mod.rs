@@ -1,16 +1,15 @@
 //! The record on Postgres 13 and later.
 
+mod bisect;
 mod change;
 mod claim;
 mod connection;
 mod delivery;
-mod divide;
 mod due;
 mod error;
 mod insert;
 mod json;
 mod migrate;
-mod octets;
 mod pool;
 mod probe;
 mod prune;
@@ -19,9 +18,10 @@ mod reclaim;
 mod record;
 mod reserve;
 mod run;
-mod server;
+mod server_settings;
 mod session;
 mod settle;
+mod shared_bytes;
 mod space;
 mod statement;
 mod value;
@@ -76,7 +76,7 @@ impl PostgresStore {
     pub async fn open(url: &SecretString, options: &PostgresOptions) -> Result<Self, StoreError> {
         let mut target = Target::parse(url, options)?;
         let mut first = target.connect_first().await?;
-        server::check(&mut first, options.allow_unsafe).await?;
+        server_settings::check(&mut first, options.allow_unsafe).await?;
         migrate::migrate(first, options.migrate).await?;
         let timeout = options.connection_timeout + options.statement_timeout + Duration::from_secs(1);
         let (prober, space) = (Uuid::from_u128(fastrand::u128(..)), Arc::default());

@@ -54,14 +54,14 @@ impl bb8::ManageConnection for Opener {
     }
 
     async fn is_valid(&self, session: &mut Session) -> Result<(), StoreError> {
-        if session.is_useless() {
+        if session.is_broken() {
             return Err(StoreError::Unavailable("the connection has ended".into()));
         }
         session.check().await.map_err(error::outcome)
     }
 
     fn has_broken(&self, session: &mut Session) -> bool {
-        session.is_useless()
+        session.is_broken()
     }
 }
 

@@ -83,7 +83,7 @@ pub(super) async fn list(connection: &mut Session, filter: Filter) -> Result<Pag
         ListOlder { tenant, cursor, status, recipient, subject, limit }.load(connection).await?
     };
     Page::from_rows(found, filter.cursor, filter.limit, |(row, state)| {
-        let outline = row.outline(&state);
-        Ok(row.into_record(state, (None, None, None)).map_err(|error| (outline, error)))
+        let partial = row.partial(&state);
+        Ok(row.into_record(state, (None, None, None)).map_err(|error| (partial, error)))
     })
 }

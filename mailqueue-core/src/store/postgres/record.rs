@@ -7,12 +7,12 @@ use uuid::Uuid;
 
 use super::delivery::DeliveryRow;
 use super::json::Read;
-use crate::contracts::detail::Detail;
+use crate::contracts::error_detail::ErrorDetail;
 use crate::contracts::store::StoreError;
 use crate::domain::attachment::AttachmentSummary;
 use crate::domain::header::Header;
 use crate::domain::message::Tag;
-use crate::domain::record::{Outline, People, Record, Summary};
+use crate::domain::record::{PartialRecord, Participants, Record, Summary};
 
 /// The columns of a [`RecordRow`] but for its state, in its order.
 macro_rules! record_columns {
@@ -47,7 +47,7 @@ pub(super) struct RecordRow {
     created_at: OffsetDateTime,
     scheduled_at: Option<OffsetDateTime>,
     subject: String,
-    people: Read<People>,
+    people: Read<Participants>,
     headers: Read<Vec<Header>>,
     tags: Read<Vec<Tag>>,
     attachments: Read<Vec<AttachmentSummary>>,
@@ -61,8 +61,8 @@ pub(super) type Bodies = (Option<String>, Option<String>, Option<Vec<u8>>);
 
 impl RecordRow {
     /// The columns that can always be read.
-    pub(super) fn outline(&self, state: &DeliveryRow) -> Outline {
-        Outline {
+    pub(super) fn partial(&self, state: &DeliveryRow) -> PartialRecord {
+        PartialRecord {
             id: self.id.into(),
             created_at: self.created_at,
             subject: self.subject.clone(),
@@ -90,7 +90,7 @@ impl RecordRow {
             text,
             html,
             raw,
-            lane: self.lane.parse().map_err(|error| StoreError::Unreadable(Detail::of(error)))?,
+            lane: self.lane.parse().map_err(|error| StoreError::Unreadable(ErrorDetail::of(error)))?,
             due_at: self.due_at,
             finished_at: self.finished_at,
             delivery: state.try_into()?,

@@ -25,7 +25,7 @@ use tokio_postgres::{Client, Connection, Row, SimpleQueryMessage, Socket, Statem
 use tokio_util::task::AbortOnDropHandle;
 
 use super::error::DriverError;
-use super::value::{Bind, NoTypes, Record, records};
+use super::value::{Bind, NoTypes, PgRow, records};
 
 /// How many octets may go over a connection in one statement without its being closed afterwards.
 const MAX_KEPT_OCTETS: usize = 4 << 20;
@@ -105,7 +105,7 @@ impl Session {
     }
 
     /// Tells whether it must not be used again.
-    pub(super) fn is_useless(&mut self) -> bool {
+    pub(super) fn is_broken(&mut self) -> bool {
         self.is_broken
             || self.client.is_closed()
             || self.opened_in != self.newest.load(Ordering::Relaxed)
@@ -115,17 +115,17 @@ impl Session {
     /// Has the pool close it, once it is given back, if so much has just gone over it. The driver keeps three buffers
     /// as large as the largest that they have held: with as many connections as there are, more than all the mail
     /// under way.
-    pub(super) fn let_go_after(&mut self, octets: usize) {
+    pub(super) fn close_if_larger_than(&mut self, octets: usize) {
         self.is_broken |= octets > MAX_KEPT_OCTETS;
     }
 
     /// Asks the server for nothing, which shows that it is there.
     pub(super) async fn check(&mut self) -> Result<(), Error> {
-        self.simply("").await.map(|_| ())
+        self.simple_query("").await.map(|_| ())
     }
 
     /// Runs SQL without parameters and returns the rows as text.
-    pub(super) async fn simply(&mut self, sql: &str) -> QueryResult<Vec<Vec<Option<String>>>> {
+    pub(super) async fn simple_query(&mut self, sql: &str) -> QueryResult<Vec<Vec<Option<String>>>> {
         let answer = self.client.simple_query(sql).await;
         let messages = answer.map_err(|error| self.fail(error))?;
         Ok(messages.iter().filter_map(texts).collect())
@@ -239,8 +239,8 @@ impl SimpleAsyncConnection for Session {
 impl AsyncConnectionCore for Session {
     type LoadFuture<'conn, 'query> = BoxFuture<'conn, QueryResult<Self::Stream<'conn, 'query>>>;
     type ExecuteFuture<'conn, 'query> = BoxFuture<'conn, QueryResult<usize>>;
-    type Stream<'conn, 'query> = stream::Iter<std::vec::IntoIter<QueryResult<Record>>>;
-    type Row<'conn, 'query> = Record;
+    type Stream<'conn, 'query> = stream::Iter<std::vec::IntoIter<QueryResult<PgRow>>>;
+    type Row<'conn, 'query> = PgRow;
     type Backend = Pg;
 
     fn load<'conn, 'query, T>(&'conn mut self, source: T) -> Self::LoadFuture<'conn, 'query>

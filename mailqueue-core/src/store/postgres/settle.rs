@@ -7,8 +7,8 @@ use diesel::sql_types::{Nullable, Uuid as SqlUuid};
 use diesel_async::{AsyncConnection, RunQueryDsl};
 use uuid::Uuid;
 
+use super::bisect::bisect;
 use super::delivery::{self, DeliveryColumns, DeliveryRow, NewState, delivery_columns};
-use super::divide::divided;
 use super::error::Failure;
 use super::run::Runner;
 use super::session::Session;
@@ -29,7 +29,7 @@ pub(super) async fn settle(
     runner: &Runner,
     settlements: Vec<Arc<Settlement>>,
 ) -> Vec<Result<Settled, StoreError>> {
-    let settled = divided(settlements.clone(), |part| {
+    let settled = bisect(settlements.clone(), |part| {
         let runner = runner.clone();
         Box::pin(async move { settle_together(&runner, part).await })
     });

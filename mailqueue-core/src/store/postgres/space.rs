@@ -1,4 +1,4 @@
-//! Admission of new messages by the space the server had left.
+//! SpaceCheck of new messages by the space the server had left.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,11 +16,11 @@ pub(super) struct Space {
 
 /// The permission to try an insert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Admission {
+pub(super) enum SpaceCheck {
     /// There was space.
     Yes,
     /// There was none, and it is time to look again.
-    Perhaps,
+    Probe,
     /// There was none a moment ago.
     No,
 }
@@ -32,16 +32,16 @@ struct Shortage {
 
 impl Space {
     /// Tells whether an insert may be tried now.
-    pub(super) fn admits(&self) -> Admission {
+    pub(super) fn check(&self) -> SpaceCheck {
         let mut shortage = self.lock();
-        let Some(short) = shortage.as_mut() else { return Admission::Yes };
+        let Some(short) = shortage.as_mut() else { return SpaceCheck::Yes };
         if Instant::now() < short.until {
-            return Admission::No;
+            return SpaceCheck::No;
         }
         // This one finds out; the others wait for what it finds.
         short.interval = (short.interval * 2).min(MAX_RETRY_INTERVAL);
         short.until = Instant::now() + short.interval;
-        Admission::Perhaps
+        SpaceCheck::Probe
     }
 
     /// Notes whether there was space for a message that was tried. `true`: others should be told.

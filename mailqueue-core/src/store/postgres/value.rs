@@ -64,16 +64,16 @@ impl PgMetadataLookup for NoTypes {
 }
 
 /// A row of an answer.
-pub(super) struct Record {
+pub(super) struct PgRow {
     row: Row,
     kinds: Arc<[Kind]>,
 }
 
 /// Rows for diesel to read.
-pub(super) fn records(rows: Vec<Row>) -> Vec<QueryResult<Record>> {
+pub(super) fn records(rows: Vec<Row>) -> Vec<QueryResult<PgRow>> {
     let columns = rows.first().map(Row::columns).unwrap_or_default();
     let kinds: Arc<[Kind]> = columns.iter().map(|column| Kind(column.type_().oid())).collect();
-    rows.into_iter().map(|row| Ok(Record { row, kinds: Arc::clone(&kinds) })).collect()
+    rows.into_iter().map(|row| Ok(PgRow { row, kinds: Arc::clone(&kinds) })).collect()
 }
 
 /// The number of a column's type.
@@ -85,9 +85,9 @@ impl TypeOidLookup for Kind {
     }
 }
 
-impl RowSealed for Record {}
+impl RowSealed for PgRow {}
 
-impl<'a> diesel::row::Row<'a, Pg> for Record {
+impl<'a> diesel::row::Row<'a, Pg> for PgRow {
     type InnerPartialRow = Self;
     type Field<'b>
         = Column<'b>
@@ -112,13 +112,13 @@ impl<'a> diesel::row::Row<'a, Pg> for Record {
     }
 }
 
-impl RowIndex<usize> for Record {
+impl RowIndex<usize> for PgRow {
     fn idx(&self, index: usize) -> Option<usize> {
         (index < self.row.len()).then_some(index)
     }
 }
 
-impl<'a> RowIndex<&'a str> for Record {
+impl<'a> RowIndex<&'a str> for PgRow {
     fn idx(&self, name: &'a str) -> Option<usize> {
         self.row.columns().iter().position(|column| column.name() == name)
     }
@@ -126,7 +126,7 @@ impl<'a> RowIndex<&'a str> for Record {
 
 /// A value of a row.
 pub(super) struct Column<'a> {
-    record: &'a Record,
+    record: &'a PgRow,
     index: usize,
 }
 

@@ -8,7 +8,7 @@ use diesel::declare_sql_function;
 use diesel::prelude::*;
 
 use super::error::is_locked;
-use crate::contracts::detail::Detail;
+use crate::contracts::error_detail::ErrorDetail;
 use crate::contracts::store::StoreError;
 
 /// How long SQLite waits for a lock that another process holds.
@@ -65,7 +65,7 @@ pub(super) fn limit_log(connection: &mut SqliteConnection, octets: u64) -> Resul
     let (pages, file) =
         (octets.min(MAX_LOG_OCTETS).div_ceil(PAGE_OCTETS).max(16), octets.min(MAX_LOG_FILE_OCTETS));
     let pragmas = format!("PRAGMA wal_autocheckpoint = {pages}; PRAGMA journal_size_limit = {file}");
-    connection.batch_execute(&pragmas).map_err(|error| StoreError::Unavailable(Detail::of(error)))
+    connection.batch_execute(&pragmas).map_err(|error| StoreError::Unavailable(ErrorDetail::of(error)))
 }
 
 fn create(path: &Path) -> std::io::Result<()> {

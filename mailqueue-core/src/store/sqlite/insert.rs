@@ -16,7 +16,7 @@ use super::time::{later, micros};
 use crate::contracts::store::{Idempotency, Inserted, NewMessage, StoreError, Submission};
 use crate::domain::delivery::Delivery;
 use crate::domain::id::MessageId;
-use crate::domain::record::People;
+use crate::domain::record::Participants;
 
 /// A submission with its JSON columns written: done by the caller, so that the one thread that writes need not.
 struct Prepared {
@@ -45,7 +45,7 @@ impl Columns {
         let message = &new.message;
         let attachments: Vec<_> = message.attachments.iter().map(|file| file.summary()).collect();
         Ok(Self {
-            people: json::write("emails.people", &People::of(message))?,
+            people: json::write("emails.people", &Participants::of(message))?,
             headers: json::write("emails.headers", &message.headers)?,
             tags: json::write("emails.tags", &message.tags)?,
             attachments: json::write("emails.attachments", &attachments)?,

@@ -4,7 +4,7 @@ use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::contracts::detail::Detail;
+use crate::contracts::error_detail::ErrorDetail;
 use crate::contracts::store::StoreError;
 
 /// How long a lock is waited for: a store that was just dropped still finishes what it was given.
@@ -16,7 +16,7 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 /// It is a file of its own beside the database: SQLite loses its own locks when anybody else in the process closes the
 /// database file.
 pub(super) fn take(path: &Path) -> Result<File, StoreError> {
-    let fault = |error: std::io::Error| StoreError::Unavailable(Detail::of(error));
+    let fault = |error: std::io::Error| StoreError::Unavailable(ErrorDetail::of(error));
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push("-lock");
     let mut options = File::options();

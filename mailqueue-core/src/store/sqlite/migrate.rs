@@ -8,7 +8,7 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
 use super::super::migrations::{self, MigrationError, mailqueue_migrations};
 use super::error::is_locked;
-use crate::contracts::detail::Detail;
+use crate::contracts::error_detail::ErrorDetail;
 use crate::contracts::store::StoreError;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
@@ -18,7 +18,7 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 pub(super) fn migrate(connection: &mut SqliteConnection, run: bool) -> Result<(), StoreError> {
     let result = if run { connection.exclusive_transaction(locked) } else { check(connection) };
     result.map_err(|error| match error.downcast::<diesel::result::Error>() {
-        Ok(locked) if is_locked(&locked) => StoreError::Unavailable(Detail::of(locked)),
+        Ok(locked) if is_locked(&locked) => StoreError::Unavailable(ErrorDetail::of(locked)),
         Ok(other) => StoreError::Refused(format!("migrating failed: {other}").into()),
         Err(other) => StoreError::Refused(format!("migrating failed: {other}").into()),
     })

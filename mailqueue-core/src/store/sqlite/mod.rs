@@ -37,7 +37,7 @@ use async_trait::async_trait;
 
 use self::space::Space;
 use self::thread::ConnectionThread;
-use crate::contracts::detail::Detail;
+use crate::contracts::error_detail::ErrorDetail;
 use crate::contracts::queue::Entry;
 use crate::contracts::store::{
     Backlog, Change, Changed, Claims, Idempotency, Inserted, LeaseTerms, MessageStore, Probe, Pruned,
@@ -89,7 +89,7 @@ impl SqliteStore {
     pub async fn open(path: impl AsRef<Path>, options: &SqliteOptions) -> Result<Self, StoreError> {
         let (path, options) = (path.as_ref().to_owned(), options.clone());
         let opening = tokio::task::spawn_blocking(move || Self::open_blocking(&path, &options));
-        opening.await.unwrap_or_else(|error| Err(StoreError::Unavailable(Detail::of(error))))
+        opening.await.unwrap_or_else(|error| Err(StoreError::Unavailable(ErrorDetail::of(error))))
     }
 
     fn open_blocking(path: &Path, options: &SqliteOptions) -> Result<Self, StoreError> {
@@ -100,7 +100,7 @@ impl SqliteStore {
         migrate::migrate(&mut connection, options.migrate)?;
         let start = |name, connection, serve| {
             ConnectionThread::start(name, connection, serve, Arc::clone(&lock))
-                .map_err(|error| StoreError::Unavailable(Detail::of(error)))
+                .map_err(|error| StoreError::Unavailable(ErrorDetail::of(error)))
         };
         Ok(Self {
             writer: start("write", connection, writer::serve)?,

@@ -7,7 +7,7 @@ use super::delivery::DeliveryRow;
 use super::json;
 use super::time::{Micros, time};
 use crate::contracts::store::{Listed, StoreError};
-use crate::domain::record::{Outline, Record, Summary};
+use crate::domain::record::{PartialRecord, Record, Summary};
 use crate::domain::status::Status;
 
 /// A message with its delivery.
@@ -43,7 +43,7 @@ impl RecordRow {
     /// The record, or what can be said of it in any case.
     pub(super) fn listed(self) -> Result<Listed, StoreError> {
         let row = &self.delivery;
-        let outline = Outline {
+        let partial = PartialRecord {
             id: row.id()?,
             created_at: time(self.created_at)?,
             subject: self.subject.clone(),
@@ -51,7 +51,7 @@ impl RecordRow {
             lane: row.lane().unwrap_or_default(),
             due_at: time(row.due_at)?,
         };
-        Ok(self.record().map_err(|error| (outline, error)))
+        Ok(self.record().map_err(|error| (partial, error)))
     }
 
     /// The record, or why it cannot be read.

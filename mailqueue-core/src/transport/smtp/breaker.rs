@@ -1,4 +1,4 @@
-//! A circuit breaker with a bounded number of slots and a slow start.
+//! A state breaker with a bounded number of slots and a slow start.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::circuit::{Circuit, Health, Phase, Unavailable, Usage};
+use super::breaker_state::{BreakerState, Health, Phase, Unavailable, Usage};
 
 /// Decides whether a relay is used, and by how many messages at once.
 ///
@@ -16,7 +16,7 @@ use super::circuit::{Circuit, Health, Phase, Unavailable, Usage};
 /// those for a while; one that asks for patience in the middle of a message is given half as many.
 #[derive(Debug)]
 pub(super) struct Breaker {
-    circuit: Mutex<Circuit>,
+    state: Mutex<BreakerState>,
     /// One waiter for each free slot.
     slot: Notify,
     /// All who wait for the relay to be ready.
@@ -26,8 +26,8 @@ pub(super) struct Breaker {
 impl Breaker {
     /// A closed breaker. `slope` is how many more may use the relay after a second of success.
     pub(super) fn new(cap: usize, slope: u32, backoff_first: Duration, backoff_cap: Duration) -> Self {
-        let circuit = Circuit::new(cap, slope, backoff_first, backoff_cap);
-        Self { circuit: Mutex::new(circuit), slot: Notify::new(), ready: Notify::new() }
+        let state = BreakerState::new(cap, slope, backoff_first, backoff_cap);
+        Self { state: Mutex::new(state), slot: Notify::new(), ready: Notify::new() }
     }
 
     /// A slot, as soon as there is one; an error when the breaker is open, or when it took until `by`.
@@ -47,7 +47,7 @@ impl Breaker {
         loop {
             let freed = self.slot.notified();
             match self.try_enter() {
-                Err(Unavailable::Busy) if self.circuit().is_untroubled() => {
+                Err(Unavailable::Busy) if self.state().is_untroubled() => {
                     timeout_at(by, freed).await.map_err(|_| Unavailable::Busy)?;
                 }
                 entered => return entered,
@@ -57,7 +57,7 @@ impl Breaker {
 
     /// A slot, if there is one.
     pub(super) fn try_enter(self: &Arc<Self>) -> Result<Permit, Unavailable> {
-        let usage = self.circuit().enter(Instant::now())?;
+        let usage = self.state().enter(Instant::now())?;
         Ok(Permit { breaker: Arc::clone(self), usage, finished: false })
     }
 
@@ -66,9 +66,9 @@ impl Breaker {
         loop {
             let changed = self.ready.notified();
             let until = {
-                let (circuit, now) = (self.circuit(), Instant::now());
-                match circuit.phase {
-                    _ if circuit.room(now) > 0 => return,
+                let (state, now) = (self.state(), Instant::now());
+                match state.phase {
+                    _ if state.room(now) > 0 => return,
                     Phase::Open { until } => Some(until),
                     Phase::Closed | Phase::HalfOpen => None,
                 }
@@ -85,24 +85,24 @@ impl Breaker {
 
     /// The number of messages that may be begun now; any number, while nothing is known against it.
     pub(super) fn room(&self) -> usize {
-        let circuit = self.circuit();
-        match circuit.room(Instant::now()) {
-            1.. if circuit.is_untroubled() => usize::MAX,
+        let state = self.state();
+        match state.room(Instant::now()) {
+            1.. if state.is_untroubled() => usize::MAX,
             room => room,
         }
     }
 
-    fn circuit(&self) -> MutexGuard<'_, Circuit> {
-        self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, BreakerState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Wakes those that may find a slot now, and everybody when there is trouble: some may go elsewhere then.
-    fn wake(&self, circuit: &Circuit) {
-        if !circuit.is_untroubled() {
+    fn wake(&self, state: &BreakerState) {
+        if !state.is_untroubled() {
             self.slot.notify_waiters();
         }
-        if circuit.phase == Phase::Closed {
-            (circuit.in_use..circuit.limit.now()).take(2).for_each(|_| self.slot.notify_one());
+        if state.phase == Phase::Closed {
+            (state.in_use..state.limit.now()).take(2).for_each(|_| self.slot.notify_one());
         }
         self.ready.notify_waiters();
     }
@@ -124,19 +124,19 @@ impl Permit {
 
     /// Gives the slot back, but goes on to find out whether the relay can be used: it takes long to open a connection.
     pub(super) fn suspend(&mut self) {
-        let mut circuit = self.breaker.circuit();
-        circuit.suspend(&mut self.usage);
-        self.breaker.wake(&circuit);
+        let mut state = self.breaker.state();
+        state.suspend(&mut self.usage);
+        self.breaker.wake(&state);
     }
 
     /// Gives the slot back and reports the result. Returns how long the relay is left alone from now on: zero, if it may
     /// be tried again at once.
     pub(super) fn finish(mut self, health: Health) -> Duration {
         self.finished = true;
-        let mut circuit = self.breaker.circuit();
-        circuit.finish(&self.usage, health);
-        self.breaker.wake(&circuit);
-        match circuit.phase {
+        let mut state = self.breaker.state();
+        state.finish(&self.usage, health);
+        self.breaker.wake(&state);
+        match state.phase {
             Phase::Open { until } => until.saturating_duration_since(Instant::now()),
             Phase::Closed | Phase::HalfOpen => Duration::ZERO,
         }
@@ -147,9 +147,9 @@ impl Drop for Permit {
     /// Nothing is known when a message was given up half-way.
     fn drop(&mut self) {
         if !self.finished {
-            let mut circuit = self.breaker.circuit();
-            circuit.abandon(&self.usage);
-            self.breaker.wake(&circuit);
+            let mut state = self.breaker.state();
+            state.abandon(&self.usage);
+            self.breaker.wake(&state);
         }
     }
 }
@@ -203,7 +203,7 @@ mod tests {
         probe.finish(Health::Well);
         for allowed in [1, 2, 3, 3] {
             // As the slope has it: one more after each half second.
-            assert_eq!(breaker.circuit().limit.now(), allowed);
+            assert_eq!(breaker.state().limit.now(), allowed);
             tokio::time::advance(Duration::from_millis(500)).await;
             let mut permits = Vec::new();
             for _ in 0..allowed {
@@ -235,7 +235,7 @@ mod tests {
         let (first, second) = (enter(&breaker).await.unwrap(), enter(&breaker).await.unwrap());
         let rest = first.finish(Health::Faulty);
         assert!(second.finish(Health::Faulty) <= rest);
-        assert_eq!(breaker.circuit().backoff, Duration::from_secs(2));
+        assert_eq!(breaker.state().backoff, Duration::from_secs(2));
     }
 
     #[tokio::test(start_paused = true)]
@@ -246,8 +246,8 @@ mod tests {
         drop(enter(&breaker).await.unwrap());
         assert_eq!(rested(&breaker).await, Duration::ZERO);
         enter(&breaker).await.unwrap().finish(Health::Well);
-        assert_eq!(breaker.circuit().phase, Phase::Closed);
-        assert_eq!(breaker.circuit().in_use, 0);
+        assert_eq!(breaker.state().phase, Phase::Closed);
+        assert_eq!(breaker.state().in_use, 0);
     }
 
     #[tokio::test(start_paused = true)]
@@ -262,10 +262,10 @@ mod tests {
         for permit in permits {
             permit.finish(Health::Well);
         }
-        assert_eq!(breaker.circuit().limit.now(), 3);
+        assert_eq!(breaker.state().limit.now(), 3);
         tokio::time::advance(super::super::concurrency_limit::BOUND_INTERVAL).await;
         enter(&breaker).await.unwrap().finish(Health::Well);
-        assert_eq!(breaker.circuit().limit.now(), 4);
+        assert_eq!(breaker.state().limit.now(), 4);
     }
 
     #[tokio::test(start_paused = true)]
@@ -293,12 +293,12 @@ mod tests {
         for permit in permits {
             assert_eq!(permit.finish(Health::Pressed), Duration::ZERO);
         }
-        assert_eq!(breaker.circuit().limit.now(), 16);
+        assert_eq!(breaker.state().limit.now(), 16);
         for expected in [17, 18, 19] {
             tokio::time::advance(Duration::from_millis(500)).await;
             enter(&breaker).await.unwrap().finish(Health::Well);
             enter(&breaker).await.unwrap().finish(Health::Well);
-            assert_eq!(breaker.circuit().limit.now(), expected);
+            assert_eq!(breaker.state().limit.now(), expected);
         }
     }
 
@@ -319,7 +319,7 @@ mod tests {
         assert_eq!(breaker.room(), 0);
         assert_eq!(breaker.try_enter().unwrap_err(), Unavailable::Busy);
         second.finish(Health::Well);
-        assert_eq!((breaker.room(), breaker.circuit().in_use), (1, 0));
+        assert_eq!((breaker.room(), breaker.state().in_use), (1, 0));
         first.finish(Health::Faulty);
         assert_eq!(breaker.room(), 1, "it works on the other connection");
     }

@@ -9,7 +9,7 @@
 //! | `relay_url`, `timeouts`, `deadlines` | settings |
 //! | `declines` | the reasons why no relay took a message |
 //! | `relay` | one relay: `pool` of idle connections, `rate_limit`, limited `senders`, `quirks` |
-//! | `breaker` | slots of a relay, by the `circuit` and its `concurrency_limit` |
+//! | `breaker` | slots of a relay, by the `breaker_state` and its `concurrency_limit` |
 //! | `dial` | a connection from DNS to AUTH, over `stream`, with `tls`, `auth` |
 //! | `session` | a connection that is ready for a message, and its `capabilities` |
 //! | `conversation` | one message: `envelope`, then `content` (`data`), on one `transaction`, to its `conclusion` |
@@ -18,14 +18,13 @@
 
 mod auth;
 mod breaker;
+mod breaker_state;
 mod capabilities;
-mod circuit;
 mod conclusion;
 mod concurrency_limit;
 mod content;
 mod conversation;
 mod data;
-mod deadlines;
 mod declines;
 mod dial;
 mod envelope;
@@ -37,9 +36,10 @@ mod relay;
 mod relay_url;
 mod relay_url_error;
 mod reply;
-mod senders;
+mod sender_throttle;
 mod session;
 mod stream;
+mod timeout_overrides;
 mod timeouts;
 mod tls;
 mod transaction;
@@ -53,7 +53,7 @@ use futures_util::future::{join_all, select_all};
 use tokio::time::{Instant, timeout_at};
 
 use self::declines::Declines;
-use self::relay::{Need, Relay};
+use self::relay::{Relay, SlotRequest};
 pub use self::relay_url::RelayUrl;
 pub use self::relay_url_error::RelayUrlError;
 pub use self::timeouts::Timeouts;
@@ -105,11 +105,11 @@ impl SmtpTransport {
 #[async_trait]
 impl Transport for SmtpTransport {
     async fn send(&self, message: &Outgoing, gate: &dyn Gate) -> Report {
-        let need = Need { is_only: self.relays.len() == 1, slot_by: Instant::now() + self.slot };
+        let request = SlotRequest { is_only: self.relays.len() == 1, slot_by: Instant::now() + self.slot };
         loop {
             let mut declines = Declines::default();
             for relay in &self.relays {
-                match relay.send(message, gate, need).await {
+                match relay.send(message, gate, request).await {
                     Ok(report) => return report,
                     Err(declined) => declines.add(relay, declined),
                 }
@@ -118,7 +118,7 @@ impl Transport for SmtpTransport {
                 return declines.report(message);
             }
             let any = select_all(declines.busy.iter().map(|relay| Box::pin(relay.ready())));
-            if timeout_at(need.slot_by, any).await.is_err() {
+            if timeout_at(request.slot_by, any).await.is_err() {
                 return declines.report(message);
             }
         }

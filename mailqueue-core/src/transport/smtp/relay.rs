@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::breaker::{Breaker, Permit};
-use super::circuit::{Health, Unavailable};
+use super::breaker_state::{Health, Unavailable};
 use super::conclusion::{Answers, Conclusion, Throttle};
 use super::dial::dial;
 use super::fault::Fault;
@@ -17,7 +17,7 @@ use super::pool::Pool;
 use super::quirks::Quirks;
 use super::rate_limit::RateLimit;
 use super::relay_url::RelayUrl;
-use super::senders::{Limited, Senders};
+use super::sender_throttle::{Limited, SenderThrottle};
 use super::session::Session;
 use super::stream::Stream;
 use super::timeouts::Timeouts;
@@ -44,7 +44,7 @@ pub(super) struct Relay {
     pool: Arc<Pool>,
     breaker: Arc<Breaker>,
     rate_limit: Option<RateLimit>,
-    senders: Senders,
+    senders: SenderThrottle,
     quirks: Quirks,
 }
 
@@ -71,7 +71,7 @@ impl Declined {
 
 /// The need of a message for one relay.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Need {
+pub(super) struct SlotRequest {
     /// Set when there is no other relay.
     pub(super) is_only: bool,
     /// The end of its wait for a slot.
@@ -89,7 +89,7 @@ impl Relay {
             breaker: Arc::new(Breaker::new(url.connections, url.slow_start, first, cap)),
             rate_limit: url.rate.map(RateLimit::new),
             quirks: Quirks::default(),
-            senders: Senders::new(url.connections, url.slow_start, timeouts),
+            senders: SenderThrottle::new(url.connections, url.slow_start, timeouts),
             name,
             tls,
             timeouts,
@@ -121,10 +121,10 @@ impl Relay {
         self: &Arc<Self>,
         message: &Outgoing,
         gate: &dyn Gate,
-        need: Need,
+        request: SlotRequest,
     ) -> Result<Report, Declined> {
         let sender = self.senders.enter(&message.sender).map_err(limited)?;
-        let mut permit = self.enter(need).await?;
+        let mut permit = self.enter(request).await?;
         if let Some(limit) = &self.rate_limit {
             limit.acquire().await;
         }
@@ -135,7 +135,7 @@ impl Relay {
             let mut session = match kept.take() {
                 Some(session) => session,
                 None => {
-                    let (session, returned) = self.session(permit, message, need).await?;
+                    let (session, returned) = self.session(permit, message, request).await?;
                     permit = returned;
                     session
                 }
@@ -204,16 +204,16 @@ impl Relay {
             Some(Throttle::Message(reply)) => {
                 self.senders.throttled(sender, permit, Health::Broken, reply.clone());
             }
-            None if answers.well => self.senders.well(sender, permit),
+            None if answers.well => self.senders.record_success(sender, permit),
             // Says nothing about the sender.
             None | Some(Throttle::Everybody) => {}
         }
     }
 
-    async fn enter(&self, need: Need) -> Result<Permit, Declined> {
-        let entered = match need.is_only {
-            true => self.breaker.enter(need.slot_by).await,
-            false => self.breaker.enter_unless_troubled(need.slot_by).await,
+    async fn enter(&self, request: SlotRequest) -> Result<Permit, Declined> {
+        let entered = match request.is_only {
+            true => self.breaker.enter(request.slot_by).await,
+            false => self.breaker.enter_unless_troubled(request.slot_by).await,
         };
         entered.map_err(|unavailable| match unavailable {
             Unavailable::Open(rest) => {
@@ -228,14 +228,14 @@ impl Relay {
         self: &Arc<Self>,
         mut permit: Permit,
         message: &Outgoing,
-        need: Need,
+        request: SlotRequest,
     ) -> Result<(Session<Stream>, Permit), Declined> {
         let (started, relay) = (Instant::now(), Arc::clone(self));
         let mut opening: Opening =
             Box::pin(
                 async move { dial(&relay.url, relay.tls.as_ref(), &relay.quirks, &relay.timeouts).await },
             );
-        let opened = if need.is_only {
+        let opened = if request.is_only {
             opening.await
         } else {
             match timeout(self.timeouts.patience, &mut opening).await {

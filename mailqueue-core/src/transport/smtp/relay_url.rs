@@ -8,8 +8,8 @@ use std::str::FromStr;
 use secrecy::SecretString;
 use url::Url;
 
-use super::deadlines::Deadlines;
 use super::relay_url_error::RelayUrlError;
+use super::timeout_overrides::Deadlines;
 use crate::uri;
 
 /// When TLS is spoken.

@@ -4,7 +4,7 @@ use clap::{Arg, Args, Command};
 
 use super::faults::Faults;
 use super::http::HttpArgs;
-use super::shared::SharedArgs;
+use super::shared_args::SharedArgs;
 use super::worker::WorkerArgs;
 
 /// The settings of both binaries, each with its variable, default and help.

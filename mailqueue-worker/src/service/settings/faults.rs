@@ -22,7 +22,7 @@ impl Faults {
     /// # Errors
     ///
     /// The faults.
-    pub fn none(self) -> Result<(), Vec<SettingFault>> {
+    pub fn into_result(self) -> Result<(), Vec<SettingFault>> {
         if self.0.is_empty() { Ok(()) } else { Err(self.0) }
     }
 

@@ -27,7 +27,7 @@ impl<T> Setting<T> {
     /// # Errors
     ///
     /// Its fault.
-    pub fn alone(self) -> Result<T, Vec<SettingFault>> {
+    pub fn into_value(self) -> Result<T, Vec<SettingFault>> {
         self.value.map_err(|detail| vec![SettingFault { name: self.name, detail }])
     }
 

@@ -10,9 +10,9 @@ use mailqueue_core::sweep::SweepOptions;
 use mailqueue_core::{DeliveryPolicy, LaneWeights, OnUnknown, Retention, RetryPolicy};
 use secrecy::SecretString;
 
-use super::checked::ServiceSettings;
 use super::faults::Faults;
 use super::parse::{duration, duration_text, either, parsed, size, size_text, switch, text};
+use super::service_settings::ServiceSettings;
 use super::setting::{Setting, by};
 use crate::service::logging::LogFormat;
 use crate::worker::DEFAULT_MEMORY;

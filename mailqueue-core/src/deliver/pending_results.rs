@@ -7,55 +7,55 @@ use crate::contracts::store::StoreError;
 use crate::health::{Health, WaitingResult};
 
 /// Says once why results wait, and once that they do not any more.
-pub(super) struct Waiting {
+pub(super) struct PendingResults {
     health: Arc<Health>,
-    told: Mutex<Told>,
+    log: Mutex<LogState>,
 }
 
 #[derive(Default)]
-struct Told {
+struct LogState {
     count: usize,
     reason: Option<Discriminant<StoreError>>,
 }
 
-impl Waiting {
+impl PendingResults {
     pub(super) fn new(health: Arc<Health>) -> Self {
-        Self { health, told: Mutex::default() }
+        Self { health, log: Mutex::default() }
     }
 
     /// Notes that a result waits until the answer is dropped.
-    pub(super) fn begin(self: &Arc<Self>) -> Unwritten {
-        self.told().count += 1;
-        Unwritten { waiting: Arc::clone(self), _result: self.health.wait() }
+    pub(super) fn begin(self: &Arc<Self>) -> PendingResult {
+        self.log().count += 1;
+        PendingResult { results: Arc::clone(self), _result: self.health.wait() }
     }
 
-    fn told(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    fn log(&self) -> MutexGuard<'_, LogState> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A result that the store has not taken when it was asked.
-pub(super) struct Unwritten {
-    waiting: Arc<Waiting>,
+pub(super) struct PendingResult {
+    results: Arc<PendingResults>,
     _result: WaitingResult,
 }
 
-impl Unwritten {
+impl PendingResult {
     /// Says why, if the reason is another than the one that was said last.
-    pub(super) fn tell(&self, error: &StoreError) {
-        let mut told = self.waiting.told();
-        if told.reason.replace(discriminant(error)) != Some(discriminant(error)) {
-            let results = told.count;
+    pub(super) fn log_once(&self, error: &StoreError) {
+        let mut log = self.results.log();
+        if log.reason.replace(discriminant(error)) != Some(discriminant(error)) {
+            let results = log.count;
             tracing::warn!(%error, results, "results wait to be written down; their leases are kept");
         }
     }
 }
 
-impl Drop for Unwritten {
+impl Drop for PendingResult {
     fn drop(&mut self) {
-        let mut told = self.waiting.told();
-        told.count -= 1;
-        if told.count == 0 && told.reason.take().is_some() {
+        let mut log = self.results.log();
+        log.count -= 1;
+        if log.count == 0 && log.reason.take().is_some() {
             tracing::info!("all results are written down");
         }
     }

@@ -61,7 +61,7 @@ impl Usage {
 
 /// The state of a breaker. Nothing here waits.
 #[derive(Debug)]
-pub(super) struct Circuit {
+pub(super) struct BreakerState {
     pub(super) phase: Phase,
     /// Counts the trips. A use that began before the last one says nothing new about the relay.
     trips: u64,
@@ -73,7 +73,7 @@ pub(super) struct Circuit {
     backoff_cap: Duration,
 }
 
-impl Circuit {
+impl BreakerState {
     /// A closed circuit. `slope` is how many more may use the relay after a second of success.
     pub(super) fn new(cap: usize, slope: u32, backoff_first: Duration, backoff_cap: Duration) -> Self {
         Self {

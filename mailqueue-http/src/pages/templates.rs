@@ -13,8 +13,8 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use super::view::{Line, View};
-use super::words::Words;
+use super::message_view::{Line, View};
+use super::translations::Words;
 use crate::app::App;
 use crate::wire::language::Language;
 use crate::wire::problem::Problem;

@@ -9,15 +9,15 @@ use diesel::serialize::{self, IsNull, Output, ToSql};
 use diesel::sql_types::Binary;
 
 /// A value kept as bytea that is shared with whoever else has it.
-pub(super) struct Octets(pub(super) Bytes);
+pub(super) struct SharedBytes(pub(super) Bytes);
 
-impl fmt::Debug for Octets {
+impl fmt::Debug for SharedBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} octets", self.0.len())
     }
 }
 
-impl ToSql<Binary, Pg> for Octets {
+impl ToSql<Binary, Pg> for SharedBytes {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
         out.write_all(&self.0)?;
         Ok(IsNull::No)

@@ -14,14 +14,14 @@ pub(super) type Popped = Option<(Vec<u8>, Vec<Member>)>;
 
 /// The first members of a lane.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Page {
+pub(super) struct Members {
     /// The due time of the first that is an entry.
     pub(super) head: Option<OffsetDateTime>,
     /// Members before it that cannot be entries.
     pub(super) garbage: Vec<Vec<u8>>,
 }
 
-impl Page {
+impl Members {
     /// The ids among what was popped. Nobody misses the rest: an id without a time is still a hint worth a look.
     pub(super) fn ids(popped: Popped) -> Vec<MessageId> {
         let members = popped.map(|(_, members)| members).unwrap_or_default();
@@ -29,7 +29,7 @@ impl Page {
     }
 
     /// Looks for the head.
-    pub(super) fn sort(members: Vec<Member>) -> Self {
+    pub(super) fn partition(members: Vec<Member>) -> Self {
         let mut page = Self::default();
         for (member, score) in members {
             page.head = id(&member).and_then(|_| time(score));
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn garbage_before_the_head_is_named_and_what_follows_is_not_looked_at() {
-        let page = Page::sort(vec![
+        let page = Members::partition(vec![
             member("", 1.0),
             (vec![0xff, 0xfe], 2.0),
             member(ID, f64::NEG_INFINITY),
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn ids_are_taken_and_the_rest_is_skipped() {
         let popped = Some((b"key".to_vec(), vec![member("x", 1.0), member(ID, 2.0), member("", 3.0)]));
-        assert_eq!(Page::ids(popped), [ID.parse().unwrap()]);
-        assert_eq!(Page::ids(None), []);
+        assert_eq!(Members::ids(popped), [ID.parse().unwrap()]);
+        assert_eq!(Members::ids(None), []);
     }
 }

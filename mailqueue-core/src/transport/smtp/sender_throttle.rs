@@ -1,4 +1,4 @@
-//! Senders with whom a relay asked for patience.
+//! SenderThrottle with whom a relay asked for patience.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::breaker::{Breaker, Permit};
-use super::circuit::{Health, Unavailable};
+use super::breaker_state::{Health, Unavailable};
 use super::timeouts::Timeouts;
 use crate::domain::report::Reply;
 
@@ -20,7 +20,7 @@ const KNOWN_TIMEOUT: Duration = Duration::from_mins(10);
 /// Lets through fewer messages of senders with whom the relay asked for patience: a breaker for each of them, as the
 /// relay has one for all. Nothing is kept of the others.
 #[derive(Debug)]
-pub(super) struct Senders {
+pub(super) struct SenderThrottle {
     known: Mutex<HashMap<String, Known>>,
     cap: usize,
     slope: u32,
@@ -42,7 +42,7 @@ pub(super) struct Limited {
     pub(super) rest: Duration,
 }
 
-impl Senders {
+impl SenderThrottle {
     pub(super) fn new(cap: usize, slope: u32, timeouts: Timeouts) -> Self {
         Self { known: Mutex::default(), cap, slope, timeouts }
     }
@@ -62,7 +62,7 @@ impl Senders {
     }
 
     /// Notes that the relay answered an ordinary message of `sender` in the ordinary way.
-    pub(super) fn well(&self, sender: &str, permit: Option<Permit>) {
+    pub(super) fn record_success(&self, sender: &str, permit: Option<Permit>) {
         let Some(permit) = permit else { return };
         permit.finish(Health::Well);
         let mut known = self.known();
@@ -112,7 +112,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_sender_waits_and_is_forgotten_once_all_is_well() {
-        let senders = Senders::new(3, 1000, Timeouts::default());
+        let senders = SenderThrottle::new(3, 1000, Timeouts::default());
         assert!(senders.enter("a@x").unwrap().is_none());
         senders.throttled("a@x", None, Health::Faulty, reply());
         assert_eq!(senders.enter("a@x").unwrap_err().reply, reply());
@@ -120,18 +120,18 @@ mod tests {
         tokio::time::advance(Duration::from_secs(2)).await;
         let probe = senders.enter("a@x").unwrap();
         assert!(probe.is_some() && senders.enter("a@x").is_err(), "one tries");
-        senders.well("a@x", probe);
+        senders.record_success("a@x", probe);
         for _ in 0..2 {
             tokio::time::advance(Duration::from_millis(2)).await;
             let permit = senders.enter("a@x").unwrap();
-            senders.well("a@x", permit);
+            senders.record_success("a@x", permit);
         }
         assert!(senders.known().is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn it_takes_some_messages_in_a_row_to_mean_the_sender() {
-        let senders = Senders::new(32, 2, Timeouts::default());
+        let senders = SenderThrottle::new(32, 2, Timeouts::default());
         for _ in 0..2 {
             let permit = senders.enter("a@x").unwrap();
             senders.throttled("a@x", permit, Health::Broken, reply());
@@ -143,7 +143,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_number_of_known_senders_is_bounded() {
-        let senders = Senders::new(32, 2, Timeouts::default());
+        let senders = SenderThrottle::new(32, 2, Timeouts::default());
         for n in 0..MAX_KNOWN + 100 {
             senders.throttled(&format!("{n}@x"), None, Health::Faulty, reply());
         }

@@ -123,13 +123,13 @@ impl Line {
     pub(super) fn of(listed: &Listed) -> Self {
         match listed {
             Ok(record) => Self::read(record),
-            Err((outline, _)) => Self {
-                id: outline.id.to_string(),
-                subject: outline.subject.clone(),
+            Err((partial, _)) => Self {
+                id: partial.id.to_string(),
+                subject: partial.subject.clone(),
                 to: String::new(),
                 status: "unreadable",
                 tone: "bad",
-                created: Moment::of(outline.created_at),
+                created: Moment::of(partial.created_at),
             },
         }
     }

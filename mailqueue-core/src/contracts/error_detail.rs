@@ -8,12 +8,12 @@ use std::sync::Arc;
 ///
 /// The message never quotes what was to be kept. `Debug` leaves the source out, since a log may be written with it.
 #[derive(Clone)]
-pub struct Detail {
+pub struct ErrorDetail {
     message: Box<str>,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
-impl Detail {
+impl ErrorDetail {
     /// The text of an error that cannot quote a row, with that error as the source.
     #[must_use]
     pub fn of(source: impl Error + Send + Sync + 'static) -> Self {
@@ -38,25 +38,25 @@ impl Detail {
     }
 }
 
-impl From<String> for Detail {
+impl From<String> for ErrorDetail {
     fn from(message: String) -> Self {
         Self { message: message.into(), source: None }
     }
 }
 
-impl From<&str> for Detail {
+impl From<&str> for ErrorDetail {
     fn from(message: &str) -> Self {
         Self { message: message.into(), source: None }
     }
 }
 
-impl fmt::Display for Detail {
+impl fmt::Display for ErrorDetail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl fmt::Debug for Detail {
+impl fmt::Debug for ErrorDetail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.message, f)
     }

@@ -7,7 +7,7 @@ use crate::contracts::store::StoreError;
 /// Does `work` for all `items` at once. Where that is refused for what is in them, it is done for each half, so that
 /// one item that spoils a batch costs two statements for each doubling of the batch, and fails alone. Any other error
 /// is everybody's who is not done yet.
-pub(super) async fn divided<I: Clone, T>(
+pub(super) async fn bisect<I: Clone, T>(
     items: Vec<I>,
     work: impl Fn(Vec<I>) -> BoxFuture<'static, Result<Vec<T>, StoreError>> + Sync,
 ) -> Vec<Result<T, StoreError>> {

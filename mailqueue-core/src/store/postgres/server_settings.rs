@@ -11,7 +11,7 @@ const SETTINGS: &str = "SELECT current_setting('server_encoding'), current_setti
 /// Refuses a database that has not every character, and one that forgets what it has committed when the power fails.
 /// With `allow_unsafe` the latter is said once and shown by a gauge.
 pub(super) async fn check(session: &mut Session, allow_unsafe: bool) -> Result<(), StoreError> {
-    let answer = session.simply(SETTINGS).await.map_err(error::outcome)?;
+    let answer = session.simple_query(SETTINGS).await.map_err(error::outcome)?;
     let values: Vec<&str> = answer.iter().flatten().map(|value| value.as_deref().unwrap_or("")).collect();
     let [encoding, durable @ ..] = &values[..] else {
         return Err(StoreError::Unavailable("the server does not tell its settings".into()));

@@ -99,9 +99,9 @@ pub async fn lists_its_neighbours(store: Arc<dyn MessageStore>, kept: &dyn Spoil
     let page = harness.store.list(&Filter::default()).await.expect("a page is read");
     assert_eq!(page.ids().collect::<Vec<_>>(), ids);
     assert_eq!(page.readable().count(), COUNT - 1);
-    let (outline, fault) = page.records.into_iter().find_map(Result::err).expect("one makes no sense");
-    assert_eq!((outline.id, outline.status), (spoilt, Status::Queued));
-    assert_eq!(outline.subject, "number 1");
+    let (partial, fault) = page.records.into_iter().find_map(Result::err).expect("one makes no sense");
+    assert_eq!((partial.id, partial.status), (spoilt, Status::Queued));
+    assert_eq!(partial.subject, "number 1");
     assert!(matches!(fault, StoreError::Unreadable(_)), "{fault}");
 }
 
