@@ -205,7 +205,7 @@ impl Default for QueueOptions {
 }
 
 /// Opens the queue behind a `redis://` or `rediss://` URL, or without one a queue in this process. It connects when it is
-/// first used: a Redis that is out of reach keeps nobody from starting.
+/// first used, so the process starts also while Redis is out of reach.
 ///
 /// # Errors
 ///

@@ -11,8 +11,6 @@
 //! - To write another store, queue or transport: implement the contract and run its suite in `conformance`.
 //!
 //! ```
-//! use std::sync::Arc;
-//!
 //! use mailqueue_core::{Draft, Outbox, connect};
 //!
 //! # #[tokio::main]

@@ -31,7 +31,7 @@ pub struct Options {
     pub key_rate: Option<Rate>,
     /// The rate of forms from one network address. `None`: no limit.
     pub form_rate: Option<Rate>,
-    /// The header field by which a proxy tells whom it asks for. Clients can send it too, so it may be named only where
+    /// The header field in which a proxy puts the address of the client. Clients can send it too, so it may be named only where
     /// every request comes by way of a proxy that sets it.
     pub client_address: Option<HeaderName>,
     /// The memory for the content of requests that are under way, in octets.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 /// The message of an error, and the error of a driver that it comes of, where there is one.
 ///
-/// The message never quotes what was to be kept. `Debug` leaves the source out, since a log may be written with it.
+/// The message never holds message data. `Debug` leaves the source out, since a log may be written with it.
 #[derive(Clone)]
 pub struct ErrorDetail {
     message: Box<str>,

@@ -46,7 +46,7 @@ pub struct Pulled {
 /// use time::OffsetDateTime;
 ///
 /// let queue = connect::queue(None)?;
-/// let now = OffsetDateTime::now_utc();
+/// let now = OffsetDateTime::UNIX_EPOCH;
 /// let entry = Entry { lane: Lane::Normal, due_at: now, id: MessageId::new(now) };
 /// queue.push(&[entry]).await?;
 /// assert_eq!(queue.pull(&[Lane::Normal], 1, Duration::ZERO).await?.ids, [entry.id]);

@@ -42,7 +42,7 @@ impl Reply {
         self.is_pressure() || self.is_transient() && self.text.starts_with("4.7.")
     }
 
-    /// True if the server takes no further recipients in one go (RFC 5321 section 4.5.3.1.10), and so would in another.
+    /// True if the server takes no more recipients in this transaction but would in a further one (RFC 5321 section 4.5.3.1.10).
     #[must_use]
     pub fn is_one_too_many(&self) -> bool {
         match self.code {
@@ -96,7 +96,7 @@ pub enum RelayFault {
     Protocol,
     /// It was left alone because of earlier faults.
     BreakerOpen,
-    /// It asked for patience with this sender lately, so it was spared this message.
+    /// It throttled this sender a short while ago, so the message was not sent to it.
     SenderLimited,
 }
 

@@ -39,7 +39,7 @@ impl Default for DeliveryPolicy {
     }
 }
 
-/// The times around an attempt.
+/// An attempt as the worker saw it: times, worker and the jitter for the wait that may follow.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AttemptContext {
     /// Which attempt it was, from 1.

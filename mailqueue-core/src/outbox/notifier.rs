@@ -1,4 +1,4 @@
-//! The queue's share in a submission, behind the submitter's back.
+//! Notifies the queue of accepted messages in the background.
 
 use std::sync::Arc;
 

@@ -98,7 +98,7 @@ struct Sorted {
     verdicts: Vec<Result<(), ValidationError>>,
 }
 
-/// A part that never became a draft takes part as what was wrong with it.
+/// A part that could not be read as a draft is hashed by its faults.
 fn fingerprint(part: &Part) -> [u8; 32] {
     match part {
         Ok(draft) => draft.fingerprint(),

@@ -73,7 +73,7 @@ pub trait MessageStore: Send + Sync + 'static {
     async fn claim(&self, ids: &[MessageId], terms: &LeaseTerms) -> Result<Claims, StoreError>;
 
     /// Extends leases to `duration` from now. The answer is, in their order, whether each is still held. One that is
-    /// renewed with `before_dot` counts from then on as maybe sent: it survives a crash that the dot was allowed.
+    /// renewed with `before_dot` counts from then on as maybe sent: the permission to send the dot survives a crash.
     async fn renew(&self, renewals: Vec<Renewal>, duration: Duration) -> Result<Vec<bool>, StoreError>;
 
     /// Records results. A success is recorded with or without the lease, any other result only while the reporter

@@ -1,4 +1,4 @@
-//! Extensions that a relay offers and does not bear.
+//! Extensions that a relay advertises but does not support.
 
 use std::sync::atomic::AtomicBool;
 
