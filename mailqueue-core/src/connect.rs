@@ -147,6 +147,7 @@ pub async fn store_with(
     url: &SecretString,
     options: StoreOptions,
 ) -> Result<Arc<dyn MessageStore>, ConnectError> {
+    // Checks first, so that a faulty URL is always `Url`: opening would report it as a fault of the store.
     check_store(url)?;
     Ok(Arc::new(Batched::new(open_store(url, options).await?)))
 }
@@ -253,6 +254,7 @@ pub fn writes_files(relays: &SecretString) -> bool {
 /// [`ConnectError::Url`]
 pub fn transport(relays: &SecretString) -> Result<Arc<dyn Transport>, ConnectError> {
     if writes_files(relays) {
+        // Refuses a comma: a list of relays that begins with file:// would become one odd path.
         return match relays.expose_secret().contains(',') {
             true => Err(faulty(
                 Part::Transport,

@@ -44,6 +44,7 @@ impl HealthOptions {
     /// The time between two writes that leaves no gap when an answer is late.
     #[must_use]
     pub fn probe_interval(&self) -> Duration {
+        // Fits three times into a gap, so that one late answer is no trouble.
         (self.gap / 3).clamp(Duration::from_millis(20), Duration::from_secs(1))
     }
 }
@@ -95,6 +96,7 @@ impl Health {
     ///
     /// [`StoreError`] of [`MessageStore::probe`].
     pub async fn probe(&self) -> Result<Probe, StoreError> {
+        // Measured from before the call, so that a call that hung counts as a gap.
         let asked = Instant::now();
         let answer = self.store.probe().await;
         self.note(asked, Instant::now(), &answer);
@@ -104,6 +106,7 @@ impl Health {
 
     fn note(&self, asked: Instant, answered: Instant, answer: &Result<Probe, StoreError>) {
         let mut seen = self.seen();
+        // Looks at both: of two probes at once, one may have hung and still end right after the other.
         let longest = answered.duration_since(asked).max(answered.duration_since(seen.last));
         let had_trouble = matches!(seen.answer, Some(Err(_))) || longest > self.options.gap;
         seen.last = answered;
@@ -143,6 +146,7 @@ impl Health {
 
     /// Ends when the store takes writes again after trouble that begins or lasts from now on.
     pub fn recovered(&self) -> impl Future<Output = ()> + '_ {
+        // Catches a recovery from this call on, though it is first polled later (`Notify::notify_waiters`).
         self.recovered.notified()
     }
 
@@ -153,6 +157,7 @@ impl Health {
         let (writable_for, is_recent) = {
             let seen = self.seen();
             let is_writable = matches!(seen.answer, Some(Ok(_)));
+            // Counts up to the last answer, not to now: the time since then is not proven.
             (seen.last.duration_since(seen.since), is_writable && seen.last.elapsed() <= self.options.gap)
         };
         let grace = match self.waiting.load(Ordering::Acquire) {
@@ -180,6 +185,7 @@ pub(crate) struct WaitingResult {
 
 impl Drop for WaitingResult {
     fn drop(&mut self) {
+        // Runs for a cancelled task too, so that the count cannot stick and hold back reclaiming.
         self.health.waiting.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -48,9 +48,11 @@ impl Offload {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ShuttingDown> {
+        // The semaphore is never closed, so the error does not occur.
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| ShuttingDown)?;
         let working = tokio::task::spawn_blocking(move || {
             let done = work();
+            // Held by the thread, not by the caller, who may go while the work still takes a processor.
             drop(permit);
             done
         });
@@ -77,7 +79,7 @@ mod tests {
         Offload::with_permits(NonZeroUsize::MIN)
     }
 
-    /// Work that is begun when the receiver hears of it, and done when the sender says so.
+    /// Work that reports its beginning to the receiver and ends when the sender says so.
     fn held() -> (impl FnOnce() + Send, oneshot::Receiver<()>, mpsc::Sender<()>) {
         let ((begun, is_begun), (end, is_ended)) = (oneshot::channel(), mpsc::channel());
         let work = move || {

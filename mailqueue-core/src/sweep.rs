@@ -101,11 +101,14 @@ impl Sweeper {
     /// The first [`StoreError`] of the steps; nothing is begun while the store takes no writes. A queue that does not
     /// answer is no error: it is filled later.
     pub async fn pass(&self) -> Result<Swept, StoreError> {
+        // Writes first: nothing else is begun without proof that the store takes writes.
         let now = self.health.probe().await?.now;
+        // Counts no messages (0): the metric needs only the age of the oldest one.
         let told = self.store.backlog(0).await.map(|backlog| telemetry::backlog_counted(&backlog));
         let refill = self.refill().await;
         let reclaim = if self.health.is_settled() { self.reclaim(now).await } else { Ok(0) };
         let prune = if self.is_time_to_prune() { self.prune().await } else { Ok(Pruned::default()) };
+        // Errors are returned only here, so that a step that fails keeps no other from its work.
         told?;
         let (refilled, backlog) = refill?;
         Ok(Swept { refilled, backlog, reclaimed: reclaim?, pruned: prune? })
@@ -115,6 +118,7 @@ impl Sweeper {
         let mut pruned = self.pruned.lock().unwrap_or_else(PoisonError::into_inner);
         let due = pruned.is_none_or(|last| last.elapsed() >= PRUNE_INTERVAL);
         if due {
+            // Noted before the pruning itself, so that one that fails is not repeated each second.
             *pruned = Some(Instant::now());
         }
         due
@@ -129,6 +133,7 @@ impl Sweeper {
                 // Workers ask the store themselves while the queue is out of reach.
                 Err(error) => {
                     tracing::debug!(%error, lane = lane.as_str(), "not refilled");
+                    // Skips the other lanes too: they are in the same queue, and each would wait for the same fault.
                     break;
                 }
             }
@@ -142,8 +147,10 @@ impl Sweeper {
     fn note(&self, lane: Lane, refill: &Refill) -> usize {
         let mut behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
         match refill {
+            // A full page has more behind it, but a queue that is long enough can wait for the next pass.
             Refill::Added { count: REFILL_PAGE, depth } if *depth < AMPLE_DEPTH => behind.insert(lane),
             Refill::Added { .. } | Refill::Complete { is_empty: true } => behind.remove(&lane),
+            // Changes nothing: what lies behind the head may still be missing, and the head does not show it.
             Refill::Complete { is_empty: false } => false,
         };
         if let Refill::Added { count, .. } = refill { *count } else { 0 }
@@ -154,6 +161,7 @@ impl Sweeper {
             Ok(head) => head,
             Err(error) => return Ok(Err(error)),
         };
+        // Ignores an error: the depth is for a metric alone.
         if let Ok(depth) = self.queue.depth(lane).await {
             telemetry::depth_seen(lane, depth);
         }
@@ -168,6 +176,7 @@ impl Sweeper {
     /// none that ran out meanwhile, and the next probe sees the gap.
     async fn reclaim(&self, now: OffsetDateTime) -> Result<usize, StoreError> {
         let mut total = 0;
+        // Bounded, so that the next pages wait for the next pass and its proof that the store takes writes.
         for _ in 0..MAX_RECLAIM_STEPS {
             let page = self.store.reclaim(now, RECLAIM_PAGE, &self.options.policy).await?;
             page.iter().for_each(telemetry::reclaimed);

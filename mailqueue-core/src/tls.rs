@@ -36,15 +36,18 @@ pub(crate) fn client_config(authority: Option<&Path>) -> Result<ClientConfig, Tl
     match authority {
         Some(path) => add_file(&mut roots, path)?,
         None => {
+            // Ignores the loader's errors: one unreadable file leaves the others, and none at all is told below.
             for certificate in rustls_native_certs::load_native_certs().certs {
                 // One that rustls cannot parse is one it could not use either.
                 let _ = roots.add(certificate);
             }
         }
     }
+    // Without this every connection would fail later, with an error that names no cause.
     if roots.is_empty() {
         return Err(TlsSetupError::NoAuthorities);
     }
+    // Named, because the default of the process is unset or belongs to another crate of the host.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())

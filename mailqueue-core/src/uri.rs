@@ -34,6 +34,7 @@ impl Uri {
     pub(crate) fn parse(text: &str) -> Result<Self, UriError> {
         let mut url = Url::parse(text).map_err(|_| UriError::Syntax)?;
         let parameters = parameters(url.query())?;
+        // Taken out, because the decoded parameters replace it and `Display` writes it anew.
         url.set_query(None);
         Ok(Self { url, parameters })
     }
@@ -42,6 +43,7 @@ impl Uri {
     pub(crate) fn take(&mut self, name: &str) -> Option<String> {
         let mut taken = self.parameters.extract_if(.., |(key, _)| key == name);
         let first = taken.next();
+        // Drains the rest, because `extract_if` removes only what it has yielded.
         taken.for_each(drop);
         first.map(|(_, value)| value)
     }

@@ -16,6 +16,7 @@ const MAX_RENEWALS: usize = 256;
 
 /// A token that no other claim has.
 pub(super) fn token() -> Uuid {
+    // Not cryptographic: it tells claims apart and guards no secret.
     Uuid::from_u128(fastrand::u128(..))
 }
 
@@ -62,6 +63,7 @@ impl Held {
 
 /// Renews every lease each third of its length until it is released, or nobody is left who could release it.
 pub(super) struct Leases {
+    // Weak, so that the lease of a job that was dropped runs out instead of being renewed for ever.
     held: Mutex<HashMap<Lease, Weak<Held>>>,
 }
 
@@ -102,6 +104,7 @@ impl Leases {
     async fn renew(&self, store: &dyn MessageStore, duration: Duration) -> bool {
         let mut answered = true;
         let mut held = self.still_held();
+        // A lease younger than a quarter outlasts the next round, a third of its length away.
         held.retain(|held| held.since_claim() >= duration / 4);
         for page in held.chunks(MAX_RENEWALS) {
             let renewals = page.iter().map(|held| Renewal { lease: held.lease, before_dot: false }).collect();
@@ -128,9 +131,12 @@ async fn renew(leases: Weak<Leases>, store: Arc<dyn MessageStore>, health: Arc<H
     loop {
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
+            // Renews at once after an outage, before the grace period ends and anybody reclaims.
             () = health.recovered() => {}
         }
+        // Holds it for one round only, so that the task ends with the last deliverer.
         let Some(leases) = leases.upgrade() else { return };
+        // Asks four times as often without an answer, so that a short outage costs no lease.
         pause = if leases.renew(&*store, duration).await { duration / 3 } else { duration / 12 };
     }
 }

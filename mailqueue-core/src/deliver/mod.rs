@@ -98,6 +98,7 @@ impl Deliverer {
             duration: self.options.lease,
             largest,
         };
+        // Taken before the question, so that a slow answer makes a lease seem shorter, never longer.
         let asked = Instant::now();
         let claims = self.store.claim(ids, &terms).await?;
         let job = |claimed: Claimed| {
@@ -122,6 +123,7 @@ impl Deliverer {
         };
         let sending = AssertUnwindSafe(self.transport.send(&message, &gate)).catch_unwind();
         let report = tokio::select! {
+            // A report that is there wins over a lost lease: what was sent is not given back.
             biased;
             report = sending => report.unwrap_or_else(|_| panicked(&message, held.is_past_dot())),
             () = held.lost_before_dot() => withheld(),
@@ -148,6 +150,7 @@ impl Deliverer {
         let mut unwritten = None;
         let mut pause = Duration::from_millis(50);
         loop {
+            // Made before the store is asked, so that a recovery during the call is not missed.
             let recovered = self.health.recovered();
             let answer = self.store.settle(vec![Arc::clone(&settlement)]).await.pop();
             match answer {
@@ -155,6 +158,7 @@ impl Deliverer {
                     telemetry::settled(&settlement, settled);
                     break;
                 }
+                // Not tried again, because the same row would be refused again.
                 Some(Err(StoreError::Refused(reason) | StoreError::Unreadable(reason))) => {
                     telemetry::not_settled(settlement.lease.id, reason.message());
                     break;
@@ -163,11 +167,13 @@ impl Deliverer {
                 None => {}
             }
             tokio::select! {
+                // Spread out, because an outage fails all results of a worker in one moment.
                 () = tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)) => {}
                 () = recovered => {}
             }
             pause = (pause * 2).min(self.longest_pause());
         }
+        // Only now, so that the lease is renewed for as long as the result waits.
         self.leases.release(&held);
     }
 
@@ -219,6 +225,7 @@ impl Gate for LeaseGate<'_> {
         let renewal = Renewal { lease: self.held.lease(), before_dot: true };
         let held = match self.store.renew(vec![renewal], self.lease).await {
             Ok(held) => held.first().copied().unwrap_or(false),
+            // Stays shut without an answer: what is not sent can be sent later, not the other way round.
             Err(_) => return false,
         };
         if !held {
@@ -229,6 +236,7 @@ impl Gate for LeaseGate<'_> {
         if asked.elapsed() > self.lease / 3 || self.drain.is_cancelled() {
             return false;
         }
+        // Noted before the dot leaves, so that neither a drain nor a lost lease cuts the attempt off.
         self.held.pass_dot();
         true
     }

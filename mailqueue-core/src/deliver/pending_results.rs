@@ -15,6 +15,7 @@ pub(super) struct PendingResults {
 #[derive(Default)]
 struct LogState {
     count: usize,
+    // Compared by kind, or each text that differs a little would be logged anew.
     reason: Option<Discriminant<StoreError>>,
 }
 
@@ -37,6 +38,7 @@ impl PendingResults {
 /// A result that the store has not taken when it was asked.
 pub(super) struct PendingResult {
     results: Arc<PendingResults>,
+    // Held for its drop: while it lives, this process reclaims no lease before the long grace period.
     _result: WaitingResult,
 }
 

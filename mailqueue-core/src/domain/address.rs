@@ -34,10 +34,12 @@ pub struct AddressError(String);
 
 impl Address {
     fn parse(text: &str) -> Result<Self, String> {
+        // The last one, because a quoted local part may hold others.
         let (local, domain) = text.rsplit_once('@').ok_or("must be an address such as name@example.com")?;
         check_local(local)?;
         let domain = domain_name::ascii(domain)?;
         let address = Self { text: format!("{local}@{domain}"), at: local.len() };
+        // RFC 5321 allows a path 256 octets, of which two are its brackets.
         if address.text.len() > 254 {
             return Err("must be at most 254 octets long".into());
         }
@@ -104,6 +106,7 @@ fn check_local(local: &str) -> Result<(), String> {
     if let Some(quoted) = local.strip_prefix('"') {
         return check_quoted(quoted);
     }
+    // A program may take - for an option, and old relays take % and ! for source routes.
     if local.starts_with('-') || local.contains(['%', '!']) {
         return Err("must not start with - nor contain % or ! before the @".into());
     }
@@ -167,6 +170,7 @@ impl Mailbox {
         };
         let (name, address) = split(rest)?;
         let name = read_name(name.trim())?;
+        // Checked again by itself: a direction that the name opens must end within the name.
         text::check_prose(&name)?;
         text::check_length(&name, 320)?;
         Ok(Self { name: Some(name).filter(|name| !name.is_empty()), address })
@@ -246,6 +250,7 @@ impl From<Mailbox> for String {
 impl fmt::Display for Mailbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(name) = &self.name else { return self.address.fmt(f) };
+        // Without the dot, which RFC 5322 allows outside quotes only as obsolete syntax.
         let plain = |c: char| c.is_alphanumeric() || " !#$%&'*+-/=?^_`{|}~".contains(c);
         if name.chars().all(plain) {
             return write!(f, "{name} <{}>", self.address);

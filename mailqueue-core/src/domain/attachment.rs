@@ -87,6 +87,7 @@ fn check_content_type(content_type: &str) -> Result<(), String> {
     }
     let essence = content_type.split(';').next().unwrap_or_default().trim_end();
     let (kind, subtype) = essence.split_once('/').unwrap_or_default();
+    // RFC 2045 section 6.4 forbids base64 for these, and all attachments are sent in base64.
     let is_container = ["multipart", "message"].iter().any(|container| kind.eq_ignore_ascii_case(container));
     if is_container || !is_token(kind) || !is_token(subtype) || ContentType::parse(content_type).is_err() {
         return Err(fault());

@@ -48,7 +48,7 @@ impl AttemptOutcome {
 /// One line of a message's attempt log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// Which attempt it was, from 1. A relay fault carries the number of the attempt that it kept from happening.
+    /// The number of the attempt, from 1. A relay fault carries the number of the attempt that it kept from happening.
     pub attempt: u32,
     /// The time at which the message was claimed for it, by the store's clock.
     #[serde(with = "time::serde::rfc3339")]
@@ -62,7 +62,7 @@ pub struct Attempt {
     pub relay: Option<String>,
     /// Its outcome.
     pub outcome: AttemptOutcome,
-    /// Which fault, when the outcome is a relay fault.
+    /// The fault, when the outcome is a relay fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<RelayFault>,
     /// The answer that decided it.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
-/// Tells the store's time without asking it every time.
+/// The store's time, without a question each time.
 ///
 /// It holds what the store said last and adds what has passed since by the monotonic clock, so a wrong clock on
 /// this host moves nothing. Until a store has been asked it tells the host's time.

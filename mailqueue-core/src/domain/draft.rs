@@ -214,6 +214,7 @@ impl Draft {
         let attachments = self.checked_attachments(limits, &mut faults);
         let tags = self.checked_tags(&mut faults);
         faults.into_result()?;
+        // Not reached: a field that is `None` has left a fault.
         let (Some(from), Some(subject)) = (from, subject) else {
             return Err(ValidationError { faults: Vec::new() });
         };
@@ -264,6 +265,7 @@ impl Draft {
         faults: &mut FieldErrors,
     ) -> Option<OffsetDateTime> {
         let at = limits.time_of(self.scheduled_at.as_ref()?, now);
+        // A time that has just passed means at once, so it is kept as none.
         faults.take(|| "/scheduled_at".into(), at).filter(|at| *at > now)
     }
 
@@ -287,6 +289,7 @@ impl Draft {
         most: usize,
         faults: &mut FieldErrors,
     ) -> Vec<Mailbox> {
+        // No more than the limit, so that a list of a million has one fault and costs little.
         let checked = texts.iter().take(most).enumerate();
         checked
             .filter_map(|(n, text)| self.checked_mailbox(|| format!("/{field}/{n}"), text, faults))

@@ -16,6 +16,7 @@ impl MessageId {
     /// A new id that no other process makes, carrying `now` to the millisecond.
     #[must_use]
     pub fn new(now: OffsetDateTime) -> Self {
+        // A UUID holds no time before 1970, and no sound clock shows one.
         let seconds = u64::try_from(now.unix_timestamp()).unwrap_or(0);
         Self(Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, now.nanosecond())))
     }

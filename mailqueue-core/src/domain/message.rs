@@ -55,6 +55,7 @@ impl Message {
     pub fn envelope(&self) -> Vec<Address> {
         let mut envelope: Vec<Address> = Vec::with_capacity(self.to.len());
         for mailbox in self.to.iter().chain(&self.cc).chain(&self.bcc) {
+            // A scan is cheap, because `Limits` allows some dozens of recipients.
             if !envelope.contains(&mailbox.address) {
                 envelope.push(mailbox.address.clone());
             }

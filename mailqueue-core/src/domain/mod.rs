@@ -1,7 +1,7 @@
 //! The domain: messages, addresses, deliveries and the rules that change them.
 //!
-//! Everything here is pure: no I/O, no async, and no clock but the one in [`clock`], which is told the
-//! time by the store.
+//! Everything here is pure: no I/O, no async, and no clock but the one in [`clock`], which takes
+//! its time from the store.
 
 pub mod address;
 pub mod attachment;

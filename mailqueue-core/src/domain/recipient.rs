@@ -1,4 +1,4 @@
-//! One recipient of a message and what became of it.
+//! One recipient of a message and its outcome.
 
 use serde::{Deserialize, Serialize};
 

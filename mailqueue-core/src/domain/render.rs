@@ -110,6 +110,7 @@ fn body(message: &Message) -> Result<Body, RenderError> {
         }
         (Some(text), None) => Body::Single(text),
         (None, Some(html)) => html,
+        // Not reached by a checked message, which has a text or HTML.
         (None, None) => Body::Single(SinglePart::plain(String::new())),
     };
     if files.is_empty() {

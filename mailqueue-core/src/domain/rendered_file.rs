@@ -23,6 +23,7 @@ pub fn encoded_file<'m>(
 ) -> Option<&'m [u8]> {
     let position = position(files, n, has_html)?;
     let message = MessageParser::default().parse(raw)?;
+    // Only files have a disposition: `render` writes text and HTML without one.
     let mut parts = message.parts.iter().filter(|part| part.content_disposition().is_some());
     let part = parts.nth(position)?;
     raw.get(part.offset_body as usize..part.offset_end as usize)

@@ -46,7 +46,9 @@ impl Reply {
     #[must_use]
     pub fn is_one_too_many(&self) -> bool {
         match self.code {
+            // Without an enhanced code 452 is read so; with another one it speaks of storage.
             Some(452) => self.has_status("4.5.3") || !self.text.starts_with("4."),
+            // Old servers say 552 where 452 is meant (RFC 5321 section 4.5.3.1.10).
             Some(552) => self.has_status("5.5.3"),
             _ => false,
         }
@@ -58,6 +60,7 @@ impl Reply {
 
     /// True if the text begins with this enhanced status code (RFC 2034).
     fn has_status(&self, status: &str) -> bool {
+        // A further digit is another code: 4.3.20 is not 4.3.2.
         self.text.strip_prefix(status).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
     }
 }

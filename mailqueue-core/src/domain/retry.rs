@@ -39,6 +39,7 @@ impl RetryPolicy {
     /// it ("full jitter"), so that messages deferred together do not come back together.
     #[must_use]
     pub fn wait(&self, attempt: u32, jitter: f64) -> Duration {
+        // 31, because a further doubling overflows `u32`; the cap is reached long before.
         let doublings = attempt.saturating_sub(1).min(31);
         let window = self.first.saturating_mul(1 << doublings).min(self.cap);
         window.mul_f64(jitter.clamp(0.0, 1.0))

@@ -43,6 +43,7 @@ impl FromStr for LaneWeights {
         let weights: Vec<u32> = text.split(',').filter_map(|weight| weight.trim().parse().ok()).collect();
         <[u32; LANES]>::try_from(weights)
             .ok()
+            // Counts the parts again, because those that are no numbers were left out above.
             .filter(|weights| {
                 text.split(',').count() == LANES
                     && weights.iter().all(|weight| (1..=MAX_WEIGHT).contains(weight))
@@ -121,6 +122,7 @@ impl LaneTurns {
 
     /// The next `most` messages among the lanes that hold mail, counted by lane.
     fn shares(&self, most: usize) -> [usize; LANES] {
+        // Counts ahead on a copy, because `served` charges for what really came.
         let (mut ahead, mut shares) = (self.clone(), [0; LANES]);
         for _ in 0..most {
             let next = (0..LANES).filter(|lane| self.holding[*lane]).max_by_key(|lane| {
@@ -152,6 +154,7 @@ impl LaneTurns {
 
     /// Has `lane` pay for `count` messages, and the lanes that hold mail earn by them.
     fn charge(&mut self, lane: Lane, count: usize) {
+        // Small enough that the product with the largest weight does not overflow.
         let count = i64::try_from(count).unwrap_or(i64::MAX / 1_000_000);
         for each in 0..LANES {
             if self.holding[each] {

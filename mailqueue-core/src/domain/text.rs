@@ -22,6 +22,7 @@ pub(crate) fn check_prose(text: &str) -> Result<(), String> {
 }
 
 fn check_controls(text: &str) -> Result<(), String> {
+    // U+2028 and U+2029 are no control characters, yet some readers break lines there.
     if text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
         return Err("must not contain line breaks or control characters".into());
     }

@@ -19,6 +19,7 @@ pub(super) fn text(text: &str) -> Body {
         Encoding::SevenBit => Body::dangerous_pre_encoded(lines, ContentTransferEncoding::SevenBit),
         Encoding::QuotedPrintable => Body::new_with_encoding(lines, ContentTransferEncoding::QuotedPrintable)
             .expect("quoted-printable holds any octets"),
+        // EightBit is not chosen where 8-bit text is not supported (`false` above).
         Encoding::EightBit | Encoding::Base64 => base64(&lines),
     }
 }

@@ -42,7 +42,7 @@ impl Default for DeliveryPolicy {
 /// An attempt as the worker saw it: times, worker and the jitter for the wait that may follow.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AttemptContext {
-    /// Which attempt it was, from 1.
+    /// The number of the attempt, from 1.
     pub attempt: u32,
     /// The time at which the message was claimed, by the store's clock.
     pub started_at: OffsetDateTime,
@@ -139,6 +139,7 @@ pub fn decide(delivery: &Delivery, event: &Event, policy: &DeliveryPolicy) -> Re
             Ok(Transition { resets_age: true, ..wait(next, Duration::ZERO) })
         }
         (Event::RetriedNow, Status::Failed | Status::Unknown) => {
+            // Leaves `maybe_sent` as it is, so that a later refusal still ends as unknown, not as failed.
             for recipient in &mut next.recipients {
                 if matches!(recipient.status, RecipientStatus::Failed | RecipientStatus::Unknown) {
                     recipient.status = RecipientStatus::Queued;
@@ -206,6 +207,7 @@ fn relay_fault(
         let entry = entry(context, report.relay.clone(), AttemptOutcome::RelayFault, Some(reply.clone()));
         attempt::append(&mut next.attempts, Attempt { fault: Some(fault), ..entry });
     }
+    // A worker that lives to report shows that the message is no poison.
     next.lost_leases = 0;
     // An open breaker says nothing about this message. A limit of its sender does.
     if fault != RelayFault::BreakerOpen && context.age >= policy.retry.give_up_after {
@@ -339,6 +341,7 @@ fn reported_late(
         if matches!(outcome, Outcome::Accepted(_))
             && let Some(recipient) = next.recipients.iter_mut().find(unsettled)
         {
+            // The rule does not matter, because only accepted outcomes get here.
             apply(recipient, outcome, OnUnknown::Retry);
             changed = true;
         }
@@ -349,6 +352,7 @@ fn reported_late(
     if let Some(entry) = answer(report, context) {
         attempt::append_late(&mut next.attempts, entry);
     }
+    // Another worker may hold it for the recipients that still wait, so its lease goes on.
     let still_held = next.status == Status::Sending && !next.settled_status().is_final();
     if still_held { Ok(stay(next)) } else { Ok(close(next)) }
 }

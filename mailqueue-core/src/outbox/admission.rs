@@ -32,6 +32,7 @@ impl Capacity {
     /// True if so much is within `fifths` of it.
     fn holds(self, load: Load, fifths: u64) -> bool {
         let fits = |cap: Option<u64>, load: u64| {
+            // Divides first, because a cap near the largest number times four would overflow.
             cap.is_none_or(|cap| load <= cap / 5 * fifths + cap % 5 * fifths / 5)
         };
         fits(self.messages, load.messages) && fits(self.octets, load.octets)
@@ -126,6 +127,7 @@ impl Admission {
     /// Notes that the store is being asked, and says up to how many messages it has to count.
     pub(super) fn begin_count(&self) -> u64 {
         let mut level = self.level();
+        // Leaves out what is in flight: nobody knows whether the count will contain it.
         level.added_before_count = level.added;
         self.capacity.counted()
     }
@@ -134,6 +136,7 @@ impl Admission {
     pub(super) fn apply_count(&self, backlog: &Backlog) {
         let mut level = self.level();
         level.counted = Load { messages: backlog.queued, octets: backlog.octets };
+        // Keeps what came in after the question, because the count may lack it.
         level.added = level.added.less(level.added_before_count);
         level.added_before_count = Load::default();
         level.is_logged = false;

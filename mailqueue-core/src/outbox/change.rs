@@ -45,6 +45,7 @@ impl Outbox {
         match self.store.change(self.tenant.as_deref(), id, change).await? {
             Changed::Done { status, entry } => {
                 telemetry::changed(status);
+                // A later time is left to the sweep, because the queue holds what is due.
                 if status == Status::Queued && entry.due_at <= self.clock().now() {
                     self.notifier.notify(entry);
                 }

@@ -58,6 +58,7 @@ impl StoreMonitor {
                 .await;
                 let asked = Instant::now();
                 let answered = asking.ask(&*store).await;
+                // Without an answer the time tells of the outage, not of what counting costs.
                 took = if answered { asked.elapsed() } else { Duration::ZERO };
             }
         });
@@ -83,6 +84,7 @@ impl Snapshot {
         let asked = Instant::now();
         let Ok(told) = store.backlog(self.admission.begin_count()).await else { return false };
         self.admission.apply_count(&told);
+        // Anchored at the question, so that the clock is ahead by the answer's delay at most and never behind.
         self.clock.set(told.now, asked);
         *self.backlog.write().unwrap_or_else(PoisonError::into_inner) = Some(told);
         telemetry::backlog_counted(&told);

@@ -40,7 +40,7 @@ async fn pass_on(queue: Arc<dyn Queue>, mut received: mpsc::Receiver<Entry>) {
     while received.recv_many(&mut page, MAX_BATCH).await > 0 {
         if let Err(error) = queue.push(&page).await {
             telemetry::pushes_lost(page.len());
-            // The queue itself says when it begins to fail, and the next sweep tells it.
+            // Not tried again, because the next sweep adds what is missing; the queue itself warns when it fails.
             tracing::debug!(%error, entries = page.len(), "the queue was not told");
         }
         page.clear();

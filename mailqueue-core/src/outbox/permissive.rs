@@ -42,6 +42,7 @@ impl Outbox {
         let receipts = match (messages.is_empty(), idempotency) {
             (false, idempotency) => self.keep(Submission { messages, idempotency }).await?,
             (true, None) => Vec::new(),
+            // Nothing is valid any more, but a repeat gets what was accepted at the first time.
             (true, Some(key)) => {
                 let ids = self.store.find_by_key(&key).await?.unwrap_or_default();
                 ids.into_iter().map(|id| Receipt { id, replayed: true }).collect()

@@ -104,6 +104,7 @@ impl Outbox {
     ) -> Result<Vec<NewMessage>, SubmitError> {
         let rendered = messages.into_iter().map(|message| {
             let id = MessageId::new(now);
+            // A scheduled message carries its own time as its Date, not that of its submission.
             let raw = render(&message, id, message.scheduled_at.unwrap_or(now)).map_err(Arc::new)?;
             Ok(NewMessage { id, tenant: self.tenant_name(), message, raw })
         });

@@ -71,6 +71,7 @@ impl Outbox {
     /// never fails: what the queue misses, the next sweep adds.
     pub fn announce(&self, submission: &Submission) {
         let now = self.clock().now();
+        // Later ones are left to the sweep, because the queue holds what is due.
         for new in
             submission.messages.iter().filter(|new| new.message.scheduled_at.is_none_or(|at| at <= now))
         {
@@ -83,6 +84,7 @@ impl Outbox {
         let inserted = self.insert(&submission).await?;
         let (ids, replayed) = match inserted {
             Inserted::Stored => {
+                // After the commit, because a worker that pulls an id without a row drops it.
                 self.announce(&submission);
                 telemetry::accepted(submission.messages.len());
                 (submission.ids(), false)
@@ -97,6 +99,7 @@ impl Outbox {
     async fn insert(&self, submission: &Arc<Submission>) -> Result<Inserted, SubmitError> {
         let load = Load::of(submission);
         let reservation = self.monitor.admission().try_reserve(load).ok_or(SubmitError::Full)?;
+        // If the caller goes meanwhile, the reservation is kept: the insert may still be committed.
         let inserted = self.store.insert(vec![Arc::clone(submission)]).await.pop();
         let inserted =
             inserted.unwrap_or_else(|| Err(StoreError::Unreadable("an insert without a result".into())));

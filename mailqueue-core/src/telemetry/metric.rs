@@ -36,6 +36,7 @@ impl Metric {
     }
 
     fn labelled<const N: usize>(&self, values: [impl Into<SharedString>; N]) -> Vec<Label> {
+        // Checked in debug builds alone: a missing label must not stop mail in production.
         debug_assert_eq!(self.labels.len(), N, "each label of {} has a value", self.name);
         self.labels.iter().zip(values).map(|(label, value)| Label::new(*label, value)).collect()
     }

@@ -60,8 +60,9 @@ pub(crate) fn refilled(count: usize) {
     REFILLED.counter([]).increment(count as u64);
 }
 
-/// The queue has told the depth of a lane.
+/// The depth of a lane was read.
 pub(crate) fn depth_seen(lane: Lane, depth: u64) {
+    // Exact up to 2^53 entries, far more than a queue holds.
     QUEUE_DEPTH.gauge([lane.as_str()]).set(depth as f64);
 }
 
@@ -89,8 +90,10 @@ pub(crate) fn attempted(claimed: &Claimed, report: &Report, took: Duration) {
     };
     let reason = match &report.verdict {
         Verdict::Fault { fault, .. } => fault.as_str(),
+        // Empty rather than absent, because all series of a metric have the same labels.
         _ => "",
     };
+    // 0 where no answer was read, so that the field is a number in every line.
     let code = reply.and_then(|reply| reply.code).unwrap_or(0);
     ATTEMPTS.counter([outcome.as_str(), reason]).increment(1);
     match outcome {
@@ -142,7 +145,7 @@ pub(crate) fn reclaimed(reclaimed: &Reclaimed) {
     changed(reclaimed.status);
 }
 
-/// A database server has told its settings.
+/// The settings of a database server were read.
 #[cfg(feature = "postgres")]
 pub(crate) fn database_checked(is_safe: bool) {
     DATABASE_UNSAFE.gauge([]).set(if is_safe { 0.0 } else { 1.0 });

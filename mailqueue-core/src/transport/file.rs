@@ -13,7 +13,7 @@ use super::for_all;
 use crate::contracts::transport::{Gate, Outgoing, Transport};
 use crate::domain::report::{Outcome, RelayFault, Reply, Report, Verdict};
 
-/// How long to leave a directory alone that could not be written to.
+/// The pause after a directory could not be written to.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Writes each message to `ID.eml` in a directory, exactly the bytes that SMTP would transfer.
@@ -68,6 +68,7 @@ impl Transport for FileTransport {
         let name = format!("{}.eml", message.id);
         let outcome = match blocking(move || draft.publish(&name)).await {
             Ok(path) => Outcome::Accepted(Reply::new(None, format!("written to {}", path.display()))),
+            // Ambiguous whichever step failed, because the rename may have taken effect before it.
             Err(error) => Outcome::Ambiguous(Reply::new(None, format!("the file may be there: {error}"))),
         };
         self.report(true, Verdict::Answered(for_all(message, &outcome)))
@@ -79,6 +80,7 @@ impl Transport for FileTransport {
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    // A panic counts as an I/O error, so that the step it stopped decides what it means.
     spawn_blocking(work).await.unwrap_or_else(|stopped| Err(io::Error::other(stopped)))
 }
 
@@ -94,8 +96,10 @@ impl Draft {
         // Unique, since the same message may be under way twice; a dot in front hides it from a reader's `*`.
         let path = directory.join(format!(".{name}.{:016x}.tmp", fastrand::u64(..)));
         let mut file = create(directory, &path)?;
+        // Made before the first octet is written, so that its drop removes a file that is half written.
         let draft = Self { directory: directory.to_owned(), path, published: false };
         file.write_all(raw)?;
+        // Synced before the gate is asked, so that a full disk is a plain fault and no ambiguous outcome.
         file.sync_all()?;
         Ok(draft)
     }
@@ -104,6 +108,7 @@ impl Draft {
         let target = self.directory.join(name);
         fs::rename(&self.path, &target)?;
         self.published = true;
+        // A rename survives a crash only once its directory is synced.
         File::open(&self.directory)?.sync_all()?;
         Ok(target)
     }
@@ -111,6 +116,7 @@ impl Draft {
 
 fn create(directory: &Path, path: &Path) -> io::Result<File> {
     match File::create_new(path) {
+        // Creates the directory only when it is missing, so that the usual message costs one call.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             fs::create_dir_all(directory)?;
             File::create_new(path)

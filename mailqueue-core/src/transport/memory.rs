@@ -11,7 +11,7 @@ use crate::contracts::transport::{Gate, Outgoing, Transport};
 use crate::domain::address::Address;
 use crate::domain::report::{Outcome, Reply, Report, Verdict};
 
-/// What the relay that stands behind a [`MemoryTransport`] would say.
+/// The answers of the relay that a [`MemoryTransport`] stands for.
 type Script = Arc<dyn Fn(&Outgoing) -> Verdict + Send + Sync>;
 
 /// Keeps what was sent and answers as a script says; for the tests of a program that embeds mailqueue.
@@ -55,7 +55,7 @@ impl MemoryTransport {
     /// Answers with what `script` returns, from the next message on.
     ///
     /// If any recipient is [`Accepted`](Outcome::Accepted) or [`Ambiguous`](Outcome::Ambiguous), the gate is asked, and
-    /// when it allows it the message is kept for those recipients: a lost answer is told as if the server had
+    /// when it allows it the message is kept for those recipients: a lost answer counts as if the server had
     /// taken the message. Otherwise nothing is kept, and the gate is not asked.
     pub fn set_script(&self, script: impl Fn(&Outgoing) -> Verdict + Send + Sync + 'static) {
         *self.shared.script.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(script);
@@ -86,6 +86,7 @@ impl MemoryTransport {
     fn keep(&self, message: &Outgoing, outcomes: &[(Address, Outcome)]) {
         let reached = outcomes.iter().filter(|(_, outcome)| may_arrive(outcome));
         let recipients = reached.map(|(recipient, _)| recipient.clone()).collect();
+        // `send_modify`, because `send` keeps nothing while nobody has subscribed.
         self.shared.sent.send_modify(|sent| sent.push(Outgoing { recipients, ..message.clone() }));
     }
 }
@@ -111,6 +112,7 @@ impl fmt::Debug for MemoryTransport {
 #[async_trait]
 impl Transport for MemoryTransport {
     async fn send(&self, message: &Outgoing, gate: &dyn Gate) -> Report {
+        // Cloned out of the lock, so that the script itself may set another one.
         let script = Arc::clone(&self.shared.script.read().unwrap_or_else(PoisonError::into_inner));
         let report = |dot_sent, verdict| Report { relay: Some("memory://".to_owned()), dot_sent, verdict };
         match script(message) {

@@ -12,6 +12,7 @@ pub(super) fn read(text: &str) -> Option<Schedule> {
         return Some(Schedule::In(Duration::ZERO));
     }
     let forms = [Words::relative, Words::day_then_clock, Words::clock_then_day];
+    // Each form reads from the start, because some begin alike.
     forms.into_iter().find_map(|form| {
         let mut words = Words(&words);
         form(&mut words).filter(|_| words.0.is_empty())
@@ -78,6 +79,7 @@ impl<'w> Words<'w> {
         if ends && !self.skip("now") {
             return None;
         }
+        // Exactly one of them: a span alone does not say from when.
         (begins != ends).then_some(Schedule::In(sum))
     }
 
@@ -116,6 +118,7 @@ impl<'w> Words<'w> {
     fn clock_then_day(&mut self) -> Option<Schedule> {
         self.skip("at");
         let clock = self.clock()?;
+        // A copy, because a weekday that stands here is no zone and must be read again.
         let mut ahead = Words(self.0);
         let zone = match ahead.zone() {
             Some(zone) => {
@@ -144,6 +147,7 @@ impl<'w> Words<'w> {
         let hour = self.number(2)?;
         let minute = if self.skip(":") { Some(self.minute()?) } else { None };
         let hour = match (self.0.first(), hour) {
+            // 12 counts as 0: 12 am is midnight, 12 pm is noon.
             (Some(&"am"), 1..=12) => hour % 12,
             (Some(&"pm"), 1..=12) => hour % 12 + 12,
             (Some(&("am" | "pm")), _) => return None,
@@ -184,6 +188,7 @@ impl<'w> Words<'w> {
 
     fn offset(&mut self) -> Option<UtcOffset> {
         let sign = if self.next()? == "-" { -1 } else { 1 };
+        // No place on Earth is further ahead than 14 hours.
         let hours = i8::try_from(self.number(2)?).ok().filter(|hours| *hours <= 14)?;
         let minutes = if self.skip(":") { i8::try_from(self.minute()?).ok()? } else { 0 };
         UtcOffset::from_hms(sign * hours, sign * minutes, 0).ok()

@@ -26,6 +26,7 @@ pub(super) async fn log_in(
 ) -> Result<(), Fault> {
     let by_plain = session.offered.auth_plain && wanted != Some(Mechanism::Login);
     let by_login = session.offered.auth_login && wanted != Some(Mechanism::Plain);
+    // A stale flag (`Relaxed`) costs one refused AUTH; PLAIN alone is tried whatever it says.
     if by_plain && !(by_login && quirks.no_plain.load(Ordering::Relaxed)) {
         let answer = plain(session, login, by_login, timeouts).await?;
         // A mechanism that is too weak, or not there although it is offered; 334 as if no response had come with it.
@@ -50,10 +51,12 @@ async fn plain(
     has_other: bool,
     timeouts: &Timeouts,
 ) -> Result<Answer, Fault> {
+    // Leaves the authorization identity empty (RFC 4616): the server derives it from the user.
     let response = STANDARD.encode(format!("\0{}\0{}", login.user, login.password.expose_secret()));
     let answer = session.ask(&format!("AUTH PLAIN {response}\r\n"), timeouts).await?;
     match answer.code {
         334 if has_other => {
+            // A lone * cancels the exchange (RFC 4954 section 4), so that another mechanism can begin.
             session.ask("*\r\n", timeouts).await?;
             Ok(answer)
         }
@@ -67,6 +70,7 @@ async fn by_challenges(
     login: &Login,
     timeouts: &Timeouts,
 ) -> Result<Answer, Fault> {
+    // Does not read the challenges: servers word them differently and ask in this order.
     expect(334, session.ask("AUTH LOGIN\r\n", timeouts).await?)?;
     let user = STANDARD.encode(&login.user);
     expect(334, session.ask(&format!("{user}\r\n"), timeouts).await?)?;

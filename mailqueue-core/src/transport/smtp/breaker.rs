@@ -33,6 +33,7 @@ impl Breaker {
     /// A slot, as soon as there is one; an error when the breaker is open, or when it took until `by`.
     pub(super) async fn enter(self: &Arc<Self>, by: Instant) -> Result<Permit, Unavailable> {
         loop {
+            // Made before the look at the state: `notify_waiters` leaves no permit for a later waiter.
             let freed = self.slot.notified();
             match self.try_enter() {
                 Err(Unavailable::Busy) => timeout_at(by, freed).await.map_err(|_| Unavailable::Busy)?,
@@ -64,6 +65,7 @@ impl Breaker {
     /// Returns when there is a slot, without taking it.
     pub(super) async fn ready(&self) {
         loop {
+            // Made before the look at the state, so that no change in between is missed.
             let changed = self.ready.notified();
             let until = {
                 let (state, now) = (self.state(), Instant::now());
@@ -87,6 +89,7 @@ impl Breaker {
     pub(super) fn room(&self) -> usize {
         let state = self.state();
         match state.room(Instant::now()) {
+            // Not bounded by the free slots, because a message without one waits for it in `enter`.
             1.. if state.is_untroubled() => usize::MAX,
             room => room,
         }
@@ -102,8 +105,10 @@ impl Breaker {
             self.slot.notify_waiters();
         }
         if state.phase == Phase::Closed {
+            // Two at most: one slot was given back, and a success adds no more than one.
             (state.in_use..state.limit.now()).take(2).for_each(|_| self.slot.notify_one());
         }
+        // All of them, because they only look: none takes a slot from the others.
         self.ready.notify_waiters();
     }
 }

@@ -93,6 +93,7 @@ impl BreakerState {
         match self.phase {
             Phase::Closed if self.in_use < self.limit.now() => {}
             Phase::Open { until } if now < until => return Err(Unavailable::Open(until - now)),
+            // Makes this use the probe; those that come next find the breaker half open.
             Phase::Open { .. } => self.phase = Phase::HalfOpen,
             Phase::Closed | Phase::HalfOpen => return Err(Unavailable::Busy),
         }
@@ -123,6 +124,7 @@ impl BreakerState {
         if self.trips == usage.trips && self.phase == Phase::Closed {
             match self.in_use {
                 0 => self.phase = Phase::HalfOpen,
+                // Bears those in use, as far as is known; one connection more may be what it stalls.
                 others => self.limit.bound(others),
             }
         }
@@ -146,6 +148,7 @@ impl BreakerState {
             Health::Full if self.in_use > 0 => self.limit.bound(self.in_use),
             // Said to a use that began before the last cut, it is no news.
             Health::Pressed if !probing && usage.cuts != self.limit.cuts() => {}
+            // One more than `in_use`, from which `finish` has already taken this use.
             Health::Pressed if !probing && self.limit.cut(self.in_use + 1) => {}
             Health::Broken | Health::Faulty | Health::Full | Health::Pressed => self.trip(),
         }
@@ -156,6 +159,7 @@ impl BreakerState {
         self.in_use -= usize::from(!usage.suspended);
         let tried = (usage.probing || usage.suspended) && self.trips == usage.trips;
         if tried && self.phase == Phase::HalfOpen {
+            // No rest: nothing was learnt about the relay, so the next one may try at once.
             self.phase = Phase::Open { until: Instant::now() };
         }
     }
@@ -172,6 +176,7 @@ impl BreakerState {
     }
 
     fn trip(&mut self) {
+        // Spread out, so that workers that met the same outage do not probe together.
         let jittered = self.backoff.mul_f64(0.8 + 0.4 * fastrand::f64());
         self.phase = Phase::Open { until: Instant::now() + jittered };
         self.backoff = (self.backoff * 2).min(self.backoff_cap);

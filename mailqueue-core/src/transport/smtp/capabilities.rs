@@ -2,7 +2,7 @@
 
 use super::reply::Answer;
 
-/// The extensions that matter here. What HELO was answered with offers none.
+/// The extensions that matter here. An answer to HELO offers none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Capabilities {
     /// RFC 2920.

@@ -23,6 +23,7 @@ pub(super) struct ConcurrencyLimit {
 impl ConcurrencyLimit {
     /// All of `cap`; after trouble `slope` more a second.
     pub(super) fn new(cap: usize, slope: u32) -> Self {
+        // At least one, because a `Duration` divided by zero panics.
         let (grown, step) = (Instant::now(), Duration::from_secs(1) / slope.max(1));
         Self { cap, now: cap, grown, step, bound: cap, bound_since: grown, cuts: 0 }
     }
@@ -60,6 +61,7 @@ impl ConcurrencyLimit {
 
     /// No more than so many for a while.
     pub(super) fn bound(&mut self, bound: usize) {
+        // At least one, or no success could ever raise it again.
         self.bound = bound.max(1);
         self.bound_since = Instant::now();
         self.now = self.now.min(self.bound);
@@ -67,10 +69,12 @@ impl ConcurrencyLimit {
 
     /// Half of the slots in use; `false` if that is none.
     pub(super) fn cut(&mut self, in_use: usize) -> bool {
+        // Cannot go below one: the caller opens the breaker instead.
         if self.now == 1 {
             return false;
         }
         self.cuts += 1;
+        // Halves what was in use, because a limit that was not reached eases nothing.
         self.now = (self.now.min(in_use) / 2).max(1);
         self.grown = Instant::now();
         true

@@ -25,6 +25,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
         let mut stuffer = DotStuffer::new();
         self.session.output.clear();
         if raw.len() > PIECE_OCTETS {
+            // Has a deadline of its own, against a server that takes each piece just in time.
             let whole_by = Instant::now() + timeouts.body;
             for piece in raw.chunks(PIECE_OCTETS) {
                 stuffer.push(piece, &mut self.session.output);
@@ -32,14 +33,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
                 self.write_output(by).await?;
             }
         } else {
+            // 8 octets more for the final dot and a few doubled ones, so that usual mail allocates once.
             self.session.output.reserve(raw.len() + 8);
             stuffer.push(raw, &mut self.session.output);
         }
         self.session.output.extend_from_slice(ending(raw));
+        // Asked with the dot already in the buffer, so that one write follows the permission.
         if !gate.may_send_dot().await {
             return Err(Conclusion::Withheld);
         }
         self.write_output(Instant::now() + timeouts.block).await?;
+        // Set after the whole write: a dot line that is cut short ends no message.
         self.dot_sent = true;
         Ok(self.after_dot().await)
     }
@@ -87,6 +91,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
                 return self.conclude(false, false);
             }
         };
+        // The answer to the dot ends the transaction whatever it says, so no RSET is due.
         self.session.unfinished = false;
         let code = answer.code;
         // A yes that is not quite the right one counts, but the connection is not trusted any more.
@@ -100,6 +105,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
             self.note_throttle(&answer, Throttle::Message);
             (Outcome::Deferred(answer.into()), code != 421, code != 421)
         } else {
+            // 2yz and 3yz of other commands say nothing about this message.
             (Outcome::Ambiguous(answer.into()), false, false)
         };
         self.settle(&outcome);

@@ -2,7 +2,7 @@
 
 use memchr::{memchr2_iter, memmem};
 
-/// Whether a CR or an LF stands without the other: what some servers take for a line end and others not, so that one
+/// True if a CR or an LF stands without the other. Some servers take it for a line end and others do not, so that one
 /// message could be smuggled inside another. RFC 5321 section 2.3.8 forbids to send it.
 pub(super) fn has_bare_line_end(raw: &[u8]) -> bool {
     memchr2_iter(b'\r', b'\n', raw).any(|at| match raw[at] {
@@ -11,7 +11,7 @@ pub(super) fn has_bare_line_end(raw: &[u8]) -> bool {
     })
 }
 
-/// What ends a message: the dot on a line of its own, after a line end that is not doubled.
+/// The end of a message: the dot on a line of its own, after a line end that is not doubled.
 pub(super) fn ending(raw: &[u8]) -> &'static [u8] {
     if raw.is_empty() || raw.ends_with(b"\r\n") { b".\r\n" } else { b"\r\n.\r\n" }
 }
@@ -33,6 +33,7 @@ impl DotStuffer {
             output.push(b'.');
         }
         let mut copied = 0;
+        // Looks for LF alone, because `has_bare_line_end` has refused any without its CR.
         for line_end in memmem::find_iter(piece, b"\n.") {
             output.extend_from_slice(&piece[copied..=line_end]);
             output.push(b'.');

@@ -16,7 +16,7 @@ use super::tls::Tls;
 use super::wire::Wire;
 use crate::domain::report::RelayFault;
 
-/// The number of addresses that are tried.
+/// The number of addresses that are tried: each has a connect timeout of its own, and a message waits for all.
 const MAX_ADDRESSES: usize = 4;
 
 /// Connects to a relay and gets ready for the first message: resolves, connects, secures and logs in.
@@ -40,6 +40,7 @@ pub(super) async fn dial(
         }
     }
     if let Some(login) = &relay.login {
+        // Checked here as well as in the URL, because opportunistic TLS may not have come about.
         if !(session.wire.stream().is_tls() || relay.is_loopback() || relay.insecure_auth) {
             return Err(Fault::new(RelayFault::Tls, "a password is not sent without TLS"));
         }
@@ -62,6 +63,7 @@ async fn start_tls(
     // Octets that came in plain text before the handshake must not be taken for answers after it.
     let stream = session.wire.into_stream().await?;
     let wire = Wire::new(secure(stream, tls, timeouts).await?);
+    // Says EHLO again: an offer in plain text may have been forged (RFC 3207 section 4.2).
     Session::introduced(wire, hello, timeouts).await
 }
 
@@ -120,6 +122,7 @@ fn in_turns(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
 
 /// The name that EHLO says: the one that the URL gives, else the address literal of this end (RFC 5321 section 4.1.3).
 fn hello(relay: &RelayUrl, stream: &Stream) -> String {
+    // Canonical, because a dual-stack socket shows its IPv4 address as an IPv6 one.
     match (&relay.hello, stream.local_address().map(|local| local.ip().to_canonical())) {
         (Some(name), _) => name.clone(),
         (None, Ok(IpAddr::V4(address))) => format!("[{address}]"),

@@ -19,6 +19,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
     pub(super) async fn envelope(&mut self) -> Result<bool, Conclusion> {
         match self.session.wire.readable().await {
             Readable::Quiet => {}
+            // Given up by the server while it was idle; nothing of this message was sent, so a new one is tried.
             Readable::Octets | Readable::Gone if self.first_on_reused => return Err(Conclusion::Stale),
             Readable::Octets => return Err(Conclusion::Fault(WireError::Unsolicited.into())),
             Readable::Gone => return Err(Conclusion::Fault(WireError::Closed.into())),
@@ -27,6 +28,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
             self.put_rset();
             self.put_mail();
             (0..self.message.recipients.len()).for_each(|place| self.put_rcpt(place));
+            // DATA has to be the last command of a group (RFC 2920 section 3.1).
             self.put_data();
             self.flush().await?;
         }
@@ -51,6 +53,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
         }
         let answer = self.answer(self.timeouts.mail).await?;
         if !answer.is_yes() {
+            // A refused RSET leaves an older transaction open, so only a new connection is safe.
             return Err(Conclusion::Stale);
         }
         self.session.unfinished = false;
@@ -67,9 +70,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
         match answer.code {
             _ if pressing => return Err(Conclusion::Pressed(Fault::refused(RelayFault::Throttled, answer))),
             _ if answer.is_yes() => {
+                // From here on the server keeps this sender until the dot or a RSET.
                 self.session.unfinished = true;
                 return Ok(());
             }
+            // A login is asked for: the settings are at fault, and every other message would meet the same.
             530 | 535 | 538 => return Err(Conclusion::Fault(Fault::refused(RelayFault::Auth, answer))),
             _ => self.settle_refusal(answer, Throttle::Sender)?,
         }
@@ -96,6 +101,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
         if Reply::from(answer.clone()).is_pressure() {
             self.throttle = Some(Throttle::Everybody);
         }
+        // A first recipient cannot be one too many, so the same answer means something else to it.
         let has_taken = self.outcomes[..place].iter().any(Option::is_none);
         let reply = Reply::from(answer.clone());
         self.outcomes[place] = Some(match has_taken && reply.is_one_too_many() {
@@ -151,6 +157,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
     /// The reply to the next command of the envelope, unless it means that there is no point in going on.
     async fn answer(&mut self, timeout: Duration) -> Result<Answer, Conclusion> {
         let first_on_reused = mem::take(&mut self.first_on_reused);
+        // The first reply of a group has its own time; the others follow soon, unless the commands got lost.
         let in_group = self.pipelining && mem::replace(&mut self.heard, true);
         let timeout = if in_group { timeout.min(self.timeouts.group) } else { timeout };
         match self.session.wire.reply(self.deadline(timeout)).await {
@@ -192,6 +199,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
     }
 
     async fn flush(&mut self) -> Result<(), Conclusion> {
+        // Octets that came before the command was sent cannot be its answer.
         if !self.session.wire.is_drained() {
             return Err(self.broken(&WireError::Unsolicited));
         }
@@ -214,8 +222,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
     fn put_mail(&mut self) {
         let (message, offered, output) = (self.message, self.session.offered, &mut self.session.output);
         output.extend_from_slice(b"MAIL FROM:<");
+        // Written as it is, because `malformed` has refused control characters.
         output.extend_from_slice(message.sender.as_bytes());
         output.push(b'>');
+        // The length as stored: RFC 1870 counts neither the final dot nor doubled ones.
         if offered.size {
             output.extend_from_slice(format!(" SIZE={}", message.raw.len()).as_bytes());
         }

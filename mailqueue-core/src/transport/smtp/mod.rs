@@ -105,8 +105,10 @@ impl SmtpTransport {
 #[async_trait]
 impl Transport for SmtpTransport {
     async fn send(&self, message: &Outgoing, gate: &dyn Gate) -> Report {
+        // One deadline for all rounds, so that a message does not wait anew after each.
         let request = SlotRequest { is_only: self.relays.len() == 1, slot_by: Instant::now() + self.slot };
         loop {
+            // Begins anew in each round, because a breaker may have changed while this one waited.
             let mut declines = Declines::default();
             for relay in &self.relays {
                 match relay.send(message, gate, request).await {
@@ -130,6 +132,7 @@ impl Transport for SmtpTransport {
             if room > 0 {
                 return room;
             }
+            // `ready` looks at the room again, so a slot that came free in between ends this wait at once.
             select_all(self.relays.iter().map(|relay| Box::pin(relay.ready()))).await;
         }
     }

@@ -45,6 +45,7 @@ impl Pool {
     /// A connection on which nothing has happened since it was put in, if there is one.
     pub(super) async fn take(&self) -> Option<Session<Stream>> {
         loop {
+            // Frees the lock in this line, so that nobody waits for it while a socket is looked at.
             let Idle { mut session, until } = self.kept().sessions.pop()?;
             if until <= Instant::now() {
                 close(session);
@@ -63,6 +64,7 @@ impl Pool {
     /// Octets on an idle connection answer nothing, so it must never be read by a message. Most servers say 421
     /// when they close; anything else is told.
     async fn note_intrusion(&self, mut session: Session<Stream>) {
+        // A deadline of now reads what has arrived and waits for nothing.
         let code = session.wire.reply(Instant::now()).await.ok().map(|answer| answer.code);
         if code == Some(421) {
             tracing::debug!(relay = %self.relay, code, "an idle connection was closed by the relay");
@@ -82,6 +84,7 @@ impl Pool {
         kept.sessions.push(Idle { session, until: Instant::now() + self.idle });
         if !kept.expiring {
             kept.expiring = true;
+            // Weak, so that the task keeps no dropped pool alive.
             tokio::spawn(expire_idle(Arc::downgrade(self)));
         }
     }
@@ -103,6 +106,7 @@ impl Pool {
         let expired = kept.sessions.iter().take_while(|idle| idle.until <= now).count();
         let expired = kept.sessions.drain(..expired).map(|idle| idle.session).collect();
         let next = kept.sessions.first().map(|idle| idle.until);
+        // Set under the lock that `put` takes, so that no connection slips in as the task ends.
         kept.expiring = next.is_some();
         (expired, next)
     }
@@ -118,6 +122,7 @@ impl Drop for Pool {
 async fn expire_idle(pool: Weak<Pool>) {
     while let Some(found) = pool.upgrade() {
         let (expired, next) = found.expire();
+        // Let go before the sleep, or a dropped pool would live on until its end.
         drop(found);
         expired.into_iter().for_each(close);
         match next {
@@ -129,6 +134,7 @@ async fn expire_idle(pool: Weak<Pool>) {
 
 /// Closes a connection without making anybody wait for it.
 fn close(session: Session<Stream>) {
+    // Without a runtime, as at the end of a program, the socket closes without a QUIT.
     if let Ok(runtime) = Handle::try_current() {
         runtime.spawn(session.quit());
     }

@@ -20,6 +20,7 @@ impl RateLimit {
 
     /// Returns when it is this caller's turn. A caller that gives up leaves its turn unused.
     pub(super) async fn acquire(&self) {
+        // Takes the turn under the lock and waits for it without.
         let turn = {
             let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
             let turn = (*next).max(Instant::now());

@@ -123,14 +123,17 @@ impl Relay {
         gate: &dyn Gate,
         request: SlotRequest,
     ) -> Result<Report, Declined> {
+        // The sender comes first, so that a message that has to wait for it takes no slot.
         let sender = self.senders.enter(&message.sender).map_err(limited)?;
         let mut permit = self.enter(request).await?;
+        // After the slot, so that no turn is spent on a message that gets none.
         if let Some(limit) = &self.rate_limit {
             limit.acquire().await;
         }
         let started = Instant::now();
         let mut kept = self.pool.take().await;
         let (mut pipelining, mut fell_silent) = (self.pipelines(), false);
+        // Three rounds at most: only a kept connection is stale, and only a pipelined one falls silent.
         loop {
             let mut session = match kept.take() {
                 Some(session) => session,
@@ -158,6 +161,7 @@ impl Relay {
                     return Err(self.faulty(permit, message.id, fault, Health::Pressed, started));
                 }
                 Conclusion::Withheld => {
+                    // Drops the session: it is in the middle of DATA, and only its end discards the message.
                     permit.finish(Health::Well);
                     return Ok(self.report(false, Verdict::Withheld));
                 }
@@ -191,6 +195,7 @@ impl Relay {
             let rest = Outgoing { recipients: mem::take(&mut answers.left_over), ..message.clone() };
             match Transaction::new(session, &rest, &self.timeouts, self.pipelines()).run(gate).await {
                 Conclusion::Answered(next) => answers.add(next),
+                // The outcomes so far stand; those left over keep theirs and wait for the next attempt.
                 _ => answers.reusable = false,
             }
         }
@@ -231,6 +236,7 @@ impl Relay {
         request: SlotRequest,
     ) -> Result<(Session<Stream>, Permit), Declined> {
         let (started, relay) = (Instant::now(), Arc::clone(self));
+        // Boxed and owning its relay, so that a task can finish it when this message goes elsewhere.
         let mut opening: Opening =
             Box::pin(
                 async move { dial(&relay.url, relay.tls.as_ref(), &relay.quirks, &relay.timeouts).await },

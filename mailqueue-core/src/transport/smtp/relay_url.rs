@@ -1,4 +1,4 @@
-//! Where a relay is and how to speak to it.
+//! The URL of a relay: its address and the way to speak to it.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ use super::relay_url_error::RelayUrlError;
 use super::timeout_overrides::Deadlines;
 use crate::uri;
 
-/// When TLS is spoken.
+/// The use of TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TlsMode {
     /// Never.
@@ -26,7 +26,7 @@ pub(super) enum TlsMode {
     Implicit,
 }
 
-/// How to log in.
+/// The mechanism of a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mechanism {
     /// RFC 4616.
@@ -35,7 +35,7 @@ pub(super) enum Mechanism {
     Login,
 }
 
-/// What to log in with.
+/// The credentials of a login.
 #[derive(Clone)]
 pub(super) struct Login {
     /// The user, percent-decoded.
@@ -98,7 +98,7 @@ pub struct RelayUrl {
 }
 
 impl RelayUrl {
-    /// Whether the host is this machine by its very name: an address that loops back, or `localhost`.
+    /// True if the host is this machine by its very name: an address that loops back, or `localhost`.
     pub(super) fn is_loopback(&self) -> bool {
         is_loopback(&self.host)
     }
@@ -159,6 +159,7 @@ impl FromStr for RelayUrl {
 fn host(url: &Url) -> Result<String, RelayUrlError> {
     match url.host() {
         Some(url::Host::Domain(name)) => {
+            // The crate `url` leaves hosts of schemes it does not know encoded, so both steps are ours.
             let name = uri::decode(name).map_err(|_| RelayUrlError::Host)?;
             let ascii = idna::domain_to_ascii(&name).map_err(|_| RelayUrlError::Host)?;
             let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
@@ -197,7 +198,7 @@ fn is_loopback(host: &str) -> bool {
     }
 }
 
-/// What stands behind the `?`.
+/// The parameters behind the `?`.
 struct Parameters {
     tls: Option<TlsMode>,
     auth: Option<Mechanism>,
@@ -271,6 +272,7 @@ impl Parameters {
             (true, None | Some(TlsMode::Required)) => Ok(TlsMode::Implicit),
             (true, Some(_)) => Err(RelayUrlError::Contradiction),
             (false, Some(tls)) => Ok(tls),
+            // A named certificate shows that TLS is expected, even on loopback.
             (false, None) if is_loopback(host) && self.ca.is_none() => Ok(TlsMode::None),
             (false, None) => Ok(TlsMode::Required),
         }
@@ -300,6 +302,7 @@ fn true_or_false(value: &str) -> Option<bool> {
 }
 
 fn hello_name(value: &str) -> Option<String> {
+    // Neither space nor control character, because the name goes into a command as it is.
     let fits = !value.is_empty() && value.len() <= 255 && value.bytes().all(|b| b.is_ascii_graphic());
     fits.then(|| value.to_owned())
 }

@@ -36,7 +36,7 @@ pub enum RelayUrlError {
     /// A parameter with a value that it cannot have.
     #[error("has a wrong value for {parameter}, which must be {expected}")]
     Value {
-        /// Which parameter.
+        /// The parameter.
         parameter: &'static str,
         /// The values that it takes.
         expected: &'static str,

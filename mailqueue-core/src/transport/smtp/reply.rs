@@ -1,4 +1,4 @@
-//! What a server says: RFC 5321 section 4.2, read leniently and within bounds.
+//! Replies of a server: RFC 5321 section 4.2, read leniently and within bounds.
 
 use std::fmt::Write as _;
 
@@ -32,7 +32,7 @@ pub(super) enum NoReply {
 }
 
 impl Answer {
-    /// Whether it says yes to a command about mail: 2yz, but not with a second digit that speaks of help (211), the
+    /// True if it says yes to a command about mail: 2yz, but not with a second digit that speaks of help (211), the
     /// connection (220, 221) or the login (235), and so belongs to something else.
     pub(super) fn is_yes(&self) -> bool {
         self.code / 100 == 2 && !matches!(self.code / 10 % 10, 1..=3)
@@ -46,7 +46,7 @@ impl Answer {
         self.code / 100 == 5
     }
 
-    /// Whether the server asks for patience with an enhanced code (RFC 3463): policy and security, transient.
+    /// True if the server asks for patience with an enhanced code (RFC 3463): policy and security, transient.
     pub(super) fn asks_for_patience(&self) -> bool {
         self.is_transient() && self.text.starts_with("4.7.")
     }
@@ -75,6 +75,7 @@ pub(super) struct ReplyParser {
 impl ReplyParser {
     /// Takes the next line, its LF cut off; the reply when that was its last one.
     pub(super) fn line(&mut self, line: &[u8]) -> Result<Option<Answer>, NoReply> {
+        // Lenient: some servers end lines with LF alone.
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.len() > LINE_LIMIT {
             return Err(NoReply::LineTooLong);

@@ -66,6 +66,7 @@ impl SenderThrottle {
         let Some(permit) = permit else { return };
         permit.finish(Health::Well);
         let mut known = self.known();
+        // Forgets a sender whose limit is whole again, because it would let everything through anyway.
         if known.get(sender).is_some_and(|found| found.breaker.room() == usize::MAX) {
             known.remove(sender);
         }
@@ -74,6 +75,7 @@ impl SenderThrottle {
     /// Notes that the relay asked for patience with `sender`: by name (`Faulty`), or with a message of it (`Broken`), of
     /// which it takes a few in a row to mean the sender.
     pub(super) fn throttled(&self, sender: &str, permit: Option<Permit>, health: Health, reply: Reply) {
+        // A message from before the sender was known enters late, so that its result counts too.
         let entered = permit.or_else(|| self.remember(sender, &reply)?.try_enter().ok());
         if let Some(permit) = entered {
             permit.finish(health);
@@ -82,10 +84,12 @@ impl SenderThrottle {
 
     fn remember(&self, sender: &str, reply: &Reply) -> Option<Arc<Breaker>> {
         let (mut known, now) = (self.known(), Instant::now());
+        // Cleans up only when full, because it looks at every entry.
         if known.len() >= MAX_KNOWN {
             known.retain(|_, found| now - found.used < KNOWN_TIMEOUT);
         }
         if known.len() >= MAX_KNOWN && !known.contains_key(sender) {
+            // Leaves a new sender unlimited rather than forget a limit that is in force.
             return None;
         }
         let found = known.entry(sender.to_owned()).or_insert_with(|| {

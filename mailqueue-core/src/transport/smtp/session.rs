@@ -64,6 +64,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             self.offered = Capabilities::read(&ehlo);
             return Ok(());
         }
+        // Only 5yz can mean that EHLO is unknown; HELO would not change a 4yz.
         if !ehlo.is_permanent() {
             return Err(Fault::refused(RelayFault::Greeting, ehlo));
         }
@@ -76,6 +77,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// One command and its reply. Sends nothing when octets came before the command.
     pub(super) async fn ask(&mut self, command: &str, timeouts: &Timeouts) -> Result<Answer, WireError> {
         let by = Instant::now() + timeouts.command;
+        // A connection that has gone is found by the write or the read below.
         if self.wire.readable().await == Readable::Octets {
             return Err(WireError::Unsolicited);
         }

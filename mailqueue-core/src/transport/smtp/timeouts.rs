@@ -1,4 +1,4 @@
-//! How long everything may take.
+//! The timeouts of an SMTP transport.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ pub struct Timeouts {
     pub resolve: Duration,
     /// For a connection to one of the relay's addresses.
     pub connect: Duration,
-    /// How long a message waits for all that opens a connection when there is another relay it can go to. The connection
+    /// For all that opens a connection, while the message can go to another relay instead. The connection
     /// is then opened for later messages.
     pub patience: Duration,
     /// For a TLS handshake.
@@ -38,11 +38,11 @@ pub struct Timeouts {
     pub body: Duration,
     /// For the reply to the final dot. Cutting this short makes copies: the message may have been taken.
     pub dot: Duration,
-    /// How long a connection is kept for the next message.
+    /// For a kept connection, until the next message.
     pub idle: Duration,
-    /// How long a message waits for a connection to become free.
+    /// For a connection to become free.
     pub slot: Duration,
-    /// How long a relay is left alone after its first fault; doubles with each further one.
+    /// The rest of a relay after its first fault; doubles with each further one.
     pub backoff_first: Duration,
     /// The longest that a relay is left alone.
     pub backoff_cap: Duration,

@@ -1,4 +1,4 @@
-//! Whom a relay's certificate has to come from.
+//! The authorities that a relay's certificate has to come from.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,20 +11,20 @@ use tokio_rustls::TlsConnector;
 
 use super::relay_url::{RelayUrl, TlsMode};
 
-/// Why no TLS can be spoken with a relay.
+/// The reason why no TLS can be spoken with a relay.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
     /// This system has no certificates, and the URL names none.
     #[error("{relay}: no trusted certificates on this system; name a file with ca=")]
     NoRoots {
-        /// Which relay.
+        /// The relay.
         relay: String,
     },
     /// The file that the URL names is not there or holds no certificate.
     #[error("{relay}: {} holds no certificate that can be read: {reason}", path.display())]
     CaFile {
-        /// Which relay.
+        /// The relay.
         relay: String,
         /// The file.
         path: PathBuf,
@@ -34,7 +34,7 @@ pub enum TlsError {
     /// The host cannot be the name in a certificate.
     #[error("{relay}: the host is no name that a certificate can have")]
     Name {
-        /// Which relay.
+        /// The relay.
         relay: String,
     },
     /// The TLS library refuses its own defaults.
@@ -97,6 +97,7 @@ fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {
         let certificate = certificate.map_err(|error| error.to_string())?;
         roots.add(certificate).map_err(|error| error.to_string())?;
     }
+    // A file without any PEM block is read without an error.
     match roots.len() == before {
         true => Err("no certificate in PEM".to_owned()),
         false => Ok(()),

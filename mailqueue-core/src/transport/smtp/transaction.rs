@@ -66,12 +66,14 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Transaction<'a, S> {
     /// Ends the transaction with the outcomes that the recipients have. `well`: the relay behaved.
     pub(super) fn conclude(&mut self, reusable: bool, well: bool) -> Conclusion {
         self.session.messages += 1;
+        // Every outcome is set by now, so `flatten` moves none to another recipient.
         let outcomes = mem::take(&mut self.outcomes).into_iter().flatten();
         let outcomes: Vec<_> = self.message.recipients.iter().cloned().zip(outcomes).collect();
         Conclusion::Answered(Answers {
             left_over: left_over(&outcomes),
             outcomes,
             dot_sent: self.dot_sent,
+            // Octets behind the last reply answer nothing: the connection is out of step.
             reusable: reusable && self.session.wire.is_drained(),
             well,
             throttle: self.throttle.take(),

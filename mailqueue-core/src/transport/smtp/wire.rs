@@ -85,6 +85,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Sends `bytes`, all by then.
     pub(super) async fn send(&mut self, bytes: &[u8], by: Instant) -> Result<(), WireError> {
+        // A timeout may leave part of it sent, so every error here ends the connection.
         let sending = async {
             self.stream.write_all(bytes).await?;
             self.stream.flush().await
@@ -115,6 +116,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 }
             }
             searched = self.input.len();
+            // One more for the CR, which the parser cuts off.
             if searched > LINE_LIMIT + 1 {
                 return Err(NoReply::LineTooLong.into());
             }
@@ -132,6 +134,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         if !self.input.is_empty() {
             return Readable::Octets;
         }
+        // Unconstrained, because with its budget used up tokio says pending and a closed connection seems quiet.
         let seen = unconstrained(poll_fn(|cx| Poll::Ready(self.poll_fill(cx)))).await;
         match seen {
             Poll::Pending => Readable::Quiet,
@@ -153,7 +156,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         let mut taken = 0;
         let writing = poll_fn(|cx| {
             loop {
+                // Reads before each write: a server that refuses early and closes has its answer lost in the reset.
                 match self.poll_fill(cx) {
+                    // Has left the waker, so that an answer wakes a write that cannot go on.
                     Poll::Pending => {}
                     Poll::Ready(Ok(0)) => return Poll::Ready(Written::Broken(WireError::Closed)),
                     Poll::Ready(Ok(_)) => return Poll::Ready(Written::Interrupted),
@@ -175,6 +180,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         self.input.reserve(LINE_LIMIT);
+        // A new future at each poll is fine: `read_buf` is cancel-safe, and the stream keeps the waker.
         pin!(self.stream.read_buf(&mut self.input)).poll(cx)
     }
 }
