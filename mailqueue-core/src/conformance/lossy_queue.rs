@@ -99,6 +99,7 @@ impl<Q: Queue> LossyQueue<Q> {
     async fn begin(&self) -> Result<Fate, QueueError> {
         let (forgotten, fate) = self.with_chance(|chance| {
             let forgotten = chance.strikes(self.faults.forgotten);
+            // Both are drawn in any case, so that a seed gives the same course whatever the probabilities.
             let fate = match (chance.strikes(self.faults.failed), chance.rng.bool()) {
                 (false, _) => Fate::Spared,
                 (true, true) => Fate::FailedBefore,
@@ -159,9 +160,11 @@ impl<Q: Queue> Queue for LossyQueue<Q> {
     async fn pull(&self, lanes: &[Lane], most: usize, wait: Duration) -> Result<Pulled, QueueError> {
         let fate = self.begin().await?;
         let held = self.with_chance(|chance| chance.later.len());
+        // An id that is held back is there to be given, so nothing is waited for.
         let wait = if held > 0 { Duration::ZERO } else { wait };
         let pulled = self.inner.pull(lanes, most, wait).await?;
         if fate == Fate::FailedAfter {
+            // The ids are gone with the answer, as on a broken connection.
             return Err(lost());
         }
         Ok(self.with_chance(|chance| {

@@ -175,6 +175,7 @@ pub async fn a_push_wakes_a_waiting_pull(queue: Arc<dyn Queue>) {
             let queue = queue.clone();
             async move { pull(&queue, &Lane::ALL, 10, LONGER).await }
         });
+        // Time for the pull to begin to wait; one that comes late finds the entry and proves less.
         tokio::time::sleep(SHORT).await;
         let pushed = entry(lane, 0);
         push(&queue, &[pushed]).await;
@@ -201,7 +202,7 @@ pub async fn each_of_many_waiting_pulls_is_woken(queue: Arc<dyn Queue>) {
     assert_eq!(pulled.into_iter().collect::<HashSet<_>>(), ids(&pushed).into_iter().collect());
 }
 
-/// A pull on an empty queue waits as long as it was told and comes back empty.
+/// A pull on an empty queue waits as long as it was asked to and comes back empty.
 pub async fn an_empty_queue_is_waited_for_and_no_longer(queue: Arc<dyn Queue>) {
     let wait = Duration::from_millis(300);
     let begun = Instant::now();
@@ -277,7 +278,7 @@ pub async fn head_and_depth_tell_what_is_held(queue: Arc<dyn Queue>) {
     assert_eq!(head(&queue, Lane::Normal).await, Some(pushed[0].due_at));
 }
 
-/// A push tells how many entries the fullest of the lanes that it named holds; one of nothing tells 0.
+/// A push returns how many entries the fullest of its lanes holds; a push of nothing returns 0.
 pub async fn a_push_tells_the_depth_of_the_fullest_lane(queue: Arc<dyn Queue>) {
     assert_eq!(push(&queue, &entries(0..3)).await, 3);
     assert_eq!(push(&queue, &[entry(Lane::Urgent, 0), entry(Lane::Normal, 5)]).await, 4);

@@ -177,6 +177,7 @@ struct Watching<'a, H> {
 impl<H: Harness> Gate for Watching<'_, H> {
     async fn may_send_dot(&self) -> bool {
         self.asked.fetch_add(1, Ordering::SeqCst);
+        // A copy that left too early has time to arrive.
         tokio::time::sleep(QUIET).await;
         assert_eq!(self.harness.received().await, Vec::<Bytes>::new(), "sent before the gate was asked");
         true

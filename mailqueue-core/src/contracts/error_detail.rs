@@ -10,6 +10,7 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct ErrorDetail {
     message: Box<str>,
+    // Shared, since one error answers every caller of a batch.
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 

@@ -35,7 +35,7 @@ pub struct Pulled {
 ///
 /// It may lose, repeat and reorder entries; the store decides who gets what, and the sweep puts back what is missing.
 /// No method waits longer than the bound the implementation was opened with (for `pull`: on top of the time it was
-/// told to wait).
+/// asked to wait).
 ///
 /// ```
 /// # #[tokio::main]

@@ -30,7 +30,7 @@ pub trait Transport: Send + Sync + 'static {
     /// many may be, at least one: more would only wait, while others could send them.
     async fn ready(&self) -> usize;
 
-    /// Takes leave of whomever it keeps connections to. Returns within seconds; sending goes on to work.
+    /// Closes the connections that are idle. Returns within seconds; `send` still works afterwards.
     async fn close(&self) {}
 }
 

@@ -37,7 +37,7 @@ struct Line {
 }
 
 impl LocalQueue {
-    /// How many entries a lane holds at most, unless told otherwise: some 15 MB.
+    /// How many entries a lane holds at most by default: some 15 MB.
     pub const CAP: usize = 100_000;
 
     /// An empty queue.
@@ -109,6 +109,7 @@ impl Line {
     }
 
     fn pop(&mut self, most: usize) -> Vec<MessageId> {
+        // Bounded by what is there: a caller may ask for `usize::MAX`.
         let mut taken = Vec::with_capacity(most.min(self.order.len()));
         while taken.len() < most
             && let Some((_, id)) = self.order.pop_first()
@@ -132,6 +133,7 @@ impl Queue for LocalQueue {
         let depths =
             lines.iter().zip(touched).filter(|(_, touched)| *touched).map(|(line, _)| line.order.len());
         let fullest = depths.max().unwrap_or(0);
+        // Before waking anybody, who would only wait for the lock.
         drop(lines);
         for (arrivals, _) in self.arrivals.iter().zip(touched).filter(|(_, touched)| *touched) {
             arrivals.notify_one();
@@ -145,6 +147,7 @@ impl Queue for LocalQueue {
         }
         let begun = Instant::now();
         loop {
+            // Before looking: a push between the two would otherwise wake nobody.
             let places = self.subscribe(lanes);
             let taken = self.take(lanes, most.max(1));
             let left = wait.saturating_sub(begun.elapsed());

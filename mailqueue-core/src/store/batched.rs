@@ -28,7 +28,7 @@ const MAX_BATCH: usize = 256;
 /// several copies of a batch.
 const MAX_BATCH_OCTETS: usize = 4 << 20;
 
-/// How many items wait at most. More would only make everybody wait longer: the caller is told at once.
+/// How many items wait at most. More would only make everybody wait longer, so further callers get an error at once.
 const QUEUE_CAPACITY: usize = 4096;
 
 /// How much all that waits may weigh, in KiB; a single item that is heavier still fits when nothing else waits.
@@ -54,7 +54,7 @@ impl Batched {
         let (inserts, renewals, settlements) = (Arc::clone(&inner), Arc::clone(&inner), Arc::clone(&inner));
         Self {
             inner,
-            // A caller that stops waiting for a submission has told somebody that it was not accepted.
+            // A caller that stops waiting for a submission has reported that it was not accepted.
             inserts: Batcher::start(
                 WhenCallerLeaves::Skip,
                 |submission: &Arc<Submission>| submission.size(),
@@ -64,7 +64,9 @@ impl Batched {
                 },
             ),
             renewals: Batcher::start(
+                // Run all the same: a lease is worth keeping as long as its message is being sent.
                 WhenCallerLeaves::Run,
+                // Small, so their number alone bounds them.
                 |_| 0,
                 move |batch| {
                     let store = Arc::clone(&renewals);
@@ -72,6 +74,7 @@ impl Batched {
                 },
             ),
             settlements: Batcher::start(
+                // Run all the same: what was sent is sent, whether or not its caller still waits.
                 WhenCallerLeaves::Run,
                 |_| 0,
                 move |batch| {
@@ -86,6 +89,7 @@ impl Batched {
 /// Renews in one call for each duration; in practice there is one.
 async fn renew(store: &dyn MessageStore, batch: Vec<(Renewal, Duration)>) -> Vec<Result<bool, StoreError>> {
     let mut held = Vec::with_capacity(batch.len());
+    // Joins neighbours only, since answers stand in the order of the batch.
     for same in batch.chunk_by(|(_, one), (_, other)| one == other) {
         let (renewals, duration) = (same.iter().map(|(renewal, _)| *renewal).collect(), same[0].1);
         match store.renew(renewals, duration).await {
@@ -96,6 +100,7 @@ async fn renew(store: &dyn MessageStore, batch: Vec<(Renewal, Duration)>) -> Vec
     held
 }
 
+// A default method would pass the store behind it by.
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl MessageStore for Batched {
@@ -206,7 +211,7 @@ struct Batcher<I, O> {
 }
 
 impl<I: Send + 'static, O: Clone + Send + 'static> Batcher<I, O> {
-    /// `octets` tells an item's size, `work` answers a batch in its order.
+    /// `octets` gives an item's size, `work` answers a batch in its order.
     fn start(
         when_caller_leaves: WhenCallerLeaves,
         octets: fn(&I) -> usize,
@@ -230,6 +235,7 @@ impl<I: Send + 'static, O: Clone + Send + 'static> Batcher<I, O> {
                 next = too_much;
                 let (items, callers): (Vec<I>, Vec<Caller<O>>) =
                     batch.into_iter().map(|pending| (pending.item, pending.caller)).unzip();
+                // Unwind safe, as the items are gone with the panic. While this runs, the next batch gathers.
                 let answers = AssertUnwindSafe(work(items)).catch_unwind().await;
                 let answers = answers.unwrap_or_else(|_| {
                     tracing::error!("the message store panicked; who was asking it is told so");
@@ -245,6 +251,7 @@ impl<I: Send + 'static, O: Clone + Send + 'static> Batcher<I, O> {
     }
 
     async fn submit_all(&self, items: Vec<I>) -> Vec<Result<O, StoreError>> {
+        // All are submitted before the first is awaited, so that they can share a batch.
         let answers: Vec<_> = items.into_iter().map(|item| self.submit(item)).collect();
         join_all(answers.into_iter().map(async |answer| match answer {
             Ok(answer) => answer.await.unwrap_or_else(|_| Err(ended())),
@@ -260,6 +267,7 @@ impl<I: Send + 'static, O: Clone + Send + 'static> Batcher<I, O> {
         let capacity = Arc::clone(&self.capacity).try_acquire_many_owned(weight).map_err(|_| too_much())?;
         let (caller, answer) = oneshot::channel();
         let caller = Caller { answer: caller, _capacity: capacity };
+        // Never waits: a full queue is the caller's back-pressure.
         self.pending.try_send(Pending { item, caller, octets }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => too_much(),
             mpsc::error::TrySendError::Closed(_) => ended(),

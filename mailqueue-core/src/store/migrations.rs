@@ -53,6 +53,7 @@ where
     C: Connection + 'static,
     C::Backend: Backend,
 {
+    // The source promises no order, and a version begins with its date.
     migrations.sort_by_key(|migration| migration.name().version().to_string());
     let mut run = 0;
     for migration in migrations {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::contracts::store::StoreError;
 
-/// The time for which such a row is left alone, so that it takes no room from others: a worker of another version may read it, or
-/// somebody mends it.
+/// The time for which such a row is left alone, so that it takes no room from others: a worker of another version may
+/// read it, or somebody mends it.
 pub(super) const RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A column whose JSON cannot be read. It names the column and the place but nothing of the text, which is somebody's

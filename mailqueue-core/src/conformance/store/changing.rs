@@ -137,6 +137,7 @@ pub async fn reschedules(store: Arc<dyn MessageStore>) {
     let harness = Harness::new(store);
     let id = harness.submit(&draft("moved")).await;
     let ahead = harness.now().await + time::Duration::hours(2);
+    // Whole microseconds, the finest that a store keeps.
     let ahead = ahead.replace_nanosecond(654_321_000).expect("a nanosecond within its second");
     done(&harness, id, Change::Reschedule(ahead), Status::Queued).await;
     let moved = harness.record(id).await;
@@ -148,6 +149,7 @@ pub async fn reschedules(store: Arc<dyn MessageStore>) {
     let due_at = harness.record(id).await.due_at;
     harness.past(soon).await;
     let claimed = harness.claim(id, LONG).await;
+    // A microsecond of tolerance, as each is rounded by itself.
     assert!(claimed.age <= claimed.waited + Duration::from_micros(1), "its age counts from the new time");
     harness.settle(&claimed, report([(ANA, deferred())]), eager()).await;
     let deferred = harness.record(id).await;

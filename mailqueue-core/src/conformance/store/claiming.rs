@@ -100,6 +100,7 @@ pub async fn has_one_winner(store: Arc<dyn MessageStore>) {
     let mut tasks = Vec::new();
     for n in 0..32 {
         let (harness, mut ids) = (Arc::clone(&harness), ids.clone());
+        // Each begins elsewhere, so that batches overlap crosswise and a wrong order of locks would deadlock.
         ids.rotate_left(n * 2);
         tasks.push(tokio::spawn(async move {
             let mut won = Vec::new();

@@ -59,7 +59,7 @@ pub async fn ignores_a_late_failure_while_another_sends(store: Arc<dyn MessageSt
     assert_eq!(settled, Settled::Recorded(Status::Sent));
 }
 
-/// A message in line again turns out to be sent.
+/// A message that is queued again turns out to be sent.
 pub async fn records_a_late_success_over_queued(store: Arc<dyn MessageStore>) {
     let harness = Harness::new(store);
     let claim = lost_claim(&harness).await;
@@ -140,6 +140,7 @@ pub async fn keeps_a_late_success_that_comes_with_the_holders_result(store: Arc<
     let second = harness.claim(id, LONG).await;
     let late = settlement(&first, report([(ANA, accepted())]), eager());
     let held = settlement(&second, report([(ANA, deferred())]), eager());
+    // The holder's comes first, so that the late one meets a row that has just changed.
     let results = harness.store.settle(vec![Arc::new(held), Arc::new(late)]).await;
     assert!(results.iter().all(Result::is_ok), "{results:?}");
     let delivery = harness.record(id).await.delivery;

@@ -173,6 +173,7 @@ pub(super) async fn wait_until<T, F: Future<Output = Option<T>>>(
             return answer;
         }
         assert!(start.elapsed() < CONDITION_TIMEOUT, "waited too long until {what}");
+        // Polls, since a store gives no signal when its clock has moved.
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
@@ -254,7 +255,7 @@ pub(super) fn report<const N: usize>(outcomes: [(&str, Outcome); N]) -> Report {
     }
 }
 
-/// A report that nobody could be spoken to, or that nothing was sent.
+/// A report that no relay could be reached, or that nothing was sent.
 pub(super) fn unsent(verdict: Verdict) -> Report {
     Report { relay: None, dot_sent: false, verdict }
 }
@@ -267,6 +268,7 @@ pub(super) fn settlement(claimed: &Claimed, report: Report, policy: DeliveryPoli
         duration: Duration::from_millis(12),
         age: claimed.age,
         worker: "worker".into(),
+        // Fixed, so that a case can compute when the message is due again.
         jitter: 0.5,
     };
     Settlement { lease: claimed.lease, claimed: claimed.delivery.clone(), report, context, policy }

@@ -132,6 +132,7 @@ pub async fn forgets_a_key_in_time(store: Arc<dyn MessageStore>) {
         Inserted::Stored
     );
     wait_until("the key runs out", || async {
+        // Other content, so that the answer is `KeyReused` until the key has run out.
         let other = keyed(&harness, idempotency("key", 2, DAY)).await;
         let answer = harness.insert(other).await.expect("it is answered");
         (answer == Inserted::Stored).then_some(())

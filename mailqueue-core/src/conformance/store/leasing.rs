@@ -1,4 +1,4 @@
-//! A lease holds as long as it is renewed, and nobody keeps one that another has got.
+//! A lease holds as long as it is renewed, and is lost once another worker has one.
 
 use std::sync::Arc;
 

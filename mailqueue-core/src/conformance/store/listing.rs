@@ -45,7 +45,7 @@ pub async fn pages_to_newer_ones(store: Arc<dyn MessageStore>) {
     assert_eq!(page(&harness, two(Cursor::Before(ids[0]))).await, (vec![], false));
 }
 
-/// Only messages that stand where asked for.
+/// Only messages with the status asked for.
 pub async fn filters_by_status(store: Arc<dyn MessageStore>) {
     let harness = Harness::new(store);
     let ids = newest_first(&harness, 4).await;
@@ -111,7 +111,7 @@ pub async fn filters_by_subject(store: Arc<dyn MessageStore>) {
     }
 }
 
-/// All that is asked for has to be so, page by page.
+/// Every filter has to match, page by page.
 pub async fn combines_filters(store: Arc<dyn MessageStore>) {
     let harness = Harness::new(store);
     let mut wanted = Vec::new();

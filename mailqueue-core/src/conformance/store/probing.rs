@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::harness::Harness;
 use crate::contracts::store::MessageStore;
 
-/// Each write tells the store's time, which never goes back.
+/// Each write returns the store's time, which never goes back.
 pub async fn tells_the_time_of_a_write(store: Arc<dyn MessageStore>) {
     let harness = Harness::new(store);
     let before = harness.now().await;
@@ -16,7 +16,7 @@ pub async fn tells_the_time_of_a_write(store: Arc<dyn MessageStore>) {
     }
 }
 
-/// Many may ask at once; nobody waits for another.
+/// Many probes at once are all answered.
 pub async fn answers_many_at_once(store: Arc<dyn MessageStore>) {
     let probes = (0..16).map(|_| {
         let store = Arc::clone(&store);

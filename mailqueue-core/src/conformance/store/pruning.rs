@@ -1,4 +1,4 @@
-//! How much there is, and what is forgotten of it.
+//! The backlog is counted, and retention deletes old messages.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +20,7 @@ async fn sent(harness: &Harness, count: usize) -> Vec<MessageId> {
         harness.settle(&claimed, report([(ANA, accepted())]), eager()).await;
         ids.push(id);
     }
+    // A retention of zero covers only what finished before now.
     harness.tick().await;
     ids
 }
@@ -28,9 +29,10 @@ async fn prune(harness: &Harness, retention: Retention, limit: usize) -> Pruned 
     harness.store.prune(&retention, limit).await.expect("pruning works")
 }
 
-/// Prunes until there is nothing left to forget, and adds up.
+/// Prunes until nothing is left to delete, and adds up the numbers.
 async fn prune_all(harness: &Harness, retention: Retention, limit: usize) -> Pruned {
     let mut sum = Pruned::default();
+    // Bounded, so that a store that repeats itself fails the case instead of hanging it.
     for _ in 0..20 {
         let pruned = prune(harness, retention, limit).await;
         if pruned == Pruned::default() {

@@ -1,4 +1,4 @@
-//! Leases that ran out are ended, and what is known of the message decides what becomes of it.
+//! Leases that ran out are ended, and the state of the message decides its next status.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -61,7 +61,7 @@ pub async fn forgets_the_dot_with_the_next_claim(store: Arc<dyn MessageStore>) {
     assert!(harness.record(id).await.delivery.maybe_sent(), "the first had");
 }
 
-/// The log tells of the worker that vanished.
+/// The attempt log names the worker that vanished.
 pub async fn writes_down_the_lost_lease(store: Arc<dyn MessageStore>) {
     let harness = Harness::new(store);
     let id = harness.submit(&draft("lost")).await;
@@ -73,7 +73,7 @@ pub async fn writes_down_the_lost_lease(store: Arc<dyn MessageStore>) {
     assert_eq!(attempts[0].started_at, claimed.claimed_at);
 }
 
-/// Three workers in a row vanished: no fourth is sent after them.
+/// After three workers in a row have vanished, no fourth gets the message.
 pub async fn fails_poison(store: Arc<dyn MessageStore>) {
     let harness = Harness::new(store);
     let id = harness.submit(&draft("poison")).await;
@@ -118,7 +118,7 @@ pub async fn gives_up_by_age(store: Arc<dyn MessageStore>) {
     assert_eq!(harness.lose(doubtful, true, &impatient()).await.1.status, Status::Unknown);
 }
 
-/// A lease that has not run out is nobody's to end.
+/// A lease that has not run out is not ended.
 pub async fn leaves_leases_that_hold(store: Arc<dyn MessageStore>) {
     let harness = Harness::new(store);
     let ids = harness.submit_in_turn(2).await;

@@ -132,7 +132,7 @@ pub async fn gives_the_attempt_back_after_a_relay_fault(store: Arc<dyn MessageSt
     }
 }
 
-/// A throttle is the message's, but asks for nothing but patience: the attempt does not count.
+/// A throttled message only has to wait: the attempt does not count.
 pub async fn gives_the_attempt_back_when_throttled(store: Arc<dyn MessageStore>) {
     let harness = Harness::new(store);
     let id = harness.submit(&draft("too many")).await;
@@ -197,6 +197,7 @@ pub async fn changes_nothing_the_second_time(store: Arc<dyn MessageStore>) {
     for said in reports {
         let claimed = claimed(&harness).await;
         let first = settle(&harness, &claimed, said.clone(), eager()).await;
+        // A second write would show in the times.
         harness.tick().await;
         assert_eq!(harness.settle(&claimed, said, eager()).await, Settled::Superseded);
         assert_eq!(harness.record(claimed.lease.id).await, first);

@@ -123,6 +123,7 @@ pub async fn refuses_only_what_is_bad(store: Arc<dyn MessageStore>) {
 pub async fn schedules(store: Arc<dyn MessageStore>) {
     let harness = Harness::new(store);
     let ahead = harness.now().await + time::Duration::hours(1);
+    // Whole microseconds, the finest that a store keeps.
     let at = ahead.replace_nanosecond(123_456_000).expect("a nanosecond within its second");
     let id = harness.submit(&draft("later").at(at)).await;
     let record = harness.record(id).await;
@@ -133,6 +134,7 @@ pub async fn schedules(store: Arc<dyn MessageStore>) {
 /// A message of ten mebibytes comes back whole.
 pub async fn keeps_large_messages(store: Arc<dyn MessageStore>) {
     let harness = Harness::new(store);
+    // Seven mebibytes are nearly ten in base64.
     let content: Vec<u8> = (0..7 << 20).map(|n: u32| n.to_le_bytes()[n as usize % 3]).collect();
     let new = harness.message(&draft("large").attach("data.bin", "application/octet-stream", content)).await;
     let submission = Submission { messages: vec![new.clone()], idempotency: None };

@@ -123,6 +123,7 @@ impl ExpiredLease {
         };
         let transition = decide(&self.delivery, &Event::LeaseExpired(context), policy)?;
         let status = transition.delivery.status;
+        // This lease's dot alone: the doubt of earlier leases has been counted when they ended.
         Ok((Reclaimed { id: self.id, status, ambiguous: self.delivery.dot_allowed }, transition))
     }
 }

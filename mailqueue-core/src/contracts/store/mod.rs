@@ -55,7 +55,7 @@ pub trait MessageStore: Send + Sync + 'static {
 
     /// The messages that were submitted before with the same content under the same key, in their order; `None` when
     /// there are none, the key stood for something else, or it has run out. Asked when a repeat cannot be
-    /// inserted because it would not be valid any more. A store that does not tell loses nothing: such repeats are
+    /// inserted because it would not be valid any more. A store without this loses nothing: such repeats are
     /// refused as invalid.
     async fn find_by_key(&self, _key: &Idempotency) -> Result<Option<Vec<MessageId>>, StoreError> {
         Ok(None)
@@ -88,8 +88,8 @@ pub trait MessageStore: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError>;
 
-    /// Ends at most `limit` leases that ran out before `expired_before`, a time this store has told, and says what
-    /// became of the messages. In parallel callers share the work.
+    /// Ends at most `limit` leases that ran out before `expired_before`, a time that came from this store, and
+    /// returns the new status of each message. Callers in parallel share the work.
     async fn reclaim(
         &self,
         expired_before: OffsetDateTime,
@@ -105,14 +105,14 @@ pub trait MessageStore: Send + Sync + 'static {
         change: Change,
     ) -> Result<Changed, StoreError>;
 
-    /// Writes something small and tells the time here. `Ok` means that results could be written down at this moment: it
-    /// is committed, as durably as everything else.
+    /// Writes something small and returns the store's time. `Ok` means that results could be written down at this
+    /// moment: it is committed, as durably as everything else.
     async fn probe(&self) -> Result<Probe, StoreError>;
 
     /// The time by the store's clock, which is the only one that decides when a message is due.
     async fn now(&self) -> Result<OffsetDateTime, StoreError>;
 
-    /// How much is waiting, counted up to `count` messages, and what time it is here.
+    /// How much is waiting, counted up to `count` messages, and the store's time.
     async fn backlog(&self, count: u64) -> Result<Backlog, StoreError>;
 
     /// Deletes at most `limit` finished messages that are older than `retention` says, content before record, and

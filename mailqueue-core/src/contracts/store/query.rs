@@ -81,6 +81,7 @@ impl Page {
         let has_more = rows.len() > limit;
         rows.truncate(limit);
         if cursor.is_backwards() {
+            // Read oldest first, so that the limit keeps the rows next to the cursor.
             rows.reverse();
         }
         Ok(Self { records: rows.into_iter().map(listed).collect::<Result<_, _>>()?, has_more })

@@ -22,10 +22,10 @@ impl Default for Retention {
 /// The numbers of what was deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pruned {
-    /// Messages whose content went.
+    /// Messages whose content was deleted.
     pub contents: u64,
-    /// Messages that went wholly.
+    /// Messages that were deleted with their records.
     pub records: u64,
-    /// Idempotency keys that went.
+    /// Idempotency keys that were deleted.
     pub keys: u64,
 }

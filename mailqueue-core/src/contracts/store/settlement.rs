@@ -37,6 +37,7 @@ impl Settlement {
     ///
     /// [`NotAllowed`] when it changes nothing.
     pub fn transition_of(&self, current: &Delivery, is_held: bool) -> Result<Transition, NotAllowed> {
+        // Cloned, as the same result may be decided again on another state.
         let (report, context) = (self.report.clone(), self.context.clone());
         let event =
             if is_held { Event::Reported(report, context) } else { Event::ReportedLate(report, context) };

@@ -9,8 +9,8 @@ use crate::contracts::queue::QueueError;
 /// The time for which a Redis that failed is left alone.
 pub(super) const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Closed while Redis answers. Open after a failure: calls then fail at once, and now and then one of them starts
-/// a probe, behind its back, whose success closes the breaker. Only changes are logged.
+/// Closed while Redis answers. Open after a failure: calls then fail at once, and once a second one of them starts
+/// a probe, which it does not wait for; the probe's success closes the breaker. Only changes are logged.
 #[derive(Debug)]
 pub(super) struct Breaker {
     queue: String,
@@ -47,6 +47,7 @@ impl Breaker {
             None => Verdict::Pass,
             Some(open) if now < open.probe_at => Verdict::Fail(open.why.clone()),
             Some(open) => {
+                // Moved on before the probe has ended, so that one caller in each interval starts one.
                 open.probe_at = now + PROBE_INTERVAL;
                 Verdict::FailAndProbe(open.why.clone())
             }
@@ -61,6 +62,7 @@ impl Breaker {
         if opened {
             tracing::warn!(queue = %self.queue, error = %why, "Redis is left alone until it answers again");
         }
+        // Overwrites an open one as well, so that callers get the newest reason.
         *open = Some(Open { why, probe_at: now + PROBE_INTERVAL });
         opened
     }

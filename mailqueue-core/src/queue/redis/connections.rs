@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::fault::Fault;
 
-/// The number of idle connections are kept for pulls.
+/// The number of idle connections that are kept for pulls.
 const MAX_IDLE_READERS: usize = 32;
 
 /// All connections of a queue. One on which an exchange failed or was given up is closed, never used again.
@@ -25,7 +25,7 @@ pub(super) struct Connections {
     readers: Mutex<Vec<MultiplexedConnection>>,
     /// Grows when Redis is given up; what was connected before is not trusted afterwards.
     generation: Arc<AtomicU64>,
-    /// Why the pool could not connect last; the pool itself tells nobody.
+    /// The last reason why the pool could not connect, which the pool itself does not hand out.
     failures: watch::Receiver<Option<Fault>>,
     timeout: Duration,
 }
@@ -82,8 +82,10 @@ impl Connections {
 
     async fn checkout(&self) -> Result<PooledConnection<'_, Pooling>, Fault> {
         let mut failures = self.failures.clone();
+        // An older failure says nothing of this attempt.
         failures.mark_unchanged();
         tokio::select! {
+            // The pool comes first: a connection wins over the failure of another attempt.
             biased;
             pooled = self.pool.get() => match pooled {
                 Ok(pooled) => Ok(pooled),
@@ -106,6 +108,7 @@ impl Connections {
 
     /// A new reader, or a fault within the timeout.
     pub(super) async fn new_reader(&self) -> Result<Reader, Fault> {
+        // Read before connecting: a connection that was begun before an outage counts as old.
         let generation = self.generation.load(Ordering::Acquire);
         // The server decides how long a read takes; whoever reads has a deadline of its own.
         let config = AsyncConnectionConfig::new()
@@ -140,6 +143,7 @@ impl Connections {
     /// Closes all connections that are idle, and those in use when they come back.
     pub(super) fn discard_all(&self) {
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        // Under the lock, so that `keep` cannot add a reader of the old generation after the clearing.
         self.generation.fetch_add(1, Ordering::AcqRel);
         readers.clear();
     }

@@ -8,7 +8,7 @@ use crate::domain::lane::Lane;
 /// The time for which a full lane is taken to be full.
 const FULL_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// The depth of each lane as Redis told it last, so that pushes to a full lane cost nothing.
+/// The depth of each lane by the last answer of Redis, so that pushes to a full lane cost nothing.
 #[derive(Debug)]
 pub(super) struct DepthCache {
     cap: u64,

@@ -51,6 +51,7 @@ fn from_answer(error: RedisError) -> Fault {
     let Some((_, answer)) = answers.as_deref().and_then(<[_]>::first) else {
         return Fault::OutOfReach(unknown.into());
     };
+    // Cut, since it reaches the log and a server may say any amount.
     let detail: String = answer.details().unwrap_or_default().chars().take(200).collect();
     match answer.code() {
         "WRONGTYPE" => Fault::WrongType,

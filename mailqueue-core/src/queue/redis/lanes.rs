@@ -49,7 +49,7 @@ impl Lanes {
         self.connections.discard_all();
     }
 
-    /// Adds entries to the lanes that are not full; tells how many the fullest of the named lanes holds.
+    /// Adds entries to the lanes that are not full; returns how many the fullest of the named lanes holds.
     pub(super) async fn push(&self, entries: &[Entry]) -> Result<u64, Fault> {
         let touched: Vec<Lane> =
             Lane::ALL.into_iter().filter(|lane| entries.iter().any(|entry| entry.lane == *lane)).collect();
@@ -58,6 +58,7 @@ impl Lanes {
         let now = Instant::now();
         let asked: Vec<Lane> = full.into_iter().filter(|lane| self.depths.is_stale(*lane, now)).collect();
         if !asked.is_empty() {
+            // Without entries: a lane that turns out to be full still must not grow.
             self.push_and_measure(Operation::Push, &asked, &[]).await?;
             open.extend(asked.into_iter().filter(|lane| !self.depths.is_full(*lane)));
         }
@@ -78,6 +79,7 @@ impl Lanes {
         let depths: Vec<u64> = match self.connections.ask(&question).await {
             Err(Fault::WrongType) => {
                 self.clear_wrong_types(operation, lanes).await?;
+                // Once only: a key that is foreign again at once is an error to report.
                 self.connections.ask(&question).await?
             }
             told => told?,
@@ -131,9 +133,10 @@ impl Lanes {
                 }
                 Err(Fault::WrongType) => {
                     self.clear_wrong_types(Operation::Pull, lanes).await?;
+                    // Comes back early instead of waiting on: the next pull finds clean keys.
                     return Ok(Pulled::default());
                 }
-                // Closed by the server, perhaps long ago: one that is new will tell whether there is more to it.
+                // Closed by the server, perhaps long ago: a new connection shows whether Redis is out of reach.
                 Err(Fault::OutOfReach(_)) if !second_try => second_try = true,
                 Err(fault) => return Err(fault),
             }
@@ -170,6 +173,7 @@ impl Lanes {
     pub(super) async fn head(&self, lane: Lane) -> Result<Option<OffsetDateTime>, Fault> {
         let key = self.keys.lane(lane);
         let mut width = 1;
+        // One round more than pages, as the first looks at a single member.
         for _ in 0..=MAX_GARBAGE_PAGES {
             let first = pipe().cmd("ZRANGE").arg(key).arg(0).arg(width - 1).arg("WITHSCORES").to_owned();
             let (members,): (Vec<Member>,) = match self.connections.ask(&first).await {
@@ -210,6 +214,7 @@ impl Lanes {
         for lane in lanes {
             question.cmd("TYPE").arg(self.keys.lane(*lane));
         }
+        // A set that somebody pushes after this answer is deleted too; the sweep brings its entries back.
         let types: Vec<String> = self.connections.ask(&question).await?;
         let mut removal = pipe();
         for (lane, of_type) in lanes.iter().zip(&types) {

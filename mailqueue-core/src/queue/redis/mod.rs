@@ -30,14 +30,14 @@ use crate::contracts::queue::{Entry, Pulled, Queue, QueueError};
 use crate::domain::lane::Lane;
 use crate::uri::Uri;
 
-/// The longest that Redis is told to wait at a time.
+/// The longest wait that Redis is asked for at a time.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
 /// A queue of one sorted set a lane; see `keys.rs` for the keys.
 ///
-/// No call takes longer than [`RedisOptions::timeout`], a pull its wait besides; it waits a minute at most. After one that found Redis out of
-/// reach all fail at once, until a probe (one a second, behind the callers' backs) is answered; so a puller should
-/// pause after an error. A flush, an eviction, a restart and foreign contents cost entries, which the sweep
+/// No call takes longer than [`RedisOptions::timeout`]; a pull adds its wait, a minute at most. After one that found
+/// Redis out of reach all fail at once, until a probe (one a second, in a task of its own) is answered; so a puller
+/// should pause after an error. A flush, an eviction, a restart and foreign contents cost entries, which the sweep
 /// brings back, and no call: members that are no ids are removed, and so is a key of ours that is no sorted set.
 ///
 /// A pull that is dropped while it waits closes its connection. Entries that Redis gave out in that very moment are
@@ -104,10 +104,12 @@ impl RedisQueue {
             Verdict::Fail(why) => return Err(why),
             Verdict::FailAndProbe(why) => {
                 let shared = self.shared.clone();
+                // A task of its own, so that a caller that leaves does not take the probe with it.
                 tokio::spawn(async move { shared.probe().await });
                 return Err(why);
             }
         }
+        // A call that is cut off here leaves its connection marked as in flight, and the pool closes it.
         let done = tokio::time::timeout(limit, call).await;
         let done = done.unwrap_or_else(|_| Err(Fault::silence(limit)));
         self.shared.judge(&done);
@@ -127,10 +129,12 @@ impl Shared {
     fn judge<T>(&self, done: &Result<T, Fault>) {
         match done {
             Err(fault) if fault.opens_breaker() => {
+                // Once an outage: connections that are made later are not distrusted for it.
                 if self.breaker.failed(fault, Instant::now()) {
                     self.lanes.discard_connections();
                 }
             }
+            // A refusal is an answer too.
             Ok(_) | Err(_) => self.breaker.answered(),
         }
     }

@@ -32,10 +32,11 @@ impl Operation {
     }
 }
 
-/// The operations that Redis refuses at present although it answers: a command that this user may not use, writes on a replica, keys of
-/// another node. Nothing is late by more than a moment then, so it is easily overlooked; every change is logged, once.
+/// The operations that Redis refuses at present although it answers: a command that this user may not use, writes on a
+/// replica, keys of another node. Mail is late by no more than a moment then, which is easily overlooked, so every
+/// change is logged, once.
 ///
-/// A Redis that is out of reach is the breaker's to tell.
+/// The breaker logs a Redis that is out of reach.
 #[derive(Debug)]
 pub(super) struct Refusals {
     queue: String,
@@ -60,6 +61,7 @@ impl Refusals {
             Err(Fault::Refused(why)) => Some(why.message()),
             Err(Fault::OutOfReach(_) | Fault::Rejected(_)) => return,
         };
+        // The first word alone: what follows may quote arguments, and would be news each time.
         let word = refusal.map(|why| why.split(' ').next().unwrap_or_default());
         let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = &mut standing[operation as usize];

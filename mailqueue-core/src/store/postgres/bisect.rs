@@ -18,10 +18,12 @@ pub(super) async fn bisect<I: Clone, T>(
             Ok(done) => results.extend(done.into_iter().map(Ok)),
             Err(error) if !error.is_transient() && part.len() > 1 => {
                 let rest = part.split_off(part.len() / 2);
+                // The first half comes off the stack next, so results stay in the order of the items.
                 parts.extend([rest, part]);
             }
             Err(error) if !error.is_transient() => results.push(Err(error)),
             Err(error) => {
+                // Not tried item by item: a server that is away would cost a timeout for each.
                 let left = part.len() + parts.iter().map(Vec::len).sum::<usize>();
                 results.extend((0..left).map(|_| Err(error.clone())));
                 break;

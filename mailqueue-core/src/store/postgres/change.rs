@@ -47,6 +47,7 @@ pub(super) async fn change(
             };
             let status = transition.delivery.status;
             let written = delivery::write(connection, vec![NewState::locked(id, transition)]).await?;
+            // The time as written: one in the past has become the server's now.
             let due_at = written.into_iter().next().map_or(due_at, |(_, due_at)| due_at);
             let lane = lane.parse().map_err(Failure::unreadable)?;
             Ok(Changed::Done { status, entry: Entry { lane, due_at, id } })

@@ -116,6 +116,7 @@ pub(super) async fn claim(
                 all.leased.extend(leased);
                 all.too_large.extend(too_large);
             }
+            // A rule of the host's that protects one row must not keep the others from being sent.
             Err(StoreError::Refused(reason)) => telemetry::row_refused("claim", reason.message()),
             // The messages that were leased before the server went away are handed over all the same.
             Err(error) if all.leased.is_empty() => return Err(error),
@@ -130,6 +131,7 @@ async fn claim_together(
     ids: Vec<MessageId>,
     terms: LeaseTerms,
 ) -> Result<Claims, Failure> {
+    // Saturating loses nothing: the column has 32 bits, so no message is as large.
     let largest = i64::try_from(terms.largest).unwrap_or(i64::MAX);
     let statement = Claim {
         ids: ids.iter().map(|id| id.as_uuid()).collect(),
@@ -141,6 +143,7 @@ async fn claim_together(
     let rows: Vec<ClaimedRow> = statement.load(connection).await?;
     let (leased, unreadable) = read(rows, terms.token);
     let octets = leased.iter().map(|claimed| claimed.raw.len()).sum();
+    // Not in the claim's transaction: if this fails, the leases run out and the sweep postpones the rows.
     if !unreadable.is_empty() {
         let wait = microseconds::of(unreadable::RETRY_INTERVAL);
         LeaveAlone { wait, ids: unreadable, token: terms.token }.execute(connection).await?;
@@ -150,6 +153,7 @@ async fn claim_together(
     if leased.len() < ids.len() {
         let leased: HashSet<MessageId> = leased.iter().map(|claimed| claimed.lease.id).collect();
         let left: Vec<MessageId> = ids.into_iter().filter(|id| !leased.contains(id)).collect();
+        // Reads the rows anew: one that another worker has leased in between is not named.
         too_large = name_too_large(connection, &left, largest).await?;
     }
     connection.close_if_larger_than(octets);
@@ -194,6 +198,7 @@ fn claimed(row: ClaimedRow, token: Uuid) -> Result<Claimed, StoreError> {
         waited: microseconds::duration(waited),
         age: microseconds::duration(age),
         sender,
+        // Retention empties finished messages alone, and none is queued again without content: somebody edited the row.
         raw: raw.ok_or_else(|| StoreError::Unreadable("its content is gone".into()))?.into(),
         smtputf8,
     })
@@ -224,6 +229,7 @@ async fn renew_together(
     renewals: Vec<Renewal>,
     duration: Duration,
 ) -> Result<Vec<bool>, Failure> {
+    // Keeps the original, since the answers stand in its order.
     let mut sorted = renewals.clone();
     // In the order of ids, as every batch locks. A lease asked for twice is written once, with either's dot.
     sorted.sort_unstable_by_key(|renewal| (renewal.lease.id, renewal.lease.token, !renewal.before_dot));

@@ -45,6 +45,7 @@ impl Default for PostgresOptions {
 }
 
 /// How long connecting may take, login included.
+// Twice the default for TCP alone.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The database to connect to, from the URL and the options.
@@ -71,6 +72,7 @@ impl Target {
         let mut config =
             Config::from_str(&url.to_string()).map_err(|_| faulty("has a part Postgres does not know"))?;
         let tls = match tls_mode.as_deref() {
+            // Neither `allow` nor `prefer` demands TLS, so both mean plain text.
             None | Some("disable" | "allow" | "prefer") => {
                 config.ssl_mode(tokio_postgres::config::SslMode::Disable);
                 None
@@ -126,6 +128,7 @@ impl Target {
 
     async fn handshake(&self) -> Result<Session, tokio_postgres::Error> {
         let mode = self.mode.clone();
+        // Two arms, as the stream's type differs with TLS.
         Ok(match &self.tls {
             None => {
                 let (client, connection) = self.config.connect(tokio_postgres::NoTls).await?;
@@ -140,6 +143,7 @@ impl Target {
 
     /// From now on settings are asked for in each transaction.
     fn pool_transactions(&mut self) {
+        // A pooler refuses a start with `options`, or drops them.
         self.config.clone_from(&self.without_options);
         let milliseconds = self.limit.as_millis();
         self.mode = Mode::Pooled(
@@ -161,6 +165,7 @@ fn unreachable(error: Option<DriverError>) -> StoreError {
 
 /// Tells whether the settings of the start have reached the server: a pooler may drop them in silence.
 async fn is_direct(session: &mut Session) -> Result<bool, StoreError> {
+    // With `true` a setting that is missing reads as NULL instead of failing.
     let answer = session.simple_query("SELECT current_setting('mailqueue.direct', true)").await;
     let answer = answer.map_err(error::outcome)?;
     Ok(answer.first().and_then(|row| row.first()).is_some_and(|value| value.as_deref() == Some("on")))

@@ -167,6 +167,7 @@ fn batch(states: Vec<NewState>) -> WriteStates {
     for NewState { id, fence, transition: Transition { delivery, due, resets_age } } in states {
         batch.ids.push(id.as_uuid());
         let log_length = fence.as_ref().map_or(0, |fence| fence.log_length);
+        // No row has a log of this length, so such a result would be decided on the row.
         batch.log_lengths.push(i32::try_from(log_length).unwrap_or(i32::MAX));
         batch.tokens.push(fence.map(|fence| fence.token));
         batch.statuses.push(delivery.status.as_str());

@@ -37,7 +37,8 @@ pub(super) async fn due(
 }
 
 statement! {
-    /// How much waits; every part is answered from a partial index.
+    /// How much waits; every part is answered from a partial index, the oldest lane by lane, as the index begins with
+    /// the lane.
     ReadBacklog { count: BigInt => i64 } -> (Timestamptz, BigInt, BigInt, BigInt, Nullable<Timestamptz>) = "
         SELECT now(), waiting.messages, waiting.octets,
             (SELECT count(*) FROM deliveries WHERE status = 'sending'),

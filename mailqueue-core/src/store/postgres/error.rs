@@ -68,6 +68,7 @@ impl DriverError {
     /// The outcome it stands for where nothing was asked but to connect.
     pub(super) fn outcome_of_login(self) -> StoreError {
         match self.into_outcome() {
+            // A login brings no item and no message that could be refused, and may succeed later.
             StoreError::Refused(detail) | StoreError::NoSpace(detail) => StoreError::Unavailable(detail),
             other => other,
         }
@@ -126,7 +127,9 @@ fn meaning(error: &DbError) -> Meaning {
         _ => {}
     }
     match code.get(..2).unwrap_or_default() {
+        // Connection, transaction state, system, configuration file, internal error.
         "08" | "25" | "58" | "F0" | "XX" => Meaning::Connection,
+        // Too many connections, or no memory.
         "53" => Meaning::Overloaded,
         // Feature, authorization, transaction, catalog, schema, rights, object state, intervention.
         "0A" | "0B" | "0L" | "0P" | "28" | "2D" | "34" | "3B" | "3D" | "3F" | "40" | "42" | "55" | "57" => {

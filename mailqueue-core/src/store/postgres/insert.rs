@@ -139,13 +139,14 @@ pub(super) async fn keep_reserve(runner: &Runner, octets: u64) -> Result<(), Sto
     runner.run_for(Purpose::NewMail, move |connection| Box::pin(reserve::keep(connection, octets))).await
 }
 
-/// Learns from inserts whether there is space, and tells other processes.
+/// Notes whether inserts found space, for this process and for the others.
 async fn note_space(runner: &Runner, results: &[Result<Inserted, StoreError>]) {
     let refused = results.iter().any(|result| matches!(result, Err(StoreError::NoSpace(_))));
     if (refused || results.iter().any(Result::is_ok)) && runner.space.note(refused) {
         let prober = runner.prober;
         let told =
             runner.run(move |connection| Box::pin(probe::note_refusal(connection, prober, refused))).await;
+        // Ignored: the others find out by inserts of their own.
         if let Err(error) = told {
             tracing::debug!(%error, refused, "other processes are not told of the space");
         }
@@ -158,6 +159,7 @@ async fn insert_together(
 ) -> Result<Vec<Inserted>, StoreError> {
     runner
         .run_for(Purpose::NewMail, move |connection| {
+            // Cloned for each try, since the database may undo one in favour of others.
             let submissions = submissions.clone();
             Box::pin(async move {
                 let octets = submissions.iter().map(|submission| submission.size()).sum();
@@ -175,6 +177,7 @@ async fn insert_on(
     submissions: Vec<Arc<Submission>>,
 ) -> Result<Vec<Inserted>, Failure> {
     if submissions.iter().all(|submission| submission.idempotency.is_none()) {
+        // One statement is a transaction by itself, which saves two round trips.
         insert_messages(connection, submissions.iter().flat_map(|submission| &submission.messages)).await?;
         return Ok(vec![Inserted::Stored; submissions.len()]);
     }
@@ -254,6 +257,7 @@ async fn reserve_keys<C: AsyncConnectionCore<Backend = Pg>>(
     let taken: Vec<Key> = reserve.load(connection).await?;
     let taken =
         taken.into_iter().filter_map(|key| wanted.get(&key).map(|(n, ..)| (key.clone(), *n))).collect();
+    // A second statement has a new snapshot: it sees the keys that others committed while the first one waited.
     let rows: Vec<KeyRow> = ReadKeys { tenants, keys }.load(connection).await?;
     let known = rows.into_iter().map(|(tenant, key, print, ids)| ((tenant, key), (print, ids))).collect();
     Ok(Keys { taken, known })
@@ -262,6 +266,7 @@ async fn reserve_keys<C: AsyncConnectionCore<Backend = Pg>>(
 /// An array literal.
 fn id_list(submission: &Submission) -> String {
     let ids: Vec<String> = submission.messages.iter().map(|new| new.id.to_string()).collect();
+    // Needs no quotes, as ids are hexadecimal digits and hyphens.
     format!("{{{}}}", ids.join(","))
 }
 
@@ -307,6 +312,7 @@ fn batch<'a>(messages: impl Iterator<Item = &'a NewMessage>) -> InsertMessages {
         batch.smtputf8.push(message.needs_smtputf8());
         batch.texts.push(message.text.clone());
         batch.htmls.push(message.html.clone());
+        // Shares the content, which is by far the largest part.
         batch.raws.push(SharedBytes(raw.clone()));
         batch.lanes.push(message.lane.as_str());
         batch.recipients.push(Json(Delivery::new(message.envelope()).recipients));

@@ -29,7 +29,9 @@ pub(super) async fn migrate(mut session: Session, run: bool) -> Result<(), Store
     }
     session.batch_execute(BEGIN).await.map_err(error::outcome)?;
     session.batch_execute(migrations::CREATE).await.map_err(refuse)?;
+    // Read again: another process, perhaps of a newer version, may have migrated while this one waited.
     let applied = applied(&mut session).await?;
+    // diesel's migrations are synchronous and would block a thread of the runtime.
     let blocking = tokio::task::spawn_blocking(move || run_pending(session, &applied));
     // A session that has not committed is gone when this returns, and the transaction with it.
     let migrated = blocking.await.map_err(|error| StoreError::Unavailable(ErrorDetail::of(error)))?;
@@ -48,6 +50,7 @@ fn run_pending(session: Session, applied: &[String]) -> Result<(), MigrationErro
     migrations::check(&migrations, applied, true)?;
     let mut connection = AsyncConnectionWrapper::<Session>::from(session);
     migrations::run_pending(&mut connection, migrations, applied)?;
+    // Begun by hand, so ended by hand: diesel's transaction manager knows of none.
     Ok(SimpleConnection::batch_execute(&mut connection, "COMMIT")?)
 }
 
@@ -58,6 +61,7 @@ fn refused(error: MigrationError) -> StoreError {
 /// The versions that have run; none where there is no table of migrations.
 async fn applied(session: &mut Session) -> Result<Vec<String>, StoreError> {
     let exists = "SELECT 1 WHERE to_regclass('mailqueue_migrations') IS NOT NULL";
+    // Reading a missing table would be an error, which ends a transaction and fills the server's log.
     if session.simple_query(exists).await.map_err(error::outcome)?.is_empty() {
         return Ok(Vec::new());
     }

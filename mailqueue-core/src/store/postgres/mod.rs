@@ -78,9 +78,12 @@ impl PostgresStore {
         let mut first = target.connect_first().await?;
         server_settings::check(&mut first, options.allow_unsafe).await?;
         migrate::migrate(first, options.migrate).await?;
+        // A second above both limits, so that their own errors, which say more, come first.
         let timeout = options.connection_timeout + options.statement_timeout + Duration::from_secs(1);
+        // Random, so that each process has a row of its own and no prober waits for another.
         let (prober, space) = (Uuid::from_u128(fastrand::u128(..)), Arc::default());
         let runner = Runner { pool: Pool::new(target, options).await?, timeout, prober, space };
+        // Not an error: a worker on a full disk has to start, since it sends what waits.
         if let Err(error) = insert::keep_reserve(&runner, options.reserve).await {
             tracing::warn!(%error, "no space is kept for results");
         }

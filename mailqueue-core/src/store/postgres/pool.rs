@@ -22,6 +22,7 @@ impl Pool {
         let connections = bb8::Pool::builder()
             .max_size(options.connections)
             .connection_timeout(options.connection_timeout)
+            // bb8 tries again until its timeout and then gives no reason; the sink keeps it.
             .error_sink(Box::new(last_fault.clone()))
             .build(Opener { target })
             .await?;
@@ -54,6 +55,7 @@ impl bb8::ManageConnection for Opener {
     }
 
     async fn is_valid(&self, session: &mut Session) -> Result<(), StoreError> {
+        // Checked first: a question over a dead connection could cost the whole timeout.
         if session.is_broken() {
             return Err(StoreError::Unavailable("the connection has ended".into()));
         }

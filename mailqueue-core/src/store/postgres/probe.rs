@@ -1,4 +1,4 @@
-//! Proof that the server takes writes, and what processes tell each other of its space.
+//! Proof that the server takes writes, and notes among processes about its space.
 
 use diesel::sql_types::{Bool, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
@@ -20,7 +20,7 @@ statement! {
             NOT EXISTS (SELECT FROM store_probes WHERE refused_at > now() - interval '1 minute')"
 }
 
-/// Writes something, and tells the time.
+/// Writes a row and returns the time.
 pub(super) async fn probe(connection: &mut Session, prober: Uuid) -> Result<Probe, Failure> {
     let (now, has_space): (OffsetDateTime, bool) = WriteProbe { prober }.get_result(connection).await?;
     Ok(Probe { now, has_space })

@@ -55,11 +55,13 @@ pub(super) async fn prune(
 ) -> Result<Pruned, Failure> {
     let limit = rows(limit);
     let mut pruned = Pruned::default();
+    // Otherwise content goes with its record, and emptying it first would write every row twice.
     if retention.content < retention.record {
         let statement = PruneContent { age: microseconds::of(retention.content), limit };
         pruned.contents = statement.execute(connection).await? as u64;
     }
     let statement = PruneRecords { age: microseconds::of(retention.record), limit };
+    // No transaction around the steps: the part that is deleted stays deleted if a later one fails.
     let (records, contents): (i64, i64) = statement.get_result(connection).await?;
     pruned.records = records.unsigned_abs();
     pruned.contents += contents.unsigned_abs();

@@ -48,6 +48,7 @@ macro_rules! list {
                 subject: Nullable<Text> => Option<String>,
                 limit: BigInt => i64,
             } -> (RecordColumns, DeliveryColumns) = concat!(
+                // A table of one row gives each bind a name: most are used twice, and a `?` cannot be repeated.
                 "WITH asked AS (SELECT ?::text AS tenant, ?::uuid AS cursor, ?::text AS status,
                     ?::text AS recipient, ?::text AS subject)
                 SELECT ", record_columns!(), ", ", delivery_columns!(), "

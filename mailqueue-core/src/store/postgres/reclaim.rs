@@ -34,6 +34,7 @@ type ExpiredColumns = (SqlUuid, Timestamptz, BigInt, BigInt, Text, DeliveryColum
 statement! {
     /// Leases that ran out, locked; those another sweep is looking at are skipped.
     LockExpired { before: Timestamptz => OffsetDateTime, limit: BigInt => i64 } -> ExpiredColumns =
+        // By id, as every batch locks; no index has the times, so that a renewal touches none.
         concat!(select_expired!(), " ORDER BY d.email_id LIMIT ? FOR UPDATE SKIP LOCKED")
 }
 
@@ -84,6 +85,7 @@ async fn reclaim_apart(
         match runner.run(move |connection| Box::pin(reclaim_one(connection, id, before, policy))).await {
             Ok(one) => reclaimed.extend(one),
             Err(StoreError::Refused(reason)) => telemetry::row_refused("reclaim", reason.message()),
+            // The leases that were ended before the server went away are reported all the same.
             Err(error) if reclaimed.is_empty() => return Err(error),
             Err(_) => break,
         }
@@ -169,6 +171,7 @@ fn end_lease(row: ExpiredRow, policy: &DeliveryPolicy) -> Result<(Reclaimed, New
         owner,
     };
     let (reclaimed, transition) = lease
+        // Jitter keeps the messages of one dead worker from coming due together.
         .reclaim(policy, fastrand::f64())
         .map_err(|error| StoreError::Unreadable(error.to_string().into()))?;
     Ok((reclaimed, NewState::locked(reclaimed.id, transition)))

@@ -67,6 +67,7 @@ impl RecordRow {
             created_at: self.created_at,
             subject: self.subject.clone(),
             status: state.status(),
+            // An outline exists for every row, so an unreadable lane is shown as the default.
             lane: self.lane.parse().unwrap_or_default(),
             due_at: self.due_at,
         }

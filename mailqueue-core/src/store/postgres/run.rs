@@ -55,11 +55,13 @@ impl Runner {
     {
         match tokio::time::timeout(self.timeout, self.run_on(purpose, work)).await {
             Ok(result) => result,
+            // The task goes on detached, so the connection returns to the pool only after its exchange.
             Err(_) => Err(StoreError::Unavailable("it did not answer in time".into())),
         }
     }
 
-    /// As [`run`](Self::run), however long the server takes. Where there is no space for results, the reserve is given up.
+    /// As [`run`](Self::run), however long the server takes. Where there is no space for results, the reserve is given
+    /// up.
     pub(super) async fn run_on<T, W>(&self, purpose: Purpose, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -73,6 +75,7 @@ impl Runner {
                 match work(&mut connection).await {
                     Err(failure) if failure.may_pass_again() && tries < MAX_TRIES => tries += 1,
                     Err(failure) if failure.is_lack_of_space() && has_reserve => {
+                        // Once a call, so that a disk that stays full ends the loop.
                         has_reserve = false;
                         if !matches!(reserve::release(&mut connection).await, Ok(true)) {
                             return Err(failure.into());

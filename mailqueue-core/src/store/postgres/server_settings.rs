@@ -22,6 +22,7 @@ pub(super) async fn check(session: &mut Session, allow_unsafe: bool) -> Result<(
     }
     let names = ["fsync", "full_page_writes", "synchronous_commit"];
     let off: Vec<&str> =
+        // Every other value of synchronous_commit waits for the local disk.
         names.into_iter().zip(durable).filter(|(_, value)| **value == "off").map(|(name, _)| name).collect();
     telemetry::database_checked(off.is_empty());
     if off.is_empty() {

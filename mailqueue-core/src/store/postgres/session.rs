@@ -28,6 +28,7 @@ use super::error::DriverError;
 use super::value::{Bind, NoTypes, PgRow, records};
 
 /// How many octets may go over a connection in one statement without its being closed afterwards.
+// As much as a gathered insert carries, so that gathering alone costs no connection.
 const MAX_KEPT_OCTETS: usize = 4 << 20;
 
 /// How statements are run.
@@ -83,7 +84,7 @@ impl Session {
         S: TlsStream + Unpin + Send + 'static,
     {
         let driver = tokio::spawn(async move {
-            // The client tells everybody who waits for an answer of the end.
+            // The error is not lost: the client passes the end on to all who wait for an answer.
             let _ = connection.await;
         });
         Self {
@@ -92,6 +93,7 @@ impl Session {
             transactions: AnsiTransactionManager::default(),
             mode,
             newest: Arc::clone(newest),
+            // Relaxed: the number alone is compared, and no other memory is read because of it.
             opened_in: newest.load(Ordering::Relaxed),
             is_broken: false,
             instrumentation: None,
@@ -136,7 +138,7 @@ impl Session {
         let error = DriverError::from(error);
         if error.is_of_connection() {
             self.is_broken = true;
-            // One step for all connections of this age, however many of them are told.
+            // One step for all connections of this age, however many of them fail.
             let _ = self.newest.compare_exchange(
                 self.opened_in,
                 self.opened_in + 1,
@@ -153,6 +155,7 @@ impl Session {
         let id = T::query_id();
         let known = id.and_then(|id| self.statements.get(&id)).cloned();
         let mut sql = PgQueryBuilder::default();
+        // Only preparing needs the text; behind a pooler no statement is ever known.
         if known.is_none() {
             query.to_sql(&mut sql, &Pg)?;
         }
@@ -164,6 +167,7 @@ impl Session {
     async fn exchange(&mut self, call: Call) -> QueryResult<(Vec<Row>, u64)> {
         let depth = AnsiTransactionManager::transaction_manager_status_mut(self).transaction_depth()?;
         let Mode::Pooled(opening) = self.mode.clone() else { return self.send(call).await };
+        // The transaction that is open has begun with the settings.
         if depth.is_some() {
             return self.send(call).await;
         }
@@ -171,6 +175,7 @@ impl Session {
         let answer = self.send(call).await;
         let end = if answer.is_ok() { "COMMIT" } else { "ROLLBACK" };
         match (answer, self.execute(end).await) {
+            // Without its commit an answer is worth nothing.
             (Ok(_), Err(error)) => Err(error),
             (answer, ended) => {
                 self.is_broken |= ended.is_err();
@@ -192,6 +197,7 @@ impl Session {
                     let kind = bind.kind().clone();
                     (bind, kind)
                 });
+                // Without a name: the next transaction may run on another connection of the server.
                 self.client.query_typed_raw(&sql, typed).await?
             }
             (Mode::Direct, Some(statement)) => self.client.query_raw(&statement, binds).await?,
@@ -209,6 +215,7 @@ impl Session {
         while let Some(row) = answer.try_next().await? {
             rows.push(row);
         }
+        // Known only now: the count comes after the last row.
         Ok((rows, answer.rows_affected().unwrap_or(0)))
     }
 
@@ -248,6 +255,7 @@ impl AsyncConnectionCore for Session {
         T: AsQuery + 'query,
         T::Query: QueryFragment<Pg> + QueryId + 'query,
     {
+        // Written out before the future is made, which must not borrow from the query.
         let call = self.call(&source.as_query());
         async move { Ok(stream::iter(records(self.exchange(call?).await?.0))) }.boxed()
     }
@@ -268,6 +276,7 @@ impl AsyncConnection for Session {
     type TransactionManager = AnsiTransactionManager;
 
     async fn establish(_url: &str) -> ConnectionResult<Self> {
+        // Demanded by the trait; a URL alone has neither TLS nor the mode.
         Err(ConnectionError::BadConnection("a session is opened by its target".to_owned()))
     }
 
@@ -283,5 +292,6 @@ impl AsyncConnection for Session {
         self.instrumentation = Some(Box::new(instrumentation));
     }
 
+    // Ignored: there are few statements, each prepared once whatever its batch.
     fn set_prepared_statement_cache_size(&mut self, _size: CacheSize) {}
 }

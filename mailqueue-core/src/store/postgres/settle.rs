@@ -54,6 +54,7 @@ async fn settle_reduced(
     settlement: &Settlement,
     refusal: StoreError,
 ) -> Result<Settled, StoreError> {
+    // A reply that the host's rules refuse must not cost the result, or the message is sent twice.
     let settled = settle_together(runner, vec![Arc::new(settlement.reduced())]).await?;
     telemetry::result_reduced(settlement.lease.id, &refusal);
     settled.into_iter().next().ok_or(refusal)
@@ -83,6 +84,7 @@ async fn settle_on(
     late.extend((0..settlements.len()).filter(|n| {
         matches!(results[*n], Settled::Recorded(_)) && !written.contains(&settlements[*n].lease.id)
     }));
+    // Each in a transaction of its own that locks one row, so that no order among them can deadlock.
     for n in late {
         results[n] = settle_locked(connection, Arc::clone(&settlements[n])).await?;
     }

@@ -8,7 +8,7 @@ use diesel::pg::Pg;
 use diesel::serialize::{self, IsNull, Output, ToSql};
 use diesel::sql_types::Binary;
 
-/// A value kept as bytea that is shared with whoever else has it.
+/// A value kept as bytea, whose octets are shared rather than copied.
 pub(super) struct SharedBytes(pub(super) Bytes);
 
 impl fmt::Debug for SharedBytes {

@@ -44,7 +44,7 @@ impl Space {
         SpaceCheck::Probe
     }
 
-    /// Notes whether there was space for a message that was tried. `true`: others should be told.
+    /// Notes whether there was space for a message that was tried. `true`: other processes need to know.
     pub(super) fn note(&self, refused: bool) -> bool {
         let mut shortage = self.lock();
         if !refused {
@@ -53,6 +53,7 @@ impl Space {
         if shortage.is_none() {
             tracing::error!("new mail is refused: the database has no space left; what waits is sent");
         }
+        // Only `check` doubles it: inserts that were under way together count as one try.
         let interval = shortage.as_ref().map_or(MIN_RETRY_INTERVAL, |short| short.interval);
         *shortage = Some(Shortage { interval, until: Instant::now() + interval });
         true

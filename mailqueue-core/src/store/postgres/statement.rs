@@ -22,6 +22,7 @@ macro_rules! statement {
                 const BINDS: &[&str] = &[$(stringify!($field)),*];
                 const { assert!(crate::store::placeholders::count($sql) == BINDS.len(), "a bind for each `?`") };
                 let mut pieces = $sql.split('?');
+                // Never the default: the assertion holds that there is one piece more than binds.
                 pass.push_sql(pieces.next().unwrap_or_default());
                 $(
                     pass.push_bind_param::<$sql_type, $rust_type>(&self.$field)?;

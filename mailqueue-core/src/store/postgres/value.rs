@@ -59,6 +59,7 @@ pub(super) struct NoTypes;
 
 impl PgMetadataLookup for NoTypes {
     fn lookup_type(&mut self, _name: &str, _schema: Option<&str>) -> PgTypeMetadata {
+        // No type has the number 0, so `Bind::new` refuses it.
         PgTypeMetadata::new(0, 0)
     }
 }
@@ -72,6 +73,7 @@ pub(super) struct PgRow {
 /// Rows for diesel to read.
 pub(super) fn records(rows: Vec<Row>) -> Vec<QueryResult<PgRow>> {
     let columns = rows.first().map(Row::columns).unwrap_or_default();
+    // Kept once for all rows, which have the same columns.
     let kinds: Arc<[Kind]> = columns.iter().map(|column| Kind(column.type_().oid())).collect();
     rows.into_iter().map(|row| Ok(PgRow { row, kinds: Arc::clone(&kinds) })).collect()
 }
@@ -81,6 +83,7 @@ struct Kind(u32);
 
 impl TypeOidLookup for Kind {
     fn lookup(&self) -> NonZeroU32 {
+        // No column has the type 0; the other branch is there so that nothing can panic.
         NonZeroU32::new(self.0).unwrap_or(NonZeroU32::MAX)
     }
 }
@@ -136,6 +139,7 @@ impl<'a> Field<'a, Pg> for Column<'a> {
     }
 
     fn value(&self) -> Option<PgValue<'_>> {
+        // Cannot panic: `idx` has checked the index, and `Octets` accepts every type.
         let Octets(octets) = self.record.row.get(self.index);
         octets.map(|octets| PgValue::new(octets, &self.record.kinds[self.index]))
     }

@@ -41,6 +41,7 @@ pub(super) fn claim(
     ids: &[MessageId],
     terms: &LeaseTerms,
 ) -> Result<Claims, StoreError> {
+    // Saturating loses nothing: no message has so many octets.
     let largest = i64::try_from(terms.largest).unwrap_or(i64::MAX);
     let mut claims = Claims { leased: Vec::with_capacity(ids.len()), too_large: Vec::new() };
     for &id in ids {
@@ -68,6 +69,7 @@ pub(super) fn claim(
     Ok(claims)
 }
 
+// Needs no guard, nor does LEASE: the only writer has read the row in this transaction.
 const POSTPONE: &str = "UPDATE deliveries SET due_at = ? WHERE email_id = ?";
 
 impl Claimable {

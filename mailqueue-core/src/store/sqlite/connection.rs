@@ -29,6 +29,7 @@ const PRAGMAS: [&str; 4] = [
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
+    // A negative size is in KiB, a positive one in pages.
     "PRAGMA cache_size = -16384",
 ];
 
@@ -46,9 +47,11 @@ pub(super) fn open(path: &Path) -> Result<SqliteConnection, StoreError> {
     let fault = |error: &dyn std::fmt::Display| StoreError::Unavailable(error.to_string().into());
     // An absolute path is never taken for a URI or for `:memory:`.
     let path = std::path::absolute(path).map_err(|error| fault(&error))?;
+    // Created first: SQLite would make it readable for all, and gives its log the database's rights.
     create(&path).map_err(|error| fault(&error))?;
     let path = path.to_str().ok_or_else(|| fault(&"its path is not valid UTF-8"))?;
     let mut connection = SqliteConnection::establish(path).map_err(|error| fault(&error))?;
+    // First of all, so that the pragmas below wait for a lock as well.
     connection.batch_execute(BUSY_TIMEOUT).map_err(|error| fault(&error))?;
     for pragma in PRAGMAS {
         retry_while_locked(|| connection.batch_execute(pragma)).map_err(|error| fault(&error))?;
@@ -75,6 +78,7 @@ fn create(path: &Path) -> std::io::Result<()> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(path) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        // One that was there keeps the rights its owner gave it.
         Ok(_) | Err(_) => Ok(()),
     }
 }

@@ -144,6 +144,7 @@ pub(super) fn write(
         json::write("deliveries.attempts", &delivery.attempts)?,
         due_at,
         if next.resets_age { due_at } else { row.due_since },
+        // A time that a person chose is a schedule; the pause of a retry is none.
         matches!(next.due, Due::At(_)).then_some(due_at),
         // A late result of a message that has ended does not end it anew.
         delivery.status.is_final().then(|| row.finished_at.unwrap_or(transaction.now)),

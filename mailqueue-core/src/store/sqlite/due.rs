@@ -32,6 +32,7 @@ pub(super) fn due(
     before: Option<OffsetDateTime>,
     limit: usize,
 ) -> Result<Vec<Entry>, StoreError> {
+    // The largest number stands for no bound, so that one compiled statement serves both.
     let rows: Vec<Due> = sql!(DUE, lane.as_str(), before.map_or(Micros::MAX, micros), transaction.now, limit)
         .load(transaction.connection)
         .map_err(outcome)?;

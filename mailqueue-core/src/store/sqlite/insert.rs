@@ -61,6 +61,7 @@ pub(super) async fn insert(
     submissions: Vec<Arc<Submission>>,
 ) -> Vec<Result<Inserted, StoreError>> {
     let octets = submissions.iter().map(|submission| submission.size()).sum();
+    // Measured for all together: each alone could fit where all do not.
     if !space.admits(octets) {
         let full = StoreError::NoSpace("its file system is nearly full".into());
         return vec![Err(full); submissions.len()];
@@ -68,6 +69,7 @@ pub(super) async fn insert(
     join_all(submissions.into_iter().map(|submission| {
         let octets = submission.size();
         let waiting =
+            // In the queue now, not when polled, so that the writer finds them together.
             Prepared::new(submission).map(|prepared| writer.bring(octets, move |t| insert_on(t, &prepared)));
         async { waiting?.await }
     }))

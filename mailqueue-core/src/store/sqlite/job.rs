@@ -64,6 +64,7 @@ where
             tracing::error!("work on SQLite panicked; who was waiting for it is told so");
             Err(StoreError::Unavailable("it panicked".into()))
         });
+        // Kept rather than sent, as the commit may still fail.
         self.result = Some(result?);
         Ok(())
     }

@@ -18,17 +18,20 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 pub(super) fn take(path: &Path) -> Result<File, StoreError> {
     let fault = |error: std::io::Error| StoreError::Unavailable(ErrorDetail::of(error));
     let mut name = path.file_name().unwrap_or_default().to_owned();
+    // Appended, as replacing the extension would give `mail.db` and `mail.sqlite` one lock.
     name.push("-lock");
     let mut options = File::options();
     options.write(true).create(true).truncate(false);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    // The file is never deleted: another process could then lock a new one beside a lock that is held.
     let file = options.open(path.with_file_name(name)).map_err(fault)?;
     let start = Instant::now();
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
             Err(TryLockError::WouldBlock) if start.elapsed() < LOCK_TIMEOUT => {
+                // Blocks, which is allowed here: opening runs off the async runtime.
                 std::thread::sleep(Duration::from_millis(20));
             }
             Err(TryLockError::WouldBlock) => return Err(taken()),

@@ -16,6 +16,7 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 /// Runs what is missing, one process at a time, and refuses a database that a newer version has migrated.
 /// With `run` false it only checks that nothing is missing, and changes nothing.
 pub(super) fn migrate(connection: &mut SqliteConnection, run: bool) -> Result<(), StoreError> {
+    // Exclusive from the start, as two that read first could not both go on to write.
     let result = if run { connection.exclusive_transaction(locked) } else { check(connection) };
     result.map_err(|error| match error.downcast::<diesel::result::Error>() {
         Ok(locked) if is_locked(&locked) => StoreError::Unavailable(ErrorDetail::of(locked)),

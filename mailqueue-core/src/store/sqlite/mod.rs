@@ -1,6 +1,6 @@
 //! The store on SQLite: one file, one process, nothing to install.
 //!
-//! One thread writes. What waits for it goes into one transaction, and nobody is answered before that is on the disk;
+//! One thread writes. All that waits goes into one transaction, and no caller is answered before that is on the disk;
 //! so many small requests cost one wait for the disk. Two more threads read beside it, one the messages that are due
 //! and one the records for people, so that neither holds up the other.
 
@@ -88,11 +88,13 @@ impl SqliteStore {
     /// store has it, or the tables are a newer version's, or lack a migration and are not to be changed.
     pub async fn open(path: impl AsRef<Path>, options: &SqliteOptions) -> Result<Self, StoreError> {
         let (path, options) = (path.as_ref().to_owned(), options.clone());
+        // Off the runtime, as it may wait seconds for locks and run migrations.
         let opening = tokio::task::spawn_blocking(move || Self::open_blocking(&path, &options));
         opening.await.unwrap_or_else(|error| Err(StoreError::Unavailable(ErrorDetail::of(error))))
     }
 
     fn open_blocking(path: &Path, options: &SqliteOptions) -> Result<Self, StoreError> {
+        // Before the database: opening and closing that would end the locks of a store that has it.
         let lock = Arc::new(lock::take(path)?);
         let mut connection = connection::open(path)?;
         let space = Space::beside(path, options.keep_free);

@@ -16,6 +16,7 @@ pub(super) fn prune(
     limit: usize,
 ) -> Result<Pruned, StoreError> {
     let contents = forget_contents(transaction, retention, limit)?;
+    // Shares the limit with the contents: all other writers wait for this one.
     let records = forget_records(transaction, retention, limit.saturating_sub(contents))?;
     let keys = sql!(FORGET_KEYS, transaction.now, limit).execute(transaction.connection).map_err(outcome)?;
     let with_content = records.iter().filter(|row| row.has_content).count();
@@ -35,6 +36,7 @@ struct Old {
 }
 
 /// Only what is finished has a `finished_at`.
+// SQLite uses the partial index only where its condition (`has_content = 1`) is written alike.
 const OLD_CONTENTS: &str = "SELECT email_id, has_content FROM deliveries
     WHERE has_content = 1 AND finished_at <= ? AND finished_at > ? ORDER BY finished_at LIMIT ?";
 const FORGET_CONTENT: &str = "UPDATE emails SET body_text = NULL, body_html = NULL, raw = NULL WHERE id = ?";

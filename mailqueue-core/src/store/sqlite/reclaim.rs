@@ -52,6 +52,7 @@ fn end_lease(
     now: Micros,
     policy: &DeliveryPolicy,
 ) -> Result<(Reclaimed, Transition), StoreError> {
+    // A claim always sets it; a row that somebody edited may lack it.
     let claimed_at = row.claimed_at.unwrap_or(row.due_at);
     let lease = ExpiredLease {
         id: row.id()?,

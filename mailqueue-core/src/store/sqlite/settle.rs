@@ -15,6 +15,7 @@ pub(super) async fn settle(
     writer: &ConnectionThread,
     settlements: Vec<Arc<Settlement>>,
 ) -> Vec<Result<Settled, StoreError>> {
+    // One job each: a refused one rolls back alone, and the writer still commits them together.
     join_all(settlements.into_iter().map(|one| settle_one(writer, one))).await
 }
 

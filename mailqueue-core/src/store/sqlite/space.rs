@@ -43,6 +43,7 @@ struct FileSystem {
 fn measure(folder: &Path) -> Option<FileSystem> {
     let measured = rustix::fs::statvfs(folder).ok()?;
     let octets = |blocks: u64| blocks.saturating_mul(measured.f_frsize);
+    // `f_bavail`, as the rest of the free blocks is for root alone.
     Some(FileSystem { size: octets(measured.f_blocks), free: octets(measured.f_bavail) })
 }
 

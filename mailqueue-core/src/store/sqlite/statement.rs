@@ -60,6 +60,7 @@ impl QueryFragment<Sqlite> for Statement<'_> {
         out.push_sql(texts.next().unwrap_or_default());
         for (bind, text) in self.binds.iter().zip(texts) {
             match bind {
+                // SQLite's NULL has no type, so any will do.
                 Bind::Null => out.push_bind_param::<Nullable<BigInt>, Option<i64>>(&None)?,
                 Bind::Integer(number) => out.push_bind_param::<BigInt, _>(number)?,
                 Bind::Text(text) => out.push_bind_param::<Text, str>(text)?,
@@ -79,6 +80,7 @@ impl Query for Statement<'_> {
 impl QueryId for Statement<'_> {
     type QueryId = ();
 
+    // False, so that diesel's cache goes by the text: this one type stands for many.
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 

@@ -52,6 +52,7 @@ impl ConnectionThread {
                 serve(&mut connection, std::mem::take(&mut taken));
             }
         };
+        // The handle is dropped: dropping the store must not block an async thread on the last jobs.
         std::thread::Builder::new().name(format!("sqlite-{name}")).spawn(work)?;
         Ok(Self { jobs, room: Arc::new(Semaphore::new(SUBMISSIONS_CAPACITY_KIB as usize)) })
     }

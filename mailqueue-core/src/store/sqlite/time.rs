@@ -17,6 +17,7 @@ pub(super) type Micros = i64;
 const MAX_TIME: Micros = 253_402_300_799_999_999;
 
 /// SQLite's clock, which counts milliseconds.
+// Rounded, since the product of a float can fall just below the whole number.
 const NOW: &str = "SELECT CAST(round(unixepoch('now', 'subsec') * 1000) AS INTEGER) * 1000 AS now";
 
 #[derive(QueryableByName)]

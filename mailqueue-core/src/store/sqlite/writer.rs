@@ -44,6 +44,7 @@ fn transact(
                 Ok(own) => (own, Ok(())),
                 Err(common) => (Ok(()), Err(common)),
             };
+            // Before the error is passed on: a job that was begun must be answered.
             done.push((job, own));
             common?;
             if start.elapsed() > MAX_TRANSACTION_TIME {
@@ -64,6 +65,7 @@ fn transact(
 }
 
 fn begin(connection: &mut SqliteConnection) -> Result<time::Micros, StoreError> {
+    // Takes the write lock now: a transaction that reads first can be refused when it comes to write.
     execute(connection, sql!("BEGIN IMMEDIATE"))?;
     time::now(connection).map_err(outcome)
 }
@@ -79,6 +81,7 @@ fn in_savepoint(
     if let Err(error) = &result {
         execute(transaction.connection, sql!("ROLLBACK TO job")).map_err(|_| error.clone())?;
     }
+    // Needed after a failure as well: ROLLBACK TO leaves the savepoint open.
     execute(transaction.connection, sql!("RELEASE job"))?;
     Ok(result)
 }
@@ -89,6 +92,7 @@ fn answer(connection: &mut SqliteConnection, done: Vec<Done>, result: Result<(),
     match result {
         Ok(()) => done.into_iter().for_each(|(job, own)| job.answer(own)),
         Err(StoreError::NoSpace(_)) if done.len() > 1 => {
+            // Goes one level deep: a job that is alone is answered, whatever the error.
             done.into_iter().for_each(|(job, _)| serve(connection, vec![job]));
         }
         Err(error) => done.into_iter().for_each(|(job, _)| job.answer(Err(error.clone()))),
