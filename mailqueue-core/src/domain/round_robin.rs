@@ -238,7 +238,8 @@ mod tests {
     }
 
     proptest! {
-        /// Each lane has its share of every run of messages, but for what two pulls take.
+        /// Each lane has its share of every run of messages, but for three pulls: each finds one lane that holds mail, and
+        /// a lane that is found last may be due most of what they took.
         #[test]
         fn lanes_that_hold_mail_share_by_weight(
             weights in weights(), pulls in prop::collection::vec(1..=PULL, 1..400),
@@ -246,7 +247,7 @@ mod tests {
             let (mut turns, mut held, mut taken) = (LaneTurns::new(weights), ALL, [0; LANES]);
             for most in pulls {
                 add(&mut taken, take(&mut turns, &mut held, most));
-                prop_assert!(distance(weights, taken) <= 2.0 * PULL as f64, "{weights}: {taken:?}");
+                prop_assert!(distance(weights, taken) <= 3.0 * PULL as f64, "{weights}: {taken:?}");
             }
         }
 
