@@ -124,6 +124,26 @@ impl WorkerBuilder {
 impl Worker {
     /// A worker on a store, a queue and a transport. Give it a store that gathers calls
     /// ([`Batched`](mailqueue_core::store::batched::Batched)), as `connect` does.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let url = format!("sqlite://{}", folder.path().join("mail.db").display());
+    /// use std::sync::Arc;
+    ///
+    /// use mailqueue_core::connect;
+    /// use mailqueue_core::transport::memory::MemoryTransport;
+    /// use mailqueue_worker::{CancellationToken, Worker};
+    ///
+    /// let (store, queue) = (connect::store(&url.into()).await?, connect::queue(None)?);
+    /// let worker = Worker::builder(store, queue, Arc::new(MemoryTransport::new())).name("mail-1").build();
+    /// let shutdown = CancellationToken::new();
+    /// shutdown.cancel();
+    /// worker.run(shutdown).await;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn builder(
         store: Arc<dyn MessageStore>,

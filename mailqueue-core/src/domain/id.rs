@@ -8,6 +8,17 @@ use time::{Duration, OffsetDateTime};
 use uuid::{NoContext, Timestamp, Uuid};
 
 /// Names one message for ever: a UUID of version 7 (RFC 9562), so ids sort by the time they were made.
+///
+/// ```
+/// use mailqueue_core::MessageId;
+/// use time::{Duration, OffsetDateTime};
+///
+/// let now = OffsetDateTime::UNIX_EPOCH + Duration::days(20_000);
+/// let (older, newer) = (MessageId::new(now), MessageId::new(now + Duration::SECOND));
+/// assert!(older < newer);
+/// assert_eq!(older.made_at(), Some(now));
+/// assert_eq!(older.to_string().parse(), Ok(older));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MessageId(Uuid);

@@ -23,6 +23,14 @@ pub enum OnUnknown {
 }
 
 /// The rules a deployment sets.
+///
+/// ```
+/// use mailqueue_core::{DeliveryPolicy, OnUnknown};
+///
+/// let at_most_once = DeliveryPolicy { on_unknown: OnUnknown::Hold, ..DeliveryPolicy::default() };
+/// assert_eq!(at_most_once.poison_after, 3);
+/// assert_eq!(DeliveryPolicy::default().on_unknown, OnUnknown::Retry);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeliveryPolicy {
     /// The retry schedule.

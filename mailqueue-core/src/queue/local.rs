@@ -22,6 +22,23 @@ use crate::domain::lane::Lane;
 /// A full lane keeps the entries that are due first and lets go of the last one; the sweep brings it back when
 /// its turn comes. A pull that is dropped has taken nothing, and each entry wakes one puller, the one that has waited
 /// longest, so many can wait side by side.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), mailqueue_core::QueueError> {
+/// use mailqueue_core::queue::local::LocalQueue;
+/// use mailqueue_core::{Entry, Lane, MessageId, Queue};
+/// use time::{Duration, OffsetDateTime};
+///
+/// let (queue, now) = (LocalQueue::new(), OffsetDateTime::UNIX_EPOCH);
+/// let (first, second) = (MessageId::new(now), MessageId::new(now));
+/// let entry = |id, due_at| Entry { id, lane: Lane::Normal, due_at };
+/// queue.push(&[entry(second, now + Duration::SECOND), entry(first, now)]).await?;
+/// let pulled = queue.pull(&Lane::ALL, 10, std::time::Duration::ZERO).await?;
+/// assert_eq!(pulled.ids, [first, second]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct LocalQueue {
     lines: Mutex<[Line; Lane::ALL.len()]>,

@@ -20,6 +20,15 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 ///
 /// A file with that name is whole and survives a crash: it was written and synced under another name, renamed once
 /// the gate allowed it, and the directory was synced. A message that is sent again replaces its own file.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use mailqueue_core::transport::file::FileTransport;
+///
+/// let transport = FileTransport::new("/var/spool/outbox");
+/// assert_eq!(transport.directory(), Path::new("/var/spool/outbox"));
+/// ```
 #[derive(Debug, Clone)]
 pub struct FileTransport {
     directory: PathBuf,

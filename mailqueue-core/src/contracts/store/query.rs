@@ -5,7 +5,14 @@ use crate::domain::id::MessageId;
 use crate::domain::record::{PartialRecord, Record};
 use crate::domain::status::Status;
 
-/// Which messages to list.
+/// The choice of messages for a list.
+///
+/// ```
+/// use mailqueue_core::{Filter, Status};
+///
+/// let failed = Filter { status: Some(Status::Failed), limit: 50, ..Filter::default() };
+/// assert_eq!(failed.tenant, None, "the messages of all tenants");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
     /// Only this tenant's.
