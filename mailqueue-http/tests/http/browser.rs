@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use fantoccini::{Client, ClientBuilder, Locator};
+use mailqueue_testing::eventually;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -67,13 +68,13 @@ impl Browser {
         let capabilities = [("goog:chromeOptions".to_owned(), options)].into_iter().collect();
         let mut builder = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new());
         builder.capabilities(capabilities);
-        for _ in 0..100 {
-            if let Ok(client) = builder.connect(&format!("http://127.0.0.1:{port}")).await {
-                return Self { client, _driver: driver, _profile: profile };
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        panic!("chromedriver gives no browser: install the packages chromium chromium-driver");
+        let (url, mut client) = (format!("http://127.0.0.1:{port}"), None);
+        eventually("a browser (packages chromium chromium-driver) starts", async || {
+            client = builder.connect(&url).await.ok();
+            client.is_some()
+        })
+        .await;
+        Self { client: client.unwrap(), _driver: driver, _profile: profile }
     }
 }
 

@@ -3,7 +3,7 @@
 use mailqueue_core::connect::StoreOptions;
 use std::time::{Duration, Instant};
 
-use mailqueue_testing::Postgres;
+use mailqueue_testing::{Postgres, eventually};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -28,11 +28,7 @@ async fn hold_up(url: &str, seconds: u32) {
 /// Waits until somebody has the lock, or waits for it.
 async fn until_locks(url: &str, which: &str) {
     let sql = format!("SELECT 1 FROM pg_locks WHERE relation = 'emails'::regclass AND {which}");
-    let begun = Instant::now();
-    while Postgres::shared().query(url, &sql).is_empty() {
-        assert!(begun.elapsed() < Duration::from_secs(5), "nobody comes to the lock");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    eventually("somebody comes to the lock", async || !Postgres::shared().query(url, &sql).is_empty()).await;
 }
 
 fn body(subject: &str) -> String {
@@ -46,17 +42,13 @@ async fn submit(server: &TestServer, subject: &str) -> Reply {
 
 /// Waits until these are stored, and no others.
 async fn until_stored(server: &TestServer, subjects: &[&str]) {
-    let begun = Instant::now();
-    loop {
+    let stored = async || {
         let stored = server.stored().await;
         let mut found: Vec<&str> = stored.iter().map(|one| &*one.summary.subject).collect();
         found.sort_unstable();
-        if found == subjects {
-            return;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(20), "stored are {found:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+        found == subjects
+    };
+    eventually(&format!("{subjects:?} are stored"), stored).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
