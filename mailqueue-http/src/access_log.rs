@@ -11,6 +11,7 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 
 /// The id a proxy has given the request, or a new one.
 pub(crate) fn request_id(given: Option<&HeaderValue>) -> String {
+    // The id stands in log lines and in the answer as it came, so only harmless characters pass.
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
     let usable = |id: &&str| (1..=64).contains(&id.len()) && id.bytes().all(allowed);
     let given = given.and_then(|id| id.to_str().ok()).filter(usable);

@@ -115,6 +115,7 @@ impl App {
         let Some(client) = options.api_keys.authenticate(&request.head.headers, request.local, now)? else {
             return Ok(outbox.clone());
         };
+        // Before the rights are checked, so that refused requests use up the rate too.
         if let Some(limiter) = &self.0.key_limiter {
             count(
                 request,

@@ -56,10 +56,12 @@ impl Entry<'_> {
         if !self.is_repeat() {
             return asked.await;
         }
+        // Pinned, so that the same call goes on after the first timeout.
         let mut asked = std::pin::pin!(asked);
         match tokio::time::timeout(REPEAT_TIMEOUT, asked.as_mut()).await {
             Ok(answered) => answered,
             Err(_) if self.is_repeat() => Err(Problem::key_in_use()),
+            // The earlier request has ended meanwhile, so the store decides soon.
             Err(_) => asked.await,
         }
     }

@@ -48,6 +48,7 @@ async fn run(args: Args) -> Result<(), Failure> {
         server.run(shutdown.cancelled_owned()).await;
         return Ok(());
     }
+    // The server has the other half of the memory (see `Args::resolve`).
     let worker = backends.worker(&service).concurrency(workers).memory(service.memory / 2).build();
     Ok(both(server, worker, shutdown).await?)
 }

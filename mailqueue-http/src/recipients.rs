@@ -37,7 +37,7 @@ impl FromStr for Recipients {
 }
 
 impl Recipients {
-    /// True where nobody may be named.
+    /// True where no recipient may be named.
     pub(crate) fn is_empty(&self) -> bool {
         self.domains.is_empty() && self.addresses.is_empty()
     }

@@ -176,6 +176,7 @@ impl Router {
         let (head, body) = request.into_parts();
         let checked = head::check(&head, peer);
         let resource = found.as_ref().map(|found| found.resource);
+        // Built for a refused head too: the form of the answer depends on Accept and language.
         let mut request = self.request(head, body, peer, found);
         let handled = match (checked, resource) {
             (Err(problem), _) => Err(problem),
@@ -220,6 +221,7 @@ impl Router {
             is_send: route.is_some_and(|route| route.scope == SEND),
             from: client_address::of(&head.headers, proxy, peer.address),
             rate_limit_status: OnceLock::new(),
+            // Behind a proxy nobody is local, whatever Host says.
             local: !proxied && is_local(&head.headers, peer),
             accept: Accept::of(&head.headers),
             language: Language::of(&head),

@@ -76,6 +76,7 @@ async fn run(args: Args) -> Result<(), Failure> {
     };
     let admin = Admin::bind(admin_listen, Arc::clone(&backends.health), metrics, shutdown.clone()).await;
     let admin = admin.map_err(|error| format!("MAILQUEUE_ADMIN_LISTEN: {admin_listen}: {error}"))?;
+    // Not awaited: it answers while the worker drains and ends with the process.
     tokio::spawn(admin.serve());
     let mut worker = backends.worker(&service).concurrency(concurrency);
     if let Some(name) = worker_name {

@@ -45,11 +45,13 @@ impl RunLoop<'_> {
         loop {
             let found = async {
                 let slots = self.slots.acquire().await?;
+                // Claims no more than the relays take now, so that none lie here while another process could send them.
                 let max = self.transport.ready().await.min(slots.count());
                 let ids = source.next(max).await;
                 Some((slots, ids))
             };
             let (slots, ids) = tokio::select! {
+                // Loses no mail with a pull that is dropped: its ids are hints, and the sweep finds them again.
                 () = self.drain.cancelled() => return,
                 found = found => match found {
                     Some(found) => found,
@@ -87,6 +89,7 @@ impl RunLoop<'_> {
         loop {
             let found = async {
                 let message = self.slots.next_large().await;
+                // Before the memory, so that none is held while no relay takes mail.
                 self.transport.ready().await;
                 Some((message, self.slots.acquire_large(message.octets).await?))
             };
@@ -104,12 +107,14 @@ impl RunLoop<'_> {
                 }
                 Err(error) => pause_after(&error).await,
             }
+            // After a failed claim too: a message that stays known is passed over by every later pull.
             self.slots.forget(&message);
         }
     }
 
     fn hand_over(&self, jobs: Vec<Job>, mut slots: Slots) {
         for job in jobs {
+            // Never ends early: a claim names no more messages than it has slots.
             let Some(slot) = slots.take_one() else { break };
             self.tasks.spawn(deliver(self.deliverer.clone(), job, slot, self.drain.clone()));
         }
@@ -119,6 +124,7 @@ impl RunLoop<'_> {
 async fn deliver(deliverer: Deliverer, job: Job, slot: Slots, drain: CancellationToken) {
     let Slots { sending, unsettled } = slot;
     let result = deliverer.attempt(job, &drain).await;
+    // Before the result is written down, so that a slow store keeps no relay idle.
     drop(sending);
     deliverer.settle(result).await;
     drop(unsettled);

@@ -63,6 +63,7 @@ impl Slots {
 
     /// The slot of one message.
     pub(crate) fn take_one(&mut self) -> Option<Self> {
+        // Memory goes with the first slot: a large message is claimed alone.
         let permits = self.sending.permits.split(1)?;
         let unsettled = self.unsettled.split(1)?;
         Some(Self { sending: Sending { permits, memory: self.sending.memory.take() }, unsettled })
@@ -80,6 +81,7 @@ impl SlotPool {
     /// Slots for `concurrency` messages at once, in `memory` octets.
     pub(crate) fn new(concurrency: usize, memory: u64) -> Self {
         let large_kib = u32::try_from(memory / 4 * 3 / 1024).unwrap_or(u32::MAX).max(1);
+        // A semaphore panics above its maximum.
         let large_kib = large_kib.min(u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX));
         Self {
             sending: Arc::new(Semaphore::new(concurrency)),
@@ -104,6 +106,7 @@ impl SlotPool {
         let free = self.sending.available_permits() + 1;
         let most = MAX_CLAIM.min(free - self.aside().known.len().min(free / 2));
         while slots.count() < most {
+            // Never waits for more than the first: a fuller claim is not worth a delay.
             let Ok(one) = Arc::clone(&self.sending).try_acquire_owned() else { break };
             let Ok(other) = Arc::clone(&self.unsettled).try_acquire_owned() else { break };
             slots.sending.permits.merge(one);
@@ -122,6 +125,7 @@ impl SlotPool {
     /// larger.
     pub(crate) async fn acquire_large(&self, octets: u64) -> Option<Slots> {
         let kib = u32::try_from(octets.div_ceil(1024).saturating_mul(2)).unwrap_or(u32::MAX);
+        // Memory before the slot: a message that waits for memory keeps no slot from small ones.
         let memory = Arc::clone(&self.large).acquire_many_owned(kib.min(self.large_kib)).await.ok()?;
         let mut slots = self.acquire_one().await?;
         slots.sending.memory = Some(memory);
@@ -149,6 +153,7 @@ impl SlotPool {
     /// The next large message in line.
     pub(crate) async fn next_large(&self) -> TooLarge {
         loop {
+            // Has one reader: `notify_one` keeps a permit for it, so that no arrival before the await is missed.
             let arrived = self.arrived.notified();
             if let Some(next) = self.aside().line.pop_front() {
                 return next;
@@ -163,6 +168,7 @@ impl SlotPool {
     }
 
     fn aside(&self) -> MutexGuard<'_, Aside> {
+        // No code that holds the lock can leave the line half changed, so a poisoned one is as good as any.
         self.aside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -60,6 +60,7 @@ impl Source {
     ///
     /// The store's error, if it was asked.
     pub(crate) async fn next(&mut self, max: usize) -> Result<Vec<MessageId>, StoreError> {
+        // A queue that has just held nothing while mail was due is not waited for.
         let wait = if self.is_behind { Duration::ZERO } else { PULL_TIMEOUT };
         let pulled = self.pull(Origin::Queue, max, wait).await;
         self.is_behind = false;
@@ -74,11 +75,13 @@ impl Source {
                     && ids.is_empty()
                 {
                     tracing::debug!(%error, "nothing to pull from, and nothing due");
+                    // A queue that is out of reach fails at once: without a pause this is a busy loop.
                     tokio::time::sleep(self.poll).await;
                 }
                 Ok(ids)
             }
             Err(OriginError::Store(error)) => Err(error),
+            // Cannot happen: the store was asked.
             Err(OriginError::Queue(_)) => Ok(Vec::new()),
         }
     }
@@ -107,6 +110,7 @@ impl Source {
                 }
             }
             match fault {
+                // The error of one lane is dropped where another gave ids: it comes again if it lasts.
                 Some(fault) if ids.is_empty() => return Err(fault),
                 _ if idle || !ids.is_empty() => return Ok(ids),
                 _ => {}
@@ -132,6 +136,7 @@ impl Source {
     /// part of a larger one.
     async fn due(&self, turn: &Turn) -> Result<Pulled, StoreError> {
         for lane in &turn.lanes {
+            // Four times the share, so that workers rarely meet, and those aside on top: the store names them again.
             let mut page = self.store.due(*lane, None, turn.most * 4 + MAX_ASIDE).await?;
             if !page.is_empty() {
                 fastrand::shuffle(&mut page);

@@ -12,6 +12,7 @@ pub(crate) async fn run(sweeper: Sweeper, interval: Duration, shutdown: Cancella
     let mut wait = Duration::ZERO;
     loop {
         tokio::select! {
+            // Between passes only: a pass that has begun comes to its end.
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(wait) => {}
         }
@@ -28,6 +29,7 @@ pub(crate) async fn run(sweeper: Sweeper, interval: Duration, shutdown: Cancella
                 }
             }
             Err(error) => {
+                // Logged once an outage, not once a pass.
                 if store_answers {
                     tracing::warn!(%error, "the sweep has to wait");
                 }

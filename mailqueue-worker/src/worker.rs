@@ -177,6 +177,7 @@ impl Worker {
         tracing::info!(worker, concurrency, "working");
         let health = self.health.clone().unwrap_or_else(|| self.own_health());
         let watched = Arc::clone(&health);
+        // A name, since `_` alone would drop the handle and end the task at once.
         let _watching = AbortOnDropHandle::new(tokio::spawn(async move { watched.watch().await }));
         let (store, queue) = (Arc::clone(&self.store), Arc::clone(&self.queue));
         let sweeper = Sweeper::new(store, queue, Arc::clone(&health), self.sweep);
@@ -197,8 +198,10 @@ impl Worker {
         };
         run_loop.run().await;
         tracing::info!(worker, in_flight = tasks.len(), "draining");
+        // A tracker that is open is waited for without end.
         tasks.close();
         tasks.wait().await;
+        // After the last task, which may still use a connection.
         self.transport.close().await;
         // The sweeper ends with the same signal; a panic of it is already in the log.
         let _ = sweeping.await;

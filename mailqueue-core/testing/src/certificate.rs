@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 /// A new authority with one server certificate that it signed.
 ///
-/// Nobody trusts it by themselves: a client needs [`Certificate::ca_pem_file`] or
+/// No client trusts it by default: it needs [`Certificate::ca_pem_file`] or
 /// [`Certificate::client_config`].
 #[derive(Debug)]
 pub struct Certificate {

@@ -28,6 +28,7 @@ impl Directory {
             chown(directory.path(), Some(NOBODY), Some(NOBODY))
                 .expect("the server's directory could not be given to nobody");
         }
+        // Kept on drop: a watchdog may have to remove it later.
         Self { path: directory.keep(), is_watched: false }
     }
 
@@ -43,6 +44,7 @@ impl Directory {
     /// A command that runs in this directory, as `nobody` if this process is root's.
     pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
+        // English messages on every machine: `PostfixSink` looks for "in use" in the log.
         command.current_dir(&self.path).env("LC_ALL", "C");
         if runs_as_root() {
             command.uid(NOBODY).gid(NOBODY);
@@ -68,5 +70,6 @@ impl Drop for Directory {
 }
 
 fn runs_as_root() -> bool {
+    // `getuid` is unsafe code or one more dependency.
     std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }

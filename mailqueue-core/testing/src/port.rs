@@ -1,4 +1,4 @@
-//! Ports that stay one's own while nobody listens on them.
+//! Ports that stay reserved while no server listens on them.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
@@ -21,6 +21,7 @@ impl Port {
     pub(crate) fn reserve() -> Self {
         for _ in 0..1_000 {
             let number = fastrand::u16(RANGE);
+            // The claim first: of two processes that try one number only one gets to the TCP port.
             let Ok(claim) = UdpSocket::bind((Ipv4Addr::LOCALHOST, number)) else { continue };
             if TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok() {
                 return Self { number, _claim: claim };

@@ -42,6 +42,7 @@ impl PostfixSink {
                 return Self { _process: process, port };
             }
             let log = directory.log();
+            // Only a taken port is worth another try.
             assert!(log.contains("in use"), "smtp-sink does not start: {log}");
         }
         panic!("smtp-sink found its port taken five times");

@@ -19,7 +19,7 @@ const FAST: [(&str, &str); 2] = [("fsync", "off"), ("full_page_writes", "off")];
 /// A Postgres server of this process's own, which ends with it and leaves nothing behind.
 ///
 /// It listens on 127.0.0.1 only, trusts everybody, has one superuser `postgres` and room for 200
-/// connections. Whoever stops or freezes a server needs one of their own from [`Postgres::start`]: those
+/// connections. A test that stops or freezes a server needs one of its own from [`Postgres::start`]: those
 /// methods take `&mut self`, so the [shared](Postgres::shared) one cannot be taken from other tests.
 ///
 /// All methods block; none needs a runtime and all work inside any.
@@ -35,7 +35,7 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// The server that all tests of this process share, started by whoever asks first.
+    /// The server that all tests of this process share, started at the first call.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Postgres> = OnceLock::new();
         SHARED.get_or_init(Self::start)
@@ -85,6 +85,7 @@ impl Postgres {
     /// be connected to the template; Postgres waits five seconds for the last one to leave.
     pub fn database_from(&self, template: &str) -> String {
         let template = template.rsplit('/').next().unwrap_or(template);
+        // Relaxed, because the numbers only have to differ.
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed) + 1);
         self.query(&self.url_for("postgres"), &format!("CREATE DATABASE \"{name}\" TEMPLATE \"{template}\""));
         self.url_for(&name)
@@ -156,6 +157,7 @@ impl Postgres {
 
     fn stop(&mut self, signal: &str) {
         let mut process = self.process.take().expect("Postgres is stopped already");
+        // A frozen server acts on no other signal.
         process.signal_family("CONT");
         process.signal(signal);
         process.wait_for_exit();

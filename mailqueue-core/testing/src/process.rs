@@ -23,6 +23,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) struct ServerProcess {
     watchdog: Child,
     tether: Option<ChildStdin>,
+    // In a mutex only to be `Sync`, which a receiver is not.
     status: Mutex<Receiver<String>>,
     exited: Option<String>,
     pid: u32,
@@ -126,6 +127,7 @@ impl ServerProcess {
 
 impl Drop for ServerProcess {
     fn drop(&mut self) {
+        // End of input makes the watchdog end the server and remove the directory.
         drop(self.tether.take());
         let _ = self.watchdog.wait();
     }

@@ -28,7 +28,7 @@ impl Redis {
     /// How many databases there are for [`Redis::url_db`].
     pub const DATABASES: usize = 256;
 
-    /// The server that all tests of this process share, started by whoever asks first.
+    /// The server that all tests of this process share, started at the first call.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Redis> = OnceLock::new();
         SHARED.get_or_init(Self::start)
@@ -163,6 +163,7 @@ fn reply(input: &mut impl BufRead) -> io::Result<Result<String, String>> {
         "-" => Ok(Err(rest.to_owned())),
         "$" if rest == "-1" => Ok(Ok(String::new())),
         "$" => {
+            // A line end follows the octets.
             let mut bulk = vec![0; length() + 2];
             input.read_exact(&mut bulk)?;
             bulk.truncate(length());

@@ -29,6 +29,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
+    // A channel and not `block_on`, which panics within a runtime.
     let (sender, receiver) = mpsc::sync_channel(1);
     handle().spawn(async move {
         // The receiver waits below until this is sent.

@@ -73,6 +73,7 @@ pub(crate) async fn attachments(app: &App, request: &Request) -> Result<Response
     let outbox = app.outbox_of(request)?;
     let (id, range) = (message_id(request)?, query::range(request.query())?);
     let record = find(&outbox, id).await?;
+    // Without files the list is empty, whether the content is kept or not.
     if !record.summary.attachments.is_empty() {
         kept(&record)?;
     }
@@ -123,6 +124,7 @@ pub(crate) async fn content(app: &App, request: &Request) -> Result<Response, Pr
     let files = record.summary.attachments;
     let read = tokio::task::spawn_blocking(move || {
         let encoded = encoded_file(&raw, &files, n, has_html);
+        // The recorded size shows whether the right part was found.
         let content =
             encoded.and_then(base64::decoded).filter(|content| content.len() as u64 == files[n].size);
         content.map(|content| download(&files[n], content))
@@ -141,6 +143,7 @@ fn kept(record: &Record) -> Result<(), Problem> {
 /// The id of a message's n-th file: a UUID that is the same whenever it is asked for.
 fn part_id(id: MessageId, n: usize) -> String {
     let mut digest = [0; 16];
+    // Derived from the place, so that nothing has to be stored for it.
     digest.copy_from_slice(&Sha256::digest(format!("{id}/{n}"))[..16]);
     uuid::Builder::from_custom_bytes(digest).into_uuid().hyphenated().to_string()
 }
@@ -181,10 +184,12 @@ fn response_of<'r>(
 fn download(file: &AttachmentSummary, content: Vec<u8>) -> Response {
     let mut response = response::of(StatusCode::OK, "application/octet-stream", content);
     let headers = response.headers_mut();
+    // A type that is no header value leaves `application/octet-stream`.
     if let Ok(content_type) = HeaderValue::from_str(&file.content_type) {
         headers.insert(CONTENT_TYPE, content_type);
     }
     headers.insert(CONTENT_DISPOSITION, disposition(&file.filename));
+    // A file may be a stranger's HTML: it must not run on this origin.
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
     response
 }

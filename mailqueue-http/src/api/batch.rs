@@ -130,8 +130,9 @@ fn within(n: usize, fault: FieldError) -> FieldError {
     FieldError { pointer: format!("/{n}{}", fault.pointer), ..fault }
 }
 
-/// The faults that were found in the drafts, with pointers into what was handed in.
+/// The faults of the drafts, with pointers into the request's body.
 fn locate(invalid: ValidationError, scalars: &[ScalarFields]) -> Vec<FieldError> {
+    // The outbox names no index where there is one draft.
     if let [scalars] = scalars {
         return scalars.locate(invalid.faults).into_iter().map(|fault| within(0, fault)).collect();
     }

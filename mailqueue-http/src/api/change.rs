@@ -69,6 +69,7 @@ pub(crate) async fn cancel(app: &App, request: &Request) -> Result<Response, Pro
     let outbox = app.outbox_of(request)?;
     let id = message_id(request)?;
     let status = match in_time(outbox.cancel(id)).await? {
+        // A client repeats a request whose answer was lost: the second one succeeds as well.
         Err(ChangeError::NotAllowed(Status::Cancelled)) => Ok(Status::Cancelled),
         status => status.map_err(|error| refusal(error, "cancelled")),
     };

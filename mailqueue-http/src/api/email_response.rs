@@ -261,6 +261,7 @@ impl<'r> EmailSummary<'r> {
 }
 
 fn is_tried(record: &Record) -> bool {
+    // The number alone does not tell: a relay's fault gives the attempt back.
     record.delivery.attempt > 0 || !record.delivery.attempts.is_empty()
 }
 

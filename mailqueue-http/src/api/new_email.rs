@@ -168,9 +168,11 @@ impl NewEmail {
         let is_object = read.is_some();
         if is_object
             && from.is_none()
+            // Members are read in their order: a fault of `from` itself is the first.
             && faults.first().is_none_or(|first: &FieldError| first.pointer != "/from")
         {
             let detail = "must be there: this server has no sender of its own".to_owned();
+            // In front, since a problem's sentence is about its first fault.
             faults.insert(0, FieldError { pointer: "/from".to_owned(), detail });
             faults.truncate(MAX_FAULTS);
         }
@@ -248,6 +250,7 @@ impl Member for Option<Addresses> {
                 Some(Addresses::Many(addresses))
             }
             Json::Octets(_) => {
+                // A list of numbers comes as octets, so the entry at fault is the first.
                 json::note(members.faults(), &format!("{at}/0"), "must be a string");
                 None
             }
@@ -272,6 +275,7 @@ impl Member for FileContent {
     fn take(members: &mut Members<'_, '_>, name: &'static str) -> Self {
         match members.take(name) {
             Some(Json::Octets(octets)) => return Self::Octets(octets),
+            // An empty list holds no number by which the reader tells octets.
             Some(Json::List(items)) if items.is_empty() => return Self::Octets(Vec::new()),
             Some(Json::Text(text)) => {
                 if let Some(decoded) = base64::decoded(text.as_bytes()) {

@@ -77,6 +77,7 @@ fn limit(value: &str) -> Result<usize, String> {
 }
 
 fn words(value: &str) -> Result<String, String> {
+    // 998 octets are the longest line of a message (RFC 5322 section 2.1.1); no database keeps NUL.
     if value.is_empty() || value.len() > 998 || value.contains('\0') {
         return Err("must have 1 to 998 octets and no NUL".into());
     }
@@ -125,6 +126,7 @@ impl PageRange {
             let unknown = || Problem::field(format!("/{name}"), "must be the id of an entry");
             ids.iter().position(|other| other == id).ok_or_else(unknown)
         };
+        // A message has at most 20 files, so these are all.
         let limit = self.limit.unwrap_or(MAX_PAGE);
         if let Some(id) = &self.before {
             let end = place("before", id)?;
@@ -139,6 +141,7 @@ impl PageRange {
 
 /// An id in the one form in which it is given out.
 pub(crate) fn parse_id(text: &str) -> Option<MessageId> {
+    // `Uuid` also reads braces, URNs and bare digits; one message must not have several addresses.
     let hyphenated = text.len() == 36 && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
     text.parse().ok().filter(|_| hyphenated)
 }

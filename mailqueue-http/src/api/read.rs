@@ -31,6 +31,7 @@ list! {
 pub(crate) async fn get(app: &App, request: &Request) -> Result<Response, Problem> {
     let outbox = app.outbox_of(request)?;
     let (record, now) = (find(&outbox, message_id(request)?).await?, outbox.clock().now());
+    // Only the bodies can be so large that writing them holds up the runtime.
     let octets = [&record.text, &record.html].into_iter().flatten().map(String::len).sum();
     offload(octets, move || response::json(StatusCode::OK, &EmailResponse::of(&record, now))).await
 }

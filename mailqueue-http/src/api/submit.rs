@@ -53,8 +53,10 @@ pub(crate) async fn submit(app: &App, request: &mut Request) -> Result<Response,
     let sender = app.sender().map(str::to_owned);
     let read = body(request, move |json| NewEmail::read(json, sender.as_deref())).await?;
     let (mut draft, scalars) = read.map_err(Problem::invalid)?;
+    // Before the text is made, which costs far more.
     check_size(&draft, &outbox)?;
     text_of_html::add_texts(std::iter::once(&mut draft)).await;
+    // After the body has come: a slow upload must not turn its repeats away.
     let in_flight = app.in_flight_keys().enter(&outbox, key.as_ref());
     let receipt = match in_flight.wait(outbox.submit_with_key(draft, key)).await? {
         Ok(receipt) => receipt,
@@ -74,6 +76,7 @@ where
     T: Send + 'static,
     F: FnOnce(Json<'_>) -> T + Send + 'static,
 {
+    // Before the body is read, so that a refusal costs no memory.
     if request.media_type()?.0 != "application/json" {
         return Err(Problem::unsupported("The body must be application/json."));
     }

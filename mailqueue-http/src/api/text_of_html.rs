@@ -33,6 +33,7 @@ pub(super) async fn add_texts<'d>(drafts: impl Iterator<Item = &'d mut Draft>) {
     let deadline = Instant::now() + TEXT_TIMEOUT;
     for draft in drafts.filter(|draft| draft.text.is_none()) {
         let Some(html) = draft.html.as_deref().filter(|html| html.len() <= MAX_HTML_OCTETS) else { continue };
+        // Copied, because work that is begun goes on after the time is up.
         let html = html.to_owned();
         let made = timeout_at(deadline, async {
             // A panic of the library costs this message its text and no more.
@@ -52,6 +53,7 @@ fn text_of(html: &str) -> Option<String> {
         .no_link_wrapping()
         .allow_width_overflow();
     let text = reader.string_from_read(html.as_bytes(), LINE_WIDTH).ok()?;
+    // No database keeps NUL.
     Some(text.replace('\0', "")).filter(|text| !text.trim().is_empty())
 }
 

@@ -108,6 +108,7 @@ impl ApiKey {
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(|error| GenerateError::Random(error.to_string()))?;
         let key = format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(random));
+        // A fast hash suffices, because 256 random bits cannot be guessed.
         let hash = Sha256::digest(&key).into();
         Ok((key, Self::new(name, hash, rights)?))
     }
@@ -204,11 +205,13 @@ pub fn read_day(text: &str) -> Result<Date, String> {
 
 fn unhex(digits: &str) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
+    // Only ASCII can be cut after any two octets.
     if digits.len() != 64 || !digits.is_ascii() {
         return None;
     }
     for (n, byte) in bytes.iter_mut().enumerate() {
         let pair = &digits[2 * n..2 * n + 2];
+        // `from_str_radix` accepts a sign.
         *byte = u8::from_str_radix(pair, 16).ok().filter(|_| !pair.starts_with('+'))?;
     }
     Some(bytes)

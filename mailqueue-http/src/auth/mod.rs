@@ -92,6 +92,7 @@ impl ApiKeys {
         }
         let missing = || Problem::missing_key("Send the API key as `Authorization: Bearer KEY`.");
         let authorization = headers.get(AUTHORIZATION).ok_or_else(missing)?.as_bytes();
+        // 7 is the length of `Bearer ` with its space.
         let (scheme, key) = authorization.split_at_checked(7).ok_or_else(missing)?;
         if !scheme.eq_ignore_ascii_case(b"bearer ") || key.trim_ascii().is_empty() {
             return Err(missing());

@@ -1,4 +1,4 @@
-//! The API's page for people, made from the document for programs. It asks nobody else for anything and runs nothing.
+//! The API's page for people, made from the document for programs. It loads nothing and runs no script.
 
 use hyper::header::HeaderValue;
 use minijinja::value::Serde;
@@ -34,6 +34,7 @@ impl Docs {
 
 fn render(document: &Json) -> String {
     let mut templates = Environment::new();
+    // Most members of an OpenAPI document are optional.
     templates.set_undefined_behavior(UndefinedBehavior::Chainable);
     templates.set_auto_escape_callback(|_| AutoEscape::Html);
     templates.add_filter("code", code);
@@ -52,6 +53,7 @@ fn name(reference: &str) -> String {
 
 /// Text with what stands in backticks as code.
 fn code(text: &str) -> Value {
+    // Escaped first, so that only the tags added below are tags.
     let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
     let parts = escaped.split('`').enumerate();
     let marked =

@@ -84,6 +84,7 @@ impl Fields {
                 "assunto" | "subject" => Field::Subject,
                 "mensagem" | "message" => Field::Message,
                 "para" | "to" => Field::To,
+                // A trap for bots: a field that people do not see.
                 "website" => {
                     fields.trapped |= !value.is_empty();
                     continue;
@@ -133,6 +134,7 @@ async fn parts(body: Bytes, boundary: String) -> Result<Vec<(String, String)>, P
             return Err(Problem::field("", format!("must have at most {MAX_PARTS} fields")));
         }
         let name = part.name().ok_or_else(unreadable)?.to_owned();
+        // Browsers send an empty name for a file that was not chosen.
         if part.file_name().is_some_and(|file| !file.is_empty()) {
             return Err(Problem::field(
                 crate::wire::json::member("", &name),

@@ -50,6 +50,7 @@ pub(crate) async fn submit(app: &App, request: &mut Request) -> Result<Response,
     if request.is_foreign() {
         return Err(Problem::foreign_origin());
     }
+    // Before the body is read, which is what costs.
     app.count_form(request)?;
     let fields = Fields::read(request).await?;
     let outbox = app.open_outbox();

@@ -102,6 +102,7 @@ impl Pages {
     /// The pages as they stand in this crate.
     fn new() -> Self {
         let mut templates = Environment::new();
+        // A misspelt name becomes an error, which the tests find.
         templates.set_undefined_behavior(UndefinedBehavior::Strict);
         templates.set_auto_escape_callback(|_| AutoEscape::Html);
         for (name, source) in TEMPLATES {
@@ -121,6 +122,7 @@ impl Pages {
         filled: &FormValues<'_>,
     ) -> Response {
         let fixed = invite.open && !invite.to;
+        // The fixed page has links without the prefix and no place for errors.
         if fixed && request.base.is_empty() && status == StatusCode::OK {
             let found = PLAIN.iter().find(|(language, _)| *language == request.language);
             if let Some((_, page)) = found {

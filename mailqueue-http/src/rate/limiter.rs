@@ -64,6 +64,7 @@ impl AddressLimiter {
     /// Counts a request; the error says when to come again.
     pub(crate) fn take(&self, address: IpAddr) -> Result<RateLimitStatus, RateLimitStatus> {
         let cell = self.hashes.hash_one(network(address)) % MAX_COUNTERS;
+        // Cannot fail: the number is below `MAX_COUNTERS`.
         self.limiter.take(u32::try_from(cell).unwrap_or_default())
     }
 }

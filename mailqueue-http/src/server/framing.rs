@@ -111,6 +111,7 @@ impl Framing {
             (0, 0, _) | (0, 1, Some(0)) => Place::Start,
             (0, 1, Some(length)) => Place::Body(length),
             (1, 0, _) => Place::ChunkSize,
+            // A length that is no number, which hyper refuses as well.
             (0, 1, None) => Place::Lost,
             _ => return true,
         };

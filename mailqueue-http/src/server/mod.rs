@@ -78,6 +78,7 @@ impl Server {
     /// returns. Whatever has not ended in time is cut off.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self { listener, app, drain, connections: limit } = self;
+        // An IPv4 address may come in its IPv6 form.
         let loopback = listener.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
         let connections = Connections {
             router: Router::new(app),
@@ -90,6 +91,7 @@ impl Server {
             () = accept(&listener, limit, &connections) => {}
             () = shutdown => {}
         }
+        // New connections are refused at once, not after the drain.
         drop(listener);
         connections.drain.cancel();
         connections.tasks.close();
@@ -104,6 +106,7 @@ impl Server {
 async fn accept(listener: &TcpListener, limit: usize, connections: &Connections) {
     let slots = Arc::new(Semaphore::new(limit));
     loop {
+        // Before the accept, so that connections above the limit wait in the system's queue.
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, from)) => {
@@ -142,14 +145,17 @@ impl Connections {
         let faulty = Arc::new(AtomicBool::new(false));
         let io = TokioIo::new(Stream::new(stream, Arc::clone(&faulty)));
         let service = service_fn(|request| {
+            // Set by `Stream` before hyper reads the same bytes, so it is known when the request is.
             let faulty = faulty.load(Ordering::Acquire);
             let peer = Peer { address, loopback: self.loopback, faulty };
             self.respond(request, peer)
         });
+        // HTTP/1 alone: hyper-util's detection of HTTP/2 never times out a silent connection.
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
             .max_buf_size(MAX_HEAD)
+            // A client may end its side after the request and still read the answer.
             .half_close(true)
             .serve_connection(io, service);
         let mut connection = std::pin::pin!(connection);

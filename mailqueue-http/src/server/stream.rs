@@ -36,6 +36,7 @@ impl Stream {
             self.stalled = None;
             return written;
         }
+        // Made when a write has to wait: most connections need no timer.
         let stalled = self
             .stalled
             .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + WRITE_TIMEOUT)));
@@ -62,6 +63,7 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        // Not watched: a TCP stream has no buffer to flush.
         Pin::new(&mut self.inner).poll_flush(cx)
     }
 

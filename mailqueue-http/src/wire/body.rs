@@ -44,6 +44,7 @@ impl Payload {
     /// The body that goes with a head.
     pub(crate) fn new(head: &Parts, body: Incoming, memory: Memory) -> Self {
         let declared = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        // A client that waits for a go-ahead has sent nothing that would have to be read.
         let spent = head.headers.contains_key(EXPECT);
         Self { body, declared, spent, memory, coming: None, processing: None }
     }
@@ -64,6 +65,7 @@ impl Payload {
             self.make_room(declared.unwrap_or(MAX_BODY)).await?;
         }
         let begun = Instant::now();
+        // Allocates ahead only what has its room; a small body's promise allocates nothing.
         let mut read = BytesMut::with_capacity(if is_large { declared.unwrap_or_default() } else { 0 });
         loop {
             // A fraction of 15 MiB at the slowest pace is a few minutes: no overflow.
@@ -83,6 +85,7 @@ impl Payload {
                 }
                 Ok(Some(Ok(frame))) => frame,
             };
+            // Trailers are not used here.
             let Ok(data) = frame.into_data() else { continue };
             if read.len() + data.len() > MAX_BODY {
                 return Err(too_large());
@@ -108,6 +111,7 @@ impl Payload {
         let taken = taken.map_err(Problem::closing)?;
         match &mut self.coming {
             Some(coming) if octets <= MAX_SMALL => coming.merge(taken),
+            // The small room goes back only now, in the order that `Memory` asks for.
             _ => self.coming = Some(taken),
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use hyper::header::{HeaderMap, HeaderName};
 
-/// The address of whoever asks: the last one that `header` names if there is such a header field, since that is what
+/// The client's address: the last one that `header` names if there is such a header field, since that is what
 /// the proxy next to this server has added, else that of the connection.
 ///
 /// A client can make up all before the last, and the last one, too, unless a proxy sets it.

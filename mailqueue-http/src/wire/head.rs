@@ -21,11 +21,13 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 pub(crate) fn check(head: &Parts, peer: Peer) -> Result<(), Problem> {
     if peer.faulty {
         let detail = "The request says more than once how long it is.";
+        // Nobody can say where the next request begins, so the connection ends.
         return Err(Problem::malformed(detail).closing());
     }
     if head.uri.path_and_query().is_some_and(|address| address.as_str().len() > MAX_URI) {
         return Err(Problem::uri_too_long(MAX_URI));
     }
+    // 4 octets are the colon, the space and the line end.
     let fields: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     if fields > MAX_FIELDS {
         return Err(Problem::head_too_large(MAX_FIELDS));

@@ -34,7 +34,7 @@ pub(crate) enum Json<'b> {
     Object(Vec<(String, Json<'b>)>),
 }
 
-/// Reads a document and hands it to `then`. Of a large one both are done where they hold up nobody else.
+/// Reads a document and hands it to `then`. A large one is read off the threads that serve the other requests.
 pub(crate) async fn read<T, F>(document: Bytes, then: F) -> Result<T, Problem>
 where
     T: Send + 'static,
@@ -47,6 +47,7 @@ impl<'b> Json<'b> {
     fn parse(bytes: &'b [u8]) -> Result<Self, Problem> {
         let refusal = RefCell::new(None);
         let left = Cell::new(MAX_VALUES);
+        // serde_json itself refuses to nest deeper than 127.
         let mut deserializer = serde_json::Deserializer::from_slice(bytes);
         let json = Place { refusal: &refusal, left: &left }.deserialize(&mut deserializer);
         match json.and_then(|json| deserializer.end().map(|()| json)) {
@@ -81,6 +82,7 @@ impl Place<'_> {
     }
 
     fn refuse<T, E: Error>(&self, problem: Problem) -> Result<T, E> {
+        // serde's errors carry text alone, so the problem takes another way out.
         *self.refusal.borrow_mut() = Some(problem);
         Err(E::custom("refused"))
     }
@@ -133,6 +135,7 @@ impl<'de> Visitor<'de> for Place<'_> {
         let (mut octets, mut list) = (Vec::new(), Vec::new());
         while let Some(item) = items.next_element_seed(self)? {
             match item {
+                // Not counted one by one: a file may have millions of octets, each kept in one.
                 Json::Number(Some(octet)) if list.is_empty() => octets.push(octet),
                 item => {
                     self.count(octets.len() + 1)?;

@@ -18,8 +18,8 @@ const MEMORY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The memory for content that comes in and goes out. Cheap to clone.
 ///
-/// It has three parts, so that what is small waits for nothing large, and what is read whole for nobody who is slow to
-/// send. Whoever holds room in a later part never waits for an earlier one.
+/// It has three parts: small requests do not wait for large ones, and a body that is complete does not wait for a slow
+/// sender. A request that holds room in a later part never waits for an earlier one.
 #[derive(Clone)]
 pub(crate) struct Memory {
     small: Part,
@@ -75,6 +75,7 @@ struct Part {
 impl Part {
     fn new(octets: u64) -> Self {
         let capacity = usize::try_from(octets).unwrap_or(usize::MAX).div_ceil(OCTETS_PER_PERMIT);
+        // A semaphore panics above its maximum, and `acquire_many` takes a u32.
         let capacity = capacity.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
         Self { permits: Arc::new(Semaphore::new(capacity)), capacity }
     }

@@ -1,4 +1,4 @@
-//! Work on large requests and answers, done where it holds up nobody else.
+//! Work on large requests and answers, off the threads that serve the other requests.
 
 use std::sync::LazyLock;
 use std::time::Duration;

@@ -7,6 +7,7 @@ pub(crate) fn is_foreign(headers: &HeaderMap) -> bool {
     match headers.get("sec-fetch-site").map(hyper::header::HeaderValue::as_bytes) {
         Some(b"cross-site") => return true,
         Some(b"same-origin") => return false,
+        // `same-site` and `none` say too little: Origin decides.
         _ => {}
     }
     let Some(origin) = headers.get(ORIGIN) else { return false };

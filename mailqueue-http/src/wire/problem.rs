@@ -102,7 +102,7 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "invalid_idempotency_key", "Invalid idempotency key", detail)
     }
 
-    /// 401: somebody has to say who they are.
+    /// 401: the request needs an API key.
     pub(crate) fn missing_key(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "missing_api_key", "API key missing", detail)
             .with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"mailqueue\""))
@@ -248,6 +248,7 @@ impl Problem {
     /// 503: so much is waiting that nothing more is taken in.
     pub(crate) fn full() -> Self {
         let detail = "So much mail is waiting to be sent that no more is taken in. Please try again later.";
+        // Longer than elsewhere: a backlog does not drain in two seconds.
         let wait = HeaderValue::from_static("10");
         Self { headers: vec![(RETRY_AFTER, wait)], ..Self::unavailable(detail) }
     }
@@ -280,7 +281,7 @@ impl Problem {
     }
 }
 
-/// The faults in one sentence: the first of them.
+/// The first fault as a sentence.
 pub(crate) fn sentence(faults: &[FieldError]) -> String {
     match faults.first() {
         Some(first) if first.pointer.is_empty() => format!("The message {}.", first.detail),
@@ -330,6 +331,7 @@ impl From<SubmitError> for Problem {
             SubmitError::Full => Self::full(),
             SubmitError::ForeignSender(faults) => Self::foreign_sender(faults),
             SubmitError::KeyReused => Self::key_reused(),
+            // 422 and not 500, because the same message would be refused again.
             SubmitError::Store(StoreError::Refused(_)) => {
                 tracing::error!("a message was not accepted: the message store refused it");
                 Self::field("", "is refused by the message store, and would be again")

@@ -6,7 +6,7 @@ use hyper::header::{HeaderName, HeaderValue};
 
 use crate::wire::response::Response;
 
-/// The requests that somebody may still make.
+/// The requests that a client may still make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RateLimitStatus {
     /// The number of requests that may come at once.
@@ -22,6 +22,7 @@ pub(crate) struct RateLimitStatus {
 impl RateLimitStatus {
     /// The time until the next request may come, in whole seconds, rounded up.
     pub(crate) fn wait(&self) -> u64 {
+        // A wait of 0 would send the client straight into the next refusal.
         seconds(self.wait).max(1)
     }
 

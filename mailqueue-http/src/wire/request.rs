@@ -70,6 +70,7 @@ impl Request {
     /// 415 when it names a charset other than UTF-8.
     pub(crate) fn media_type(&self) -> Result<(String, &str), Problem> {
         let content_type = self.single(hyper::header::CONTENT_TYPE)?.unwrap_or_default();
+        // Bytes that are not UTF-8 are no known type either, so 415 follows.
         let content_type = std::str::from_utf8(content_type).unwrap_or_default();
         let (essence, parameters) = content_type.split_once(';').unwrap_or((content_type, ""));
         for parameter in parameters.split(';') {

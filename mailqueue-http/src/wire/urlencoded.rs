@@ -28,6 +28,7 @@ pub(crate) fn pairs(bytes: &[u8]) -> Result<Vec<(String, String)>, Problem> {
 }
 
 fn decode(bytes: &[u8]) -> Result<String, Problem> {
+    // Before the percent signs: `%2B` is a plus that was meant.
     let spaced: Cow<'_, [u8]> = if bytes.contains(&b'+') {
         bytes.iter().map(|b| if *b == b'+' { b' ' } else { *b }).collect::<Vec<u8>>().into()
     } else {

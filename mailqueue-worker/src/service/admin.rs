@@ -62,6 +62,7 @@ impl Admin {
             tokio::spawn(async move {
                 let service = service_fn(move |request| answer(Arc::clone(&state), request));
                 let mut http = hyper::server::conn::http1::Builder::new();
+                // hyper panics at a timeout without a timer.
                 http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
                 // A client that goes away in the middle is no event.
                 let _ = http.serve_connection(TokioIo::new(stream), service).await;
@@ -71,6 +72,7 @@ impl Admin {
 }
 
 async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    // hyper leaves the body out of an answer to HEAD.
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Ok(text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n"));
     }
@@ -83,6 +85,7 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
 }
 
 async fn ready(state: &State) -> Response<Full<Bytes>> {
+    // Before the store is asked: a process that ends is not ready even with a healthy store.
     if state.draining.is_cancelled() {
         return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
     }

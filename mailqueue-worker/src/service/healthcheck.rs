@@ -33,6 +33,7 @@ async fn status(address: SocketAddr) -> Result<StatusCode, Box<dyn std::error::E
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let request = Request::get("/readyz").header("host", address.to_string()).body(Empty::<Bytes>::new())?;
+    // Drives the connection here: a task for one request would outlive the answer.
     tokio::select! {
         answer = sender.send_request(request) => Ok(answer?.status()),
         ended = connection => Err(ended.err().map_or_else(|| "no answer".into(), Into::into)),

@@ -53,6 +53,7 @@ impl Process {
             .map_err(|error| format!("MAILQUEUE_LOG: {error}"))?;
         let metrics = metrics::start().map_err(|error| format!("metrics cannot be collected: {error}"))?;
         let shutdown = CancellationToken::new();
+        // Before the backends: a process that waits for its database can be ended.
         signals::end_on_signal(shutdown.clone(), settings.shutdown_grace)
             .map_err(|error| format!("signals cannot be listened for: {error}"))?;
         tokio::select! {
@@ -74,6 +75,7 @@ impl Backends {
     pub async fn open(settings: &ServiceSettings) -> Result<Self, SettingFault> {
         let transport = connect::transport(&settings.relays)?;
         let queue = connect::queue_with(settings.redis.as_ref(), settings.queue_options())?;
+        // Last, since it may wait for a minute: a fault of the other two shows at once.
         let store = open_store(settings).await?;
         let options = HealthOptions { grace: settings.grace, ..HealthOptions::for_lease(settings.lease) };
         let health = Health::new(Arc::clone(&store), options);

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 ///
 /// The operating system's, if it refuses the handlers.
 pub fn end_on_signal(shutdown: CancellationToken, grace: Duration) -> std::io::Result<()> {
+    // Before the task begins: a signal that comes meanwhile is kept.
     let mut signals =
         Signals { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? };
     tokio::spawn(async move {

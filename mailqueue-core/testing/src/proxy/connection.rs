@@ -56,6 +56,7 @@ impl Shared {
     }
 
     pub(super) fn cut_all(&self) {
+        // Replaced under the lock: a connection gets this cut's token or the next one's, never none.
         let mut cut = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *cut).cancel();
     }
@@ -71,6 +72,7 @@ impl Shared {
         let mut triggers = self.triggers();
         let mut met = None;
         triggers.retain_mut(|trigger| match trigger.meets(direction, past, new) {
+            // One cut for each piece: a second one within it stays armed.
             Some(passed) if met.is_none() => {
                 met = Some(passed);
                 false
@@ -120,6 +122,7 @@ pub(super) async fn serve(client: TcpStream, shared: Arc<Shared>, cut: Cancellat
 async fn reach(shared: &Shared, from_client: &mut OwnedReadHalf) -> Option<TcpStream> {
     let mut valve = shared.valve.subscribe();
     let lost = tokio::select! {
+        // In this order, so that an open valve never loses a byte.
         biased;
         _ = valve.wait_for(Valve::is_open) => false,
         () = lose(shared, from_client) => true,
@@ -159,6 +162,7 @@ async fn pump(
     loop {
         let read = from.read(&mut buffer).await.map_err(|_| Cut::Broken)?;
         let new = &buffer[..read];
+        // Asked after the read: a new setting holds for every byte that comes after it.
         let setting =
             *valve.wait_for(|valve| valve.flow(direction) != Flow::Stall).await.map_err(|_| Cut::Broken)?;
         if setting.flow(direction) == Flow::Swallow {
@@ -170,6 +174,7 @@ async fn pump(
             lost = true;
             continue;
         }
+        // A TCP stream has no holes: after lost bytes the connection can only end.
         if lost {
             return Err(Cut::Broken);
         }

@@ -100,6 +100,7 @@ impl Proxy {
     /// Closes the port, so that new connections are refused when this returns. Open ones live on; see
     /// [`Proxy::cut`].
     pub async fn refuse(&self) {
+        // A statement of its own: the guard must not live across the await.
         let listening = self.listening().take();
         if let Some(listening) = listening {
             listening.stop.cancel();
@@ -196,6 +197,7 @@ impl Proxy {
             return;
         }
         let address = self.address();
+        // On the peers' runtime: a listener is tied to the one it is bound on.
         let bound = runtime::handle().spawn(TcpListener::bind(address)).await;
         let listener = bound.expect("binding a port does not panic");
         let listener =

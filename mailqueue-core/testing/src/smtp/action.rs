@@ -134,6 +134,7 @@ fn simple(action: Action, ordinary: &str) -> (Vec<u8>, Then) {
         Action::Reset => (Vec::new(), Then::Reset),
         Action::Hang => (Vec::new(), Then::Hang),
         Action::AcceptThenReset => (with_line_end(ordinary), Then::Reset),
+        // The default alone: the loop above has taken the wrappers off.
         _ => (with_line_end(ordinary), Then::GoOn),
     }
 }

@@ -34,7 +34,7 @@ impl Session {
         }
     }
 
-    /// Answers `event` as the script wants, else with `ordinary`. Returns the reply's code, 0 if there
+    /// Answers `event` as the script says, else with `ordinary`. Returns the reply's code, 0 if there
     /// was none.
     pub(super) async fn answer(&mut self, event: Event, ordinary: &str) -> Result<u16, End> {
         let plan = self.plan(&event, ordinary)?;
@@ -42,6 +42,7 @@ impl Session {
     }
 
     pub(super) fn plan(&self, event: &Event, ordinary: &str) -> Result<Plan, End> {
+        // A panic here would end with this task, so the record carries it to the test that waits.
         let action = self.shared.script.action(event).map_err(|fault| {
             self.shared.record.send_modify(|record| record.fault = Some(fault));
             End::Close
@@ -51,6 +52,7 @@ impl Session {
 
     pub(super) async fn carry_out(&mut self, plan: Plan) -> Result<u16, End> {
         for wait in &plan.waits {
+            // Earlier replies must not wait too.
             self.wire.flush().await?;
             match wait {
                 Wait::For(time) => self.wire.attend(sleep(*time)).await?,
@@ -92,6 +94,7 @@ impl Session {
         loop {
             match self.wire.line().await? {
                 Some(line) => drop(self.hear(line)),
+                // Bounds memory: a line without end is dropped.
                 None => self.wire.input.clear(),
             }
         }

@@ -42,6 +42,7 @@ impl Script {
 
     /// The first action that is not the default one; an error when a rule panicked.
     pub(super) fn action(&self, event: &Event) -> Result<Action, String> {
+        // Copied out of the lock, so that a rule may replace the rules.
         let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner).clone();
         let first = || rules.iter().map(|rule| rule(event)).find(|action| *action != Action::Default);
         match catch_unwind(AssertUnwindSafe(first)) {
@@ -72,6 +73,7 @@ impl Script {
 
     /// The largest message allowed, if there is a limit.
     pub(super) fn size_limit(&self) -> Option<usize> {
+        // SIZE 0 means no fixed limit (RFC 1870 section 3).
         self.capability("SIZE")?.parse().ok().filter(|limit| *limit > 0)
     }
 

@@ -51,6 +51,7 @@ impl Session {
         };
         let code = self.answer(self.event(Phase::Ehlo, line, ""), &ordinary).await?;
         if is_positive(code) {
+            // EHLO ends an open transaction (RFC 5321 section 4.1.4).
             (self.greeted, self.extended, self.envelope) = (true, extended, None);
         }
         Ok(())
@@ -62,6 +63,7 @@ impl Session {
         let code = self.answer(self.event(Phase::StartTls, line, ""), ordinary).await?;
         if let (220, Some(acceptor)) = (code, acceptor) {
             self.secure(&acceptor).await?;
+            // The client has to begin anew after the handshake (RFC 3207 section 4.2).
             (self.greeted, self.extended) = (false, false);
             (self.envelope, self.credentials) = (None, None);
         }
@@ -78,6 +80,7 @@ impl Session {
             }
             "PLAIN" => Credentials::from_plain(&self.response(initial, "334 ").await?),
             _ => {
+                // The challenges are "Username:" and "Password:" in base64.
                 let user = self.response(initial, "334 VXNlcm5hbWU6").await?;
                 let password = self.response("", "334 UGFzc3dvcmQ6").await?;
                 Credentials::from_login(&user, &password)

@@ -18,7 +18,7 @@ use super::{Action, Event, Received, Record, Tls};
 use crate::port::Port;
 use crate::{Certificate, runtime};
 
-/// The offer of a sink unless it is told otherwise.
+/// The default offer of a sink.
 const CAPABILITIES: [&str; 5] =
     ["PIPELINING", "8BITMIME", "SIZE 10485760", "SMTPUTF8", "ENHANCEDSTATUSCODES"];
 
@@ -95,7 +95,7 @@ impl SmtpSinkBuilder {
 
 /// An SMTP server on a port of its own that does what its rules say and remembers what it saw.
 ///
-/// A message is on record before the client hears that it was taken. The sink runs apart from the test's
+/// A message is on record before the reply that takes it is sent. The sink runs apart from the test's
 /// runtime and ends, its connections with it, when it is dropped.
 pub struct SmtpSink {
     port: Port,
@@ -163,6 +163,7 @@ impl SmtpSink {
 
     /// Ends all connections and returns when the port refuses new ones. The record stays.
     pub async fn stop(&self) {
+        // A statement of its own: the guard must not live across the await.
         let running = self.running().take();
         if let Some(running) = running {
             running.stop.cancel();

@@ -57,6 +57,7 @@ impl Session {
         if self.answer(self.event_of_transaction(Phase::Data, line), ordinary).await? != 354 {
             return Ok(());
         }
+        // Stays set when the body breaks off: the drop of `presence` then counts an aborted one.
         self.presence.in_body = true;
         let raw = self.body().await?;
         self.presence.in_body = false;
@@ -78,6 +79,7 @@ impl Session {
             let end = data::end(&raw, searched);
             if !raw.is_empty() {
                 let size = end.map_or(raw.len(), |(end, _)| end);
+                // Copied, because a rule may keep the piece while `raw` grows.
                 let body = Bytes::copy_from_slice(&raw[searched.min(size)..size]);
                 self.answer(Event { body, size, ..self.event_of_transaction(Phase::Body, "") }, "").await?;
             }
@@ -108,6 +110,7 @@ impl Session {
         let envelope = self.envelope.take().unwrap_or_default();
         if plan.is_positive() || plan.silently_taken {
             let message = self.received(envelope, raw, body);
+            // Before the reply leaves, so that a client that has read 250 finds its message on record.
             self.shared.record.send_modify(|record| record.take(message));
         }
         self.carry_out(plan).await.map(drop)

@@ -123,6 +123,7 @@ impl Wire {
         while self.input.len() < INPUT_CAPACITY {
             tokio::select! {
                 done = &mut awaited => return Ok(done),
+                // Cancel-safe: octets that are not in the buffer yet are still in the socket.
                 read = self.read() => if read? == 0 { return Err(End::Gone) },
             }
         }
@@ -157,6 +158,7 @@ impl Wire {
             Socket::Tls(stream) => stream.get_ref().0,
             Socket::None => return,
         };
+        // Turns the close that follows into a reset.
         let _ = stream.set_zero_linger();
     }
 

@@ -52,6 +52,7 @@ impl Faults {
         file: Option<Setting<String>>,
     ) -> Option<SecretString> {
         let given = |setting: Option<Setting<String>>| {
+            // A default does not count as given: a file would otherwise always stand beside it.
             let setting = setting.filter(|setting| !setting.is_default)?;
             Some((setting.name, setting.value.ok().filter(|text| !text.is_empty())?))
         };
@@ -67,6 +68,7 @@ impl Faults {
 
     fn secret_file(&mut self, name: &str, path: &Path) -> Option<SecretString> {
         match std::fs::read_to_string(path) {
+            // Editors end a file with a line break, which belongs to no secret.
             Ok(text) if !text.trim().is_empty() => return Some(SecretString::from(text.trim())),
             Ok(_) => self.add(name, format!("the file {} is empty", path.display())),
             Err(error) => self.add(name, format!("the file {} cannot be read: {error}", path.display())),

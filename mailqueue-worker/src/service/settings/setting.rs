@@ -79,6 +79,7 @@ where
         self.parse_ref_(command, arg, value, ValueSource::CommandLine)
     }
 
+    // clap tells the source here alone; without it a default looks like a given value.
     fn parse_ref_(
         &self,
         command: &Command,

@@ -140,6 +140,7 @@ impl SharedArgs {
         let relays = faults.secret(Some(self.smtp_url), self.smtp_url_file);
         let (lease_name, sweep_name) = (self.lease.name.clone(), self.sweep_interval.name.clone());
         let (lease, sweep_interval) = (faults.value(self.lease), faults.value(self.sweep_interval));
+        // A faulty lease is zero here, and its fault is noted already.
         if lease < sweep_interval * 3 && !lease.is_zero() {
             faults.add(&lease_name, format!("must be at least three times {sweep_name}"));
         }
@@ -153,6 +154,7 @@ impl SharedArgs {
         let record = faults.value(self.retention);
         let content = self.content_retention.map_or(record, |content| faults.value(content));
         ServiceSettings {
+            // None is the default, or a fault that is noted already.
             database: database.unwrap_or_else(|| SecretString::from(DATABASE)),
             redis: faults.secret(self.redis_url, self.redis_url_file),
             relays: relays.unwrap_or_else(|| SecretString::from(RELAYS)),
