@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use crate::{assert_well_formed, draft, parsed, parsed_people, rendered, words};
 
 /// How long a line with an encoded word may be, without its end (RFC 2047 section 2).
-const LONGEST: usize = 76;
+const MAX_LINE: usize = 76;
 
 /// Text that has to be encoded, somewhere in it.
 fn text() -> impl Strategy<Value = String> {
@@ -43,7 +43,7 @@ fn assert_lines_fit(raw: &[u8], fields_encoded: usize) {
     let encoded: Vec<Vec<String>> = fields(raw).into_iter().filter(is_encoded).collect();
     assert_eq!(encoded.len(), fields_encoded, "{encoded:?}");
     for line in encoded.iter().flatten() {
-        assert!(line.len() <= LONGEST, "{} octets: {line}", line.len());
+        assert!(line.len() <= MAX_LINE, "{} octets: {line}", line.len());
     }
 }
 
@@ -88,7 +88,7 @@ fn long_names_stand_alone_on_their_line() {
         let name = format!("X-{}", "a".repeat(length));
         let raw = rendered(&Draft { headers: vec![(name.clone(), "é".repeat(40))], ..draft() });
         let lines = fields(&raw).into_iter().find(|lines| lines[0].starts_with(&name)).expect("the field");
-        assert!(lines[0].len() <= LONGEST || lines[0] == format!("{name}:"), "{lines:?}");
-        assert!(lines[1..].iter().all(|line| line.len() <= LONGEST), "{lines:?}");
+        assert!(lines[0].len() <= MAX_LINE || lines[0] == format!("{name}:"), "{lines:?}");
+        assert!(lines[1..].iter().all(|line| line.len() <= MAX_LINE), "{lines:?}");
     }
 }

@@ -26,7 +26,7 @@ use uuid::Uuid;
 pub(crate) const LONG: Duration = Duration::from_secs(600);
 
 /// How long anything is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Methods of a store that the double can interfere with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -185,7 +185,7 @@ pub(crate) fn eager() -> DeliveryPolicy {
 
 /// What comes in good time.
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future).await.expect("it happens in good time")
+    tokio::time::timeout(TIMEOUT, future).await.expect("it happens in good time")
 }
 
 /// Asks again and again until there is an answer.

@@ -255,7 +255,7 @@ async fn a_failed_step_keeps_the_others_from_nothing() {
     );
     let ids = submit_some(&store, 2).await;
     store.claim(&ids[..1], SHORT).await;
-    store.inner.change(None, ids[1], Change::Cancel).await.expect("a wish is answered");
+    store.inner.change(None, ids[1], Change::Cancel).await.expect("a change is answered");
     store.pass(Duration::from_millis(20)).await;
     store.fail(Method::Due);
     assert!(matches!(sweeper.pass().await, Err(StoreError::Unavailable(_))), "the first fault is told");
@@ -321,7 +321,7 @@ fn forgetting(store: &Arc<FaultyStore>, queue: &Arc<impl Queue>, options: SweepO
 async fn forgets_what_is_finished_and_old() {
     let (store, queue) = (FaultyStore::new().await, Arc::new(LocalQueue::new()));
     let ids = submit_some(&store, 2).await;
-    store.inner.change(None, ids[0], Change::Cancel).await.expect("a wish is answered");
+    store.inner.change(None, ids[0], Change::Cancel).await.expect("a change is answered");
     store.pass(Duration::from_millis(1)).await;
     let pruned = pass(&forgetting(&store, &queue, keeping(Duration::ZERO, LONG))).await.pruned;
     assert_eq!(pruned, Pruned { contents: 1, ..Pruned::default() });
@@ -339,7 +339,7 @@ async fn looks_for_what_to_forget_now_and_then_only() {
     let sweeper = forgetting(&store, &queue, keeping(Duration::ZERO, Duration::ZERO));
     pass(&sweeper).await;
     let ids = submit_some(&store, 1).await;
-    store.inner.change(None, ids[0], Change::Cancel).await.expect("a wish is answered");
+    store.inner.change(None, ids[0], Change::Cancel).await.expect("a change is answered");
     store.pass(Duration::from_millis(1)).await;
     assert_eq!(pass(&sweeper).await.pruned, Pruned::default(), "a minute has not passed");
 }

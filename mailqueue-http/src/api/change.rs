@@ -29,7 +29,7 @@ request_body! {
     }
 }
 
-/// What tells that a wish was granted.
+/// The message and its status after a change.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Amended {
     /// Always `email`.

@@ -112,8 +112,13 @@ impl MessageStore for GatedStore {
     ) -> Result<Vec<Reclaimed>, StoreError> {
         self.inner.reclaim(before, limit, policy).await
     }
-    async fn change(&self, tenant: Option<&str>, id: MessageId, wish: Change) -> Result<Changed, StoreError> {
-        self.inner.change(tenant, id, wish).await
+    async fn change(
+        &self,
+        tenant: Option<&str>,
+        id: MessageId,
+        change: Change,
+    ) -> Result<Changed, StoreError> {
+        self.inner.change(tenant, id, change).await
     }
     async fn probe(&self) -> Result<Probe, StoreError> {
         self.inner.probe().await

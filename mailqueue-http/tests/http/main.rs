@@ -1,13 +1,13 @@
 //! The service over real sockets, on a real store.
 #![allow(clippy::unwrap_used)]
 
-mod amending;
 mod attachments;
 mod backlog;
 mod bad_bodies;
 mod bad_heads;
 mod batch;
 mod browser;
+mod changing;
 mod emails;
 mod form;
 mod fuzz;

@@ -111,14 +111,14 @@ pub async fn recalls_what_was_submitted(store: Arc<dyn MessageStore>) {
     let brief = Duration::from_millis(1);
     let gone = keyed(&harness, idempotency("gone", 1, brief)).await;
     assert_eq!(harness.insert(gone).await.expect("it is kept"), Inserted::Stored);
-    let recall = async |key: Idempotency| harness.store.find_by_key(&key).await.expect("it is answered");
-    assert_eq!(recall(idempotency("key", 1, brief)).await, Some(ids));
-    assert_eq!(recall(idempotency("key", 2, DAY)).await, None, "other content");
-    assert_eq!(recall(idempotency("other", 1, DAY)).await, None, "another key");
+    let found = async |key: Idempotency| harness.store.find_by_key(&key).await.expect("it is answered");
+    assert_eq!(found(idempotency("key", 1, brief)).await, Some(ids));
+    assert_eq!(found(idempotency("key", 2, DAY)).await, None, "other content");
+    assert_eq!(found(idempotency("other", 1, DAY)).await, None, "another key");
     let foreign = Idempotency { tenant: "acme".into(), ..idempotency("key", 1, DAY) };
-    assert_eq!(recall(foreign).await, None, "another tenant");
+    assert_eq!(found(foreign).await, None, "another tenant");
     wait_until("the key runs out", || async {
-        recall(idempotency("gone", 1, DAY)).await.is_none().then_some(())
+        found(idempotency("gone", 1, DAY)).await.is_none().then_some(())
     })
     .await;
 }

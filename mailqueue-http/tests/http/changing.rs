@@ -19,7 +19,7 @@ async fn patch(server: &TestServer, id: &str, body: &Value) -> Reply {
     server.send("PATCH", &format!("/emails/{id}"), &json, body.to_string().as_bytes()).await
 }
 
-async fn wish(server: &TestServer, id: &str, what: &str) -> Reply {
+async fn change(server: &TestServer, id: &str, what: &str) -> Reply {
     server.send("POST", &format!("/emails/{id}/{what}"), &[], b"").await
 }
 
@@ -57,7 +57,7 @@ async fn a_scheduled_message_is_moved() {
     assert_granted(&patch(&server, &id, &json!({"scheduled_at": "tomorrow at 9am"})).await, &id, "queued");
     let told = server.get(&format!("/emails/{id}")).await.json();
     assert_eq!((read(&told).hour(), read(&told).minute()), (9, 0));
-    assert_granted(&wish(&server, &id, "cancel").await, &id, "cancelled");
+    assert_granted(&change(&server, &id, "cancel").await, &id, "cancelled");
     let cancelled = server.get(&format!("/emails/{id}")).await.json();
     assert_eq!(read(&cancelled), read(&told), "for when it was cancelled, not for when it was wanted first");
 }
@@ -85,8 +85,8 @@ async fn every_faulty_field_of_a_change_is_pointed_at() {
     assert_eq!(told["status"], "queued");
     let nobody = "019353a1-0000-7000-8000-000000000000";
     for what in ["cancel", "retry"] {
-        wish(&server, nobody, what).await.assert_problem(404, "not_found");
-        wish(&server, "x", what).await.assert_invalid(&["/id"]);
+        change(&server, nobody, what).await.assert_problem(404, "not_found");
+        change(&server, "x", what).await.assert_invalid(&["/id"]);
         server.get(&format!("/emails/{id}/{what}")).await.assert_problem(405, "method_not_allowed");
     }
     patch(&server, nobody, &json!({"scheduled_at": "in 1 hour"})).await.assert_problem(404, "not_found");
@@ -99,10 +99,10 @@ async fn a_cancelled_message_stays_cancelled() {
     let json = [("Content-Type", "application/json")];
     let first = server.send("POST", &format!("/api/emails/{id}/cancel"), &json, b"{}").await;
     assert_granted(&first, &id, "cancelled");
-    assert_granted(&wish(&server, &id, "cancel").await, &id, "cancelled");
+    assert_granted(&change(&server, &id, "cancel").await, &id, "cancelled");
     assert_eq!(server.get(&format!("/emails/{id}")).await.json()["last_event"], "canceled");
     patch(&server, &id, &json!({"scheduled_at": "in 1 hour"})).await.assert_problem(409, "invalid_state");
-    let problem = wish(&server, &id, "retry").await.assert_problem(409, "invalid_state");
+    let problem = change(&server, &id, "retry").await.assert_problem(409, "invalid_state");
     assert!(problem["message"].as_str().unwrap().contains("cancelled"), "{problem}");
 }
 
@@ -112,7 +112,7 @@ async fn a_message_that_is_being_sent_cannot_be_changed() {
     let id = server.submit(r#"{"to":"a@example.org","subject":"s","text":"t"}"#).await.id();
     assert_eq!(claimed(&server, &id).await, Status::Sending);
     for what in ["cancel", "retry"] {
-        wish(&server, &id, what).await.assert_problem(409, "invalid_state");
+        change(&server, &id, what).await.assert_problem(409, "invalid_state");
     }
     patch(&server, &id, &json!({"scheduled_at": "in 1 hour"})).await.assert_problem(409, "invalid_state");
 }
@@ -121,7 +121,7 @@ async fn a_message_that_is_being_sent_cannot_be_changed() {
 async fn a_waiting_message_is_tried_at_once() {
     let server = TestServer::open().await;
     let id = scheduled(&server).await;
-    assert_granted(&wish(&server, &id, "retry").await, &id, "queued");
+    assert_granted(&change(&server, &id, "retry").await, &id, "queued");
     assert_eq!(server.get(&format!("/emails/{id}")).await.json()["last_event"], "queued");
     assert_eq!(claimed(&server, &id).await, Status::Sending);
 }
