@@ -172,7 +172,7 @@ impl<Q: Queue> Queue for LossyQueue<Q> {
             // No more than asked for; the rest waits for its turn.
             let rest = given.split_off(given.len().min(most.max(1)));
             chance.later.extend(rest);
-            Pulled { lane: pulled.lane.filter(|_| !given.is_empty()), ids: given }
+            Pulled::new(pulled.lane, given)
         }))
     }
 

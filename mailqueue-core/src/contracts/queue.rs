@@ -31,6 +31,14 @@ pub struct Pulled {
     pub ids: Vec<MessageId>,
 }
 
+impl Pulled {
+    /// The ids that were taken from a lane; without any, from none.
+    #[must_use]
+    pub fn new(lane: Option<Lane>, ids: Vec<MessageId>) -> Self {
+        Self { lane: lane.filter(|_| !ids.is_empty()), ids }
+    }
+}
+
 /// A window on the store's due index: per lane a set of ids ordered by the time they are due.
 ///
 /// It may lose, repeat and reorder entries; the store decides who gets what, and the sweep puts back what is missing.

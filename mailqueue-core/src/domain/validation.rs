@@ -13,11 +13,32 @@ pub struct FieldError {
     pub detail: String,
 }
 
+impl FieldError {
+    /// A fault at a pointer.
+    #[must_use]
+    pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), detail: detail.into() }
+    }
+
+    /// The same fault, of the `n`-th of several messages.
+    #[must_use]
+    pub fn within(mut self, n: usize) -> Self {
+        self.pointer.insert_str(0, &format!("/{n}"));
+        self
+    }
+}
+
 /// A message that cannot be accepted, with every fault that was found in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct ValidationError {
     /// At least one fault, in the order of the fields.
     pub faults: Vec<FieldError>,
+}
+
+impl From<FieldError> for ValidationError {
+    fn from(fault: FieldError) -> Self {
+        Self { faults: vec![fault] }
+    }
 }
 
 impl fmt::Display for ValidationError {
@@ -37,7 +58,7 @@ pub(crate) struct FieldErrors(Vec<FieldError>);
 impl FieldErrors {
     /// Notes a fault.
     pub(crate) fn add(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
-        self.0.push(FieldError { pointer: pointer.into(), detail: detail.into() });
+        self.0.push(FieldError::new(pointer, detail));
     }
 
     /// Takes the value, or notes the error in its place.

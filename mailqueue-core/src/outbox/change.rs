@@ -34,10 +34,8 @@ impl Outbox {
     ///
     /// [`ChangeError`]; a time in the past or too far ahead is [`ChangeError::Invalid`].
     pub async fn reschedule(&self, id: MessageId, at: impl Into<Schedule>) -> Result<Status, ChangeError> {
-        let at = self.limits.time_of(&at.into(), self.clock().now()).map_err(|detail| {
-            let pointer = "/scheduled_at".to_owned();
-            ValidationError { faults: vec![FieldError { pointer, detail }] }
-        })?;
+        let at = self.limits.time_of(&at.into(), self.clock().now());
+        let at = at.map_err(|detail| ValidationError::from(FieldError::new("/scheduled_at", detail)))?;
         self.change(id, Change::Reschedule(at)).await
     }
 

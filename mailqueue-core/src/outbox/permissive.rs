@@ -80,7 +80,7 @@ impl Outbox {
         let check = |draft: &Draft| {
             let message = draft.check_content(&self.limits, now)?;
             let foreign = self.sender_fault(&message);
-            foreign.map_or(Ok(message), |fault| Err(ValidationError { faults: vec![fault] }))
+            foreign.map_or(Ok(message), |fault| Err(fault.into()))
         };
         let (mut messages, mut verdicts) = (Vec::new(), Vec::with_capacity(parts.len()));
         for part in parts {

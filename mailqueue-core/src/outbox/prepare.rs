@@ -88,10 +88,7 @@ impl Outbox {
             match draft.check_content(&self.limits, now) {
                 Ok(message) => messages.push(message),
                 Err(invalid) if drafts.len() == 1 => faults.extend(invalid.faults),
-                Err(invalid) => faults.extend(invalid.faults.into_iter().map(|mut fault| {
-                    fault.pointer.insert_str(0, &format!("/{n}"));
-                    fault
-                })),
+                Err(invalid) => faults.extend(invalid.faults.into_iter().map(|fault| fault.within(n))),
             }
         }
         if faults.is_empty() { Ok(messages) } else { Err(ValidationError { faults }) }
@@ -127,11 +124,8 @@ impl Outbox {
 
     fn check_senders(&self, messages: &[Message]) -> Result<(), SubmitError> {
         let faults = messages.iter().enumerate().filter_map(|(n, message)| {
-            let mut fault = self.sender_fault(message)?;
-            if messages.len() > 1 {
-                fault.pointer.insert_str(0, &format!("/{n}"));
-            }
-            Some(fault)
+            let fault = self.sender_fault(message)?;
+            Some(if messages.len() > 1 { fault.within(n) } else { fault })
         });
         let faults: Vec<FieldError> = faults.collect();
         if faults.is_empty() { Ok(()) } else { Err(SubmitError::ForeignSender(faults)) }
@@ -140,8 +134,7 @@ impl Outbox {
     pub(super) fn sender_fault(&self, message: &Message) -> Option<FieldError> {
         let domains = self.domains.as_ref()?;
         let foreign = !domains.iter().any(|domain| domain == message.from.address.domain());
-        let detail = "must be at a domain that this sender may use";
-        foreign.then(|| FieldError { pointer: "/from".to_owned(), detail: detail.to_owned() })
+        foreign.then(|| FieldError::new("/from", "must be at a domain that this sender may use"))
     }
 }
 

@@ -60,11 +60,10 @@ impl Outbox {
         error: IdempotencyKeyError,
     ) -> Result<ValidationError, SubmitError> {
         let (limits, now) = (self.limits, self.clock().now());
-        let checked = self.offload(draft.size(), move || draft.check(&limits, now)).await?;
-        Ok(checked.err().unwrap_or_else(|| {
-            let (pointer, detail) = ("/idempotency_key".to_owned(), error.to_string());
-            ValidationError { faults: vec![FieldError { pointer, detail }] }
-        }))
+        let content = self.offload(draft.size(), move || draft.check_content(&limits, now)).await?;
+        let mut invalid = ValidationError::from(FieldError::new("/idempotency_key", error.to_string()));
+        invalid.faults.extend(content.err().into_iter().flat_map(|content| content.faults));
+        Ok(invalid)
     }
 
     /// Tells the queue of messages that have just been committed, so that a worker takes them at once. Never waits and

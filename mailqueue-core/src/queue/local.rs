@@ -81,8 +81,7 @@ impl LocalQueue {
         let mut lines = self.lines();
         for lane in lanes {
             if taken.ids.is_empty() {
-                taken.ids = lines[*lane as usize].pop(most);
-                taken.lane = Some(*lane).filter(|_| !taken.ids.is_empty());
+                taken = Pulled::new(Some(*lane), lines[*lane as usize].pop(most));
             }
             if !lines[*lane as usize].order.is_empty() {
                 left.push(*lane);

@@ -48,14 +48,13 @@ pub(super) fn run_pending<C>(
     connection: &mut C,
     mut migrations: Vec<Box<dyn Migration<C::Backend>>>,
     applied: &[String],
-) -> Result<usize, MigrationError>
+) -> Result<(), MigrationError>
 where
     C: Connection + 'static,
     C::Backend: Backend,
 {
     // The source promises no order, and a version begins with its date.
     migrations.sort_by_key(|migration| migration.name().version().to_string());
-    let mut run = 0;
     for migration in migrations {
         let version = migration.name().version().to_string();
         if applied.contains(&version) {
@@ -65,7 +64,6 @@ where
         let note = format!("INSERT INTO mailqueue_migrations (version) VALUES ('{version}')");
         migration.run(connection)?;
         connection.batch_execute(&note)?;
-        run += 1;
     }
-    Ok(run)
+    Ok(())
 }

@@ -35,6 +35,7 @@ mod tool;
 pub use certificate::Certificate;
 pub use eventually::eventually;
 pub use pgbouncer::PgBouncer;
+pub use port::Port;
 pub use postfix::PostfixSink;
 pub use postgres::Postgres;
 pub use proxy::{CutAt, Direction, Proxy};

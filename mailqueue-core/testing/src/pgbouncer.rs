@@ -2,15 +2,12 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::time::Duration;
-
-use tokio_postgres::NoTls;
 
 use crate::directory::Directory;
 use crate::port::Port;
-use crate::postgres::Postgres;
+use crate::postgres::{Postgres, run};
 use crate::process::ServerProcess;
-use crate::{runtime, tool};
+use crate::tool;
 
 /// A PgBouncer of this process's own in front of a [`Postgres`], which gives each transaction whatever of its two
 /// connections to a database is free.
@@ -75,21 +72,11 @@ impl PgBouncer {
         let file = file.to_str().expect("the path is ASCII").to_owned();
         let mut process = ServerProcess::spawn(&mut directory, "INT", &tool("pgbouncer"), [file.as_str()]);
         let url = format!("postgres://postgres@{}/postgres", port.address());
-        process.ready(|| answers(&url)).then_some(Self {
+        process.ready(|| run(&url, "SELECT 1").is_ok()).then_some(Self {
             _process: process,
             port,
             target,
             _directory: directory,
         })
     }
-}
-
-fn answers(url: &str) -> bool {
-    let Ok(mut config) = url.parse::<tokio_postgres::Config>() else { return false };
-    config.connect_timeout(Duration::from_secs(5));
-    runtime::block(async move {
-        let Ok((client, connection)) = config.connect(NoTls).await else { return false };
-        tokio::spawn(connection);
-        client.simple_query("SELECT 1").await.is_ok()
-    })
 }

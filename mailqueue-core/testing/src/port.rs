@@ -11,14 +11,18 @@ const RANGE: std::ops::Range<u16> = 10_000..32_768;
 /// The claim is a UDP socket of the same number. It costs nothing, the kernel ends it with the process,
 /// and it holds while the TCP port itself is closed, as between a server's stop and its next start.
 #[derive(Debug)]
-pub(crate) struct Port {
+pub struct Port {
     number: u16,
     _claim: UdpSocket,
 }
 
 impl Port {
     /// A port on which nothing listened a moment ago.
-    pub(crate) fn reserve() -> Self {
+    ///
+    /// # Panics
+    ///
+    /// When a thousand numbers in a row are taken.
+    pub fn reserve() -> Self {
         for _ in 0..1_000 {
             let number = fastrand::u16(RANGE);
             // The claim first: of two processes that try one number only one gets to the TCP port.
@@ -30,11 +34,13 @@ impl Port {
         panic!("no free port in {RANGE:?} after 1000 tries");
     }
 
-    pub(crate) fn number(&self) -> u16 {
+    /// Its number.
+    pub fn number(&self) -> u16 {
         self.number
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
+    /// Its address on 127.0.0.1.
+    pub fn address(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.number))
     }
 }

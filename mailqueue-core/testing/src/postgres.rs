@@ -199,7 +199,7 @@ fn initialise(directory: &Directory) {
 }
 
 /// One connection, one round trip, on the peers' runtime.
-fn run(url: &str, sql: &str) -> Result<Vec<Vec<Option<String>>>, tokio_postgres::Error> {
+pub(crate) fn run(url: &str, sql: &str) -> Result<Vec<Vec<Option<String>>>, tokio_postgres::Error> {
     let mut config: tokio_postgres::Config = url.parse()?;
     config.connect_timeout(Duration::from_secs(5));
     let sql = sql.to_owned();

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::harness::{Harness, draft, idempotency, wait_until};
-use crate::contracts::store::Filter;
-use crate::contracts::store::{Idempotency, Inserted, MessageStore, NewMessage, Submission};
+use crate::contracts::store::{Filter, Idempotency, Inserted, MessageStore, NewMessage, Submission};
 use crate::domain::id::MessageId;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);

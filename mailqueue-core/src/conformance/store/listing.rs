@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::harness::{Harness, LONG, RUI, accepted, draft, draft_for_two, eager, report};
-use crate::contracts::store::{Change, Changed, MessageStore};
-use crate::contracts::store::{Cursor, Filter};
+use crate::contracts::store::{Change, Changed, Cursor, Filter, MessageStore};
 use crate::domain::id::MessageId;
 use crate::domain::status::Status;
 

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::harness::{Harness, draft, draft_for_two};
-use crate::contracts::store::Filter;
-use crate::contracts::store::{Inserted, MessageStore, NewMessage, StoreError, Submission};
+use crate::contracts::store::{Filter, Inserted, MessageStore, NewMessage, StoreError, Submission};
 use crate::domain::delivery::Delivery;
 use crate::domain::draft::Draft;
 use crate::domain::lane::Lane;

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::harness::{ANA, Harness, LONG, SHORT, accepted, eager, report, settlement, wait_until};
-use crate::contracts::store::Filter;
-use crate::contracts::store::{Change, Claimed, MessageStore, StoreError};
+use crate::contracts::store::{Change, Claimed, Filter, MessageStore, StoreError};
 use crate::domain::id::MessageId;
 use crate::domain::status::Status;
 

@@ -55,7 +55,7 @@ impl Cursor {
     }
 }
 
-/// A message in a list, without bodies; or, where it cannot be read, its partial and the reason.
+/// A message in a list, without bodies; or, where it cannot be read, its partial record and the reason.
 pub type Listed = Result<Record, (PartialRecord, StoreError)>;
 
 /// A page of messages, newest first.

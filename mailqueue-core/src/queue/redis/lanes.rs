@@ -146,8 +146,7 @@ impl Lanes {
     /// The ids that were popped, and their lane.
     fn sort(&self, popped: Popped) -> Pulled {
         let lane = popped.as_ref().and_then(|(key, _)| self.keys.lane_of(key));
-        let ids = Members::ids(popped);
-        Pulled { lane: lane.filter(|_| !ids.is_empty()), ids }
+        Pulled::new(lane, Members::ids(popped))
     }
 
     /// The command that takes entries, waiting for them up to `wait`.

@@ -85,11 +85,7 @@ impl RedisQueue {
         limit: Duration,
         call: impl Future<Output = Result<T, Fault>> + Send,
     ) -> Result<T, QueueError> {
-        let done = self.attempt(operation, limit, call).await;
-        if done.is_err() {
-            operation.count_error();
-        }
-        done
+        self.attempt(operation, limit, call).await.inspect_err(|_| operation.count_error())
     }
 
     /// Tells the breaker how it went, and the log if that has changed.

@@ -5,6 +5,7 @@ use diesel_async::{AsyncConnection, RunQueryDsl};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::super::unreadable;
 use super::delivery::{self, DeliveryColumns, DeliveryRow, NewState, delivery_columns};
 use super::error::Failure;
 use super::session::Session;
@@ -49,7 +50,7 @@ pub(super) async fn change(
             let written = delivery::write(connection, vec![NewState::locked(id, transition)]).await?;
             // The time as written: one in the past has become the server's now.
             let due_at = written.into_iter().next().map_or(due_at, |(_, due_at)| due_at);
-            let lane = lane.parse().map_err(Failure::unreadable)?;
+            let lane = lane.parse().map_err(unreadable::value)?;
             Ok(Changed::Done { status, entry: Entry { lane, due_at, id } })
         })
         .await

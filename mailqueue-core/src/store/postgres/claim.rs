@@ -15,7 +15,6 @@ use super::error::Failure;
 use super::run::{Purpose, Runner};
 use super::session::Session;
 use super::statement::statement;
-use crate::contracts::error_detail::ErrorDetail;
 use crate::contracts::store::{Claimed, Claims, Lease, LeaseTerms, Renewal, StoreError, TooLarge};
 use crate::domain::id::MessageId;
 use crate::telemetry;
@@ -192,7 +191,7 @@ fn claimed(row: ClaimedRow, token: Uuid) -> Result<Claimed, StoreError> {
     let (id, lane, state, claimed_at, waited, age, sender, raw, smtputf8) = row;
     Ok(Claimed {
         lease: Lease { id: id.into(), token },
-        lane: lane.parse().map_err(|error| StoreError::Unreadable(ErrorDetail::of(error)))?,
+        lane: lane.parse().map_err(unreadable::value)?,
         delivery: state.try_into()?,
         claimed_at,
         waited: microseconds::duration(waited),

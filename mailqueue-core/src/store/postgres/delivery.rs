@@ -7,10 +7,10 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::super::microseconds;
+use super::super::unreadable;
 use super::json::{Json, Read};
 use super::session::Session;
 use super::statement::statement;
-use crate::contracts::error_detail::ErrorDetail;
 use crate::contracts::store::{Settlement, StoreError};
 use crate::domain::attempt::Attempt;
 use crate::domain::delivery::Delivery;
@@ -53,7 +53,7 @@ impl TryFrom<DeliveryRow> for Delivery {
 
     fn try_from(row: DeliveryRow) -> Result<Self, Self::Error> {
         Ok(Self {
-            status: row.status.parse().map_err(|error| StoreError::Unreadable(ErrorDetail::of(error)))?,
+            status: row.status.parse().map_err(unreadable::value)?,
             attempt: row.attempt.unsigned_abs(),
             lost_leases: row.lost_leases.unsigned_abs(),
             dot_allowed: row.dot_allowed,

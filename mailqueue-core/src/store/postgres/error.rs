@@ -156,10 +156,6 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    pub(super) fn unreadable(what: impl ToString) -> Self {
-        Self::Store(StoreError::Unreadable(what.to_string().into()))
-    }
-
     fn has_meaning(&self, meaning: Meaning) -> bool {
         let Self::Database(error) = self else { return false };
         DriverError::of(error).is_some_and(|error| error.meaning() == meaning)

@@ -173,6 +173,6 @@ fn end_lease(row: ExpiredRow, policy: &DeliveryPolicy) -> Result<(Reclaimed, New
     let (reclaimed, transition) = lease
         // Jitter keeps the messages of one dead worker from coming due together.
         .reclaim(policy, fastrand::f64())
-        .map_err(|error| StoreError::Unreadable(error.to_string().into()))?;
+        .map_err(unreadable::value)?;
     Ok((reclaimed, NewState::locked(reclaimed.id, transition)))
 }

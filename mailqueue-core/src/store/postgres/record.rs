@@ -5,9 +5,9 @@ use diesel::sql_types::{Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::super::unreadable;
 use super::delivery::DeliveryRow;
 use super::json::Read;
-use crate::contracts::error_detail::ErrorDetail;
 use crate::contracts::store::StoreError;
 use crate::domain::attachment::AttachmentSummary;
 use crate::domain::header::Header;
@@ -67,7 +67,7 @@ impl RecordRow {
             created_at: self.created_at,
             subject: self.subject.clone(),
             status: state.status(),
-            // An outline exists for every row, so an unreadable lane is shown as the default.
+            // A partial record exists for every row, so an unreadable lane is shown as the default.
             lane: self.lane.parse().unwrap_or_default(),
             due_at: self.due_at,
         }
@@ -91,7 +91,7 @@ impl RecordRow {
             text,
             html,
             raw,
-            lane: self.lane.parse().map_err(|error| StoreError::Unreadable(ErrorDetail::of(error)))?,
+            lane: self.lane.parse().map_err(unreadable::value)?,
             due_at: self.due_at,
             finished_at: self.finished_at,
             delivery: state.try_into()?,

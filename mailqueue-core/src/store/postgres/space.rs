@@ -1,4 +1,4 @@
-//! SpaceCheck of new messages by the space the server had left.
+//! Admission of new messages by the space the server had left.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -5,6 +5,7 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text};
 
+use super::super::unreadable;
 use super::delivery::{self, DeliveryRow};
 use super::error::outcome;
 use super::job::Transaction;
@@ -77,7 +78,7 @@ impl Claimable {
         let row = &self.delivery;
         // The policy has no effect on a claim.
         let next = decide(&row.delivery()?, &Event::Claimed, &DeliveryPolicy::default())
-            .map_err(|error| StoreError::Unreadable(error.to_string().into()))?;
+            .map_err(unreadable::value)?;
         let raw = self.raw.ok_or_else(|| StoreError::Unreadable("its content is gone".into()))?;
         Ok(Claimed {
             lease: Lease { id: row.id()?, token: terms.token },

@@ -149,7 +149,7 @@ pub(super) fn write(
         // A late result of a message that has ended does not end it anew.
         delivery.status.is_final().then(|| row.finished_at.unwrap_or(transaction.now)),
     );
-    let end_lease = if delivery.status == Status::Sending { sql!("") } else { sql!(END_LEASE) };
-    state.then(end_lease).then(sql!(WRITE_ID, row.id()?)).execute(transaction.connection).map_err(outcome)?;
+    let state = if delivery.status == Status::Sending { state } else { state.then(sql!(END_LEASE)) };
+    state.then(sql!(WRITE_ID, row.id()?)).execute(transaction.connection).map_err(outcome)?;
     Ok(due_at)
 }

@@ -30,8 +30,7 @@ fn locked(connection: &mut SqliteConnection) -> Result<(), MigrationError> {
     connection.batch_execute(migrations::CREATE)?;
     let applied = applied(connection)?;
     migrations::check(&migrations, &applied, true)?;
-    migrations::run_pending(connection, migrations, &applied)?;
-    Ok(())
+    migrations::run_pending(connection, migrations, &applied)
 }
 
 fn check(connection: &mut SqliteConnection) -> Result<(), MigrationError> {

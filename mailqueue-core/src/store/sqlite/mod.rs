@@ -40,10 +40,9 @@ use self::thread::ConnectionThread;
 use crate::contracts::error_detail::ErrorDetail;
 use crate::contracts::queue::Entry;
 use crate::contracts::store::{
-    Backlog, Change, Changed, Claims, Idempotency, Inserted, LeaseTerms, MessageStore, Probe, Pruned,
-    Reclaimed, Renewal, Retention, Settled, Settlement, StoreError, Submission,
+    Backlog, Change, Changed, Claims, Filter, Idempotency, Inserted, LeaseTerms, MessageStore, Page, Probe,
+    Pruned, Reclaimed, Renewal, Retention, Settled, Settlement, StoreError, Submission,
 };
-use crate::contracts::store::{Filter, Page};
 use crate::domain::id::MessageId;
 use crate::domain::lane::Lane;
 use crate::domain::record::Record;

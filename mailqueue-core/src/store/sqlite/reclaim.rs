@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 use time::OffsetDateTime;
 
+use super::super::unreadable;
 use super::delivery::{self, DeliveryRow};
 use super::error::outcome;
 use super::job::Transaction;
@@ -62,5 +63,5 @@ fn end_lease(
         age: between(row.due_since, now),
         owner: row.lease_owner.clone().unwrap_or_default(),
     };
-    lease.reclaim(policy, fastrand::f64()).map_err(|error| StoreError::Unreadable(error.to_string().into()))
+    lease.reclaim(policy, fastrand::f64()).map_err(unreadable::value)
 }

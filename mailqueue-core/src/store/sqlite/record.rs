@@ -48,7 +48,7 @@ impl RecordRow {
             created_at: time(self.created_at)?,
             subject: self.subject.clone(),
             status: row.status().unwrap_or(Status::Unknown),
-            // An outline exists for every row, so an unreadable lane is shown as the default.
+            // A partial record exists for every row, so an unreadable lane is shown as the default.
             lane: row.lane().unwrap_or_default(),
             due_at: time(row.due_at)?,
         };

@@ -38,9 +38,6 @@ pub(super) async fn log_in(
     if by_login {
         return expect(235, by_challenges(session, login, timeouts).await?);
     }
-    if by_plain {
-        return Err(Fault::new(RelayFault::Auth, "the relay refuses AUTH PLAIN"));
-    }
     Err(Fault::new(RelayFault::Auth, "the relay offers none of the AUTH mechanisms that are to be used"))
 }
 

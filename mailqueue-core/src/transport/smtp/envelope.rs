@@ -20,7 +20,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
         match self.session.wire.readable().await {
             Readable::Quiet => {}
             // Given up by the server while it was idle; nothing of this message was sent, so a new one is tried.
-            Readable::Octets | Readable::Gone if self.first_on_reused => return Err(Conclusion::Stale),
+            Readable::Octets | Readable::Gone if self.session.kept => return Err(Conclusion::Stale),
             Readable::Octets => return Err(Conclusion::Fault(WireError::Unsolicited.into())),
             Readable::Gone => return Err(Conclusion::Fault(WireError::Closed.into())),
         }
@@ -98,16 +98,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
             return Ok(());
         }
         self.session.refusals += 1;
-        if Reply::from(answer.clone()).is_pressure() {
+        let reply = Reply::from(answer.clone());
+        if reply.is_pressure() {
             self.throttle = Some(Throttle::Everybody);
         }
         // A first recipient cannot be one too many, so the same answer means something else to it.
-        let has_taken = self.outcomes[..place].iter().any(Option::is_none);
-        let reply = Reply::from(answer.clone());
-        self.outcomes[place] = Some(match has_taken && reply.is_one_too_many() {
-            true => Outcome::Deferred(reply),
-            false => self.refusal(answer)?,
-        });
+        let is_too_many = reply.is_one_too_many() && self.outcomes[..place].iter().any(Option::is_none);
+        self.outcomes[place] =
+            Some(if is_too_many { Outcome::Deferred(reply) } else { self.refusal(answer)? });
         Ok(())
     }
 
@@ -156,9 +154,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transaction<'_, S> {
 
     /// The reply to the next command of the envelope, unless it means that there is no point in going on.
     async fn answer(&mut self, timeout: Duration) -> Result<Answer, Conclusion> {
-        let first_on_reused = mem::take(&mut self.first_on_reused);
+        let is_first = !mem::replace(&mut self.heard, true);
+        let first_on_reused = is_first && self.session.kept;
         // The first reply of a group has its own time; the others follow soon, unless the commands got lost.
-        let in_group = self.pipelining && mem::replace(&mut self.heard, true);
+        let in_group = self.pipelining && !is_first;
         let timeout = if in_group { timeout.min(self.timeouts.group) } else { timeout };
         match self.session.wire.reply(self.deadline(timeout)).await {
             Ok(answer) if answer.code == 421 && first_on_reused => Err(Conclusion::Stale),

@@ -6,9 +6,9 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | `relay_url`, `timeouts`, `deadlines` | settings |
+//! | `relay_url`, `timeouts`, `timeout_overrides` | settings |
 //! | `declines` | the reasons why no relay took a message |
-//! | `relay` | one relay: `pool` of idle connections, `rate_limit`, limited `senders`, `quirks` |
+//! | `relay` | one relay: `pool` of idle connections, `rate_limit`, `sender_throttle`, `quirks` |
 //! | `breaker` | slots of a relay, by the `breaker_state` and its `concurrency_limit` |
 //! | `dial` | a connection from DNS to AUTH, over `stream`, with `tls`, `auth` |
 //! | `session` | a connection that is ready for a message, and its `capabilities` |

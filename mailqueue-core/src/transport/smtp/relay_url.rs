@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::relay_url_error::RelayUrlError;
-use super::timeout_overrides::Deadlines;
+use super::timeout_overrides::TimeoutOverrides;
 use crate::uri;
 
 /// The use of TLS.
@@ -94,7 +94,7 @@ pub struct RelayUrl {
     pub(super) pipelining: bool,
     pub(super) hello: Option<String>,
     pub(super) insecure_auth: bool,
-    pub(super) deadlines: Deadlines,
+    pub(super) deadlines: TimeoutOverrides,
 }
 
 impl RelayUrl {
@@ -209,7 +209,7 @@ struct Parameters {
     pipelining: bool,
     hello: Option<String>,
     insecure_auth: bool,
-    deadlines: Deadlines,
+    deadlines: TimeoutOverrides,
 }
 
 impl Parameters {
@@ -226,7 +226,7 @@ impl Parameters {
             "insecure_auth",
         ];
         let mut values: [Option<String>; NAMES.len()] = Default::default();
-        let mut deadlines = Deadlines::default();
+        let mut deadlines = TimeoutOverrides::default();
         for (key, value) in uri::parameters(url.query()).map_err(|_| RelayUrlError::Syntax)? {
             if deadlines.take(&key, &value)? {
                 continue;

@@ -1,4 +1,4 @@
-//! SenderThrottle with whom a relay asked for patience.
+//! Senders with whom a relay asked for patience.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -23,9 +23,9 @@ const MAX_TIMEOUT: Duration = Duration::from_hours(24);
 
 /// Waits that overrule those of the transport.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Deadlines([Option<Duration>; NAMES.len()]);
+pub(super) struct TimeoutOverrides([Option<Duration>; NAMES.len()]);
 
-impl Deadlines {
+impl TimeoutOverrides {
     /// Takes a parameter if it is a wait; `false` if it is none.
     pub(super) fn take(&mut self, name: &str, value: &str) -> Result<bool, RelayUrlError> {
         let Some(place) = NAMES.iter().position(|known| *known == name) else { return Ok(false) };
@@ -89,7 +89,7 @@ mod tests {
     fn each_wait_overrules_its_own_and_no_other() {
         let usual = Timeouts::default();
         for (place, name) in NAMES.iter().enumerate() {
-            let mut deadlines = Deadlines::default();
+            let mut deadlines = TimeoutOverrides::default();
             assert!(deadlines.take(name, "7s").unwrap(), "{name}");
             assert_eq!(deadlines.take(name, "7s"), Err(RelayUrlError::Repeated(NAMES[place])));
             let set = deadlines.over(usual);
@@ -109,6 +109,6 @@ mod tests {
                 assert_eq!(now, if other == place { seven } else { before }, "{name}");
             }
         }
-        assert_eq!(Deadlines::default().take("rate", "7"), Ok(false));
+        assert_eq!(TimeoutOverrides::default().take("rate", "7"), Ok(false));
     }
 }

@@ -24,8 +24,6 @@ pub(super) struct Transaction<'a, S> {
     pub(super) envelope_by: Instant,
     /// In the order of the recipients; `None` as long as nothing final was said.
     pub(super) outcomes: Vec<Option<Outcome>>,
-    /// Set while the next reply is the first one to this message on a connection that was used before.
-    pub(super) first_on_reused: bool,
     pub(super) reusable: bool,
     pub(super) throttle: Option<Throttle>,
     /// Set once the final dot was written.
@@ -50,7 +48,6 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Transaction<'a, S> {
             pipelining: pipelining && session.offered.pipelining,
             envelope_by: Instant::now() + timeouts.envelope,
             outcomes: vec![None; message.recipients.len()],
-            first_on_reused: session.kept,
             reusable: true,
             throttle: None,
             dot_sent: false,

@@ -120,7 +120,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             if searched > LINE_LIMIT + 1 {
                 return Err(NoReply::LineTooLong.into());
             }
-            // TLS may still hold what was written over. An error will show when reading.
+            // TLS may still hold octets that were written. An error will show when reading.
             let _ = self.stream.flush().await;
             self.input.reserve(LINE_LIMIT);
             if self.stream.read_buf(&mut self.input).await? == 0 {
