@@ -4,6 +4,7 @@
 
 use std::sync::LazyLock;
 
+use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::CONTENT_SECURITY_POLICY;
 use utoipa::OpenApi;
@@ -87,13 +88,21 @@ fn add_refusals(operation: &mut Operation) {
     }
 }
 
-static DOCS: LazyLock<Docs> = LazyLock::new(|| {
-    Docs::of(&serde_json::to_value(document()).expect("the document is JSON by its nature"))
+/// The document for programs and for people; neither depends on a request.
+struct Published {
+    json: Bytes,
+    page: Docs,
+}
+
+static PUBLISHED: LazyLock<Published> = LazyLock::new(|| {
+    let json = serde_json::to_vec(&document()).expect("the document is JSON by its nature");
+    let value = serde_json::from_slice(&json).expect("it was JSON a moment ago");
+    Published { json: json.into(), page: Docs::of(&value) }
 });
 
-/// Renders the page, so that no request waits for it.
+/// Renders both, so that no request waits for them.
 pub(crate) fn load() {
-    LazyLock::force(&DOCS);
+    LazyLock::force(&PUBLISHED);
 }
 
 /// This document
@@ -102,7 +111,7 @@ pub(crate) fn load() {
     responses((status = 200, description = "OpenAPI 3.1.", body = String, content_type = "application/json")),
 )]
 pub(crate) async fn show(_: &App, _: &Request) -> Result<Response, Problem> {
-    Ok(response::json(StatusCode::OK, &document()))
+    Ok(response::of(StatusCode::OK, "application/json", PUBLISHED.json.clone()))
 }
 
 /// This document, for people
@@ -111,7 +120,7 @@ pub(crate) async fn show(_: &App, _: &Request) -> Result<Response, Problem> {
     responses((status = 200, description = "A page.", body = String, content_type = "text/html; charset=utf-8")),
 )]
 pub(crate) async fn docs(_: &App, _: &Request) -> Result<Response, Problem> {
-    let mut response = response::html(StatusCode::OK, DOCS.page.clone());
-    response.headers_mut().insert(CONTENT_SECURITY_POLICY, DOCS.policy.clone());
+    let mut response = response::html(StatusCode::OK, PUBLISHED.page.html.clone());
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, PUBLISHED.page.policy.clone());
     Ok(response)
 }

@@ -176,12 +176,13 @@ impl Router {
         let (head, body) = request.into_parts();
         let checked = head::check(&head, peer);
         let resource = found.as_ref().map(|found| found.resource);
+        let route = resource.and_then(|resource| resource.route(&head.method));
         // Built for a refused head too: the form of the answer depends on Accept and language.
-        let mut request = self.request(head, body, peer, found);
+        let mut request = self.request(head, body, peer, found, route);
         let handled = match (checked, resource) {
             (Err(problem), _) => Err(problem),
             (Ok(()), None) => Err(Problem::no_such_address()),
-            (Ok(()), Some(resource)) => match resource.route(&request.head.method) {
+            (Ok(()), Some(resource)) => match route {
                 Some(route) => (route.handler)(&self.app, &mut request).await,
                 None => Err(Problem::method_not_allowed(&resource.allow())),
             },
@@ -206,10 +207,10 @@ impl Router {
         body: Incoming,
         peer: Peer,
         found: Option<Found>,
+        route: Option<&Route>,
     ) -> Request {
         let proxy = self.app.options().client_address.as_ref();
         let proxied = proxy.is_some_and(|name| head.headers.contains_key(name));
-        let route = found.as_ref().and_then(|found| found.resource.route(&head.method));
         let path = if found.is_some() { head.uri.path() } else { "/" }.to_owned();
         let (base, id, part) = found.map(|found| (found.base, found.id, found.part)).unwrap_or_default();
         Request {
@@ -293,6 +294,12 @@ mod tests {
         for (path, item) in document["paths"].as_object().unwrap() {
             let methods = item.as_object().unwrap().keys();
             described.extend(methods.map(|method| format!("{} {path}", method.to_uppercase())));
+            for (method, operation) in item.as_object().unwrap() {
+                let route =
+                    ROUTES.iter().find(|route| route.path == path && route.method == *method.to_uppercase());
+                let has_scope = route.is_some_and(|route| route.scope.is_some());
+                assert_eq!(operation.get("security").is_some(), has_scope, "{method} {path}");
+            }
         }
         // The style is a part of the pages and no interface.
         let routes = ROUTES.iter().filter(|route| !route.path.starts_with("/static/"));

@@ -1,6 +1,6 @@
 //! The settings of the binary.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use clap::Parser;
 use mailqueue_core::Capacity;
@@ -41,20 +41,16 @@ pub(crate) struct Settings {
     pub(crate) service: ServiceSettings,
 }
 
-/// The stand-in for a faulty address, with which nothing starts.
-const UNUSED: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-
 impl Args {
     /// The checked settings, or every fault.
     pub(crate) fn resolve(self) -> Result<Settings, Vec<SettingFault>> {
         let mut faults = Faults::default();
         unknown_variables(&mut faults);
         let service = self.shared.resolve(&mut faults);
-        service.check(&mut faults);
         let http = self.http;
         let workers = faults.optional(http.workers);
         let workers = workers.unwrap_or(if service.redis.is_some() { 0 } else { HTTP_WORKERS });
-        let listen = faults.value_or(http.listen, UNUSED);
+        let listen = faults.address(http.listen);
         let capacity = Capacity {
             messages: faults.value(http.max_waiting),
             octets: faults.value(http.max_waiting_bytes),

@@ -413,7 +413,7 @@ fn every_metric_is_served_with_its_help() {
     }
 }
 
-/// The value of a metric with one label, as the process shows it.
+/// The value of a metric, by its name with its labels, as the process shows it.
 fn metric(running: &Running, name: &str) -> Option<u64> {
     let shown = running.get("/metrics");
     shown.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
@@ -434,7 +434,7 @@ fn a_cancelled_message_counts_as_finished_once() {
         "/emails",
         r#"{"from":"a@example.com","to":"b@example.org","subject":"s","text":"t","scheduled_at":"in 1 hour"}"#,
     );
-    let id = answer.split("\"id\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("it is taken");
+    let id = id_in(&answer).expect("it is taken");
     for _ in 0..2 {
         assert!(json(&format!("/emails/{id}/cancel"), "{}").starts_with("HTTP/1.1 200"));
     }

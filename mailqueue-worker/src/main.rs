@@ -1,6 +1,6 @@
 //! Takes what is due and sends it.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -26,9 +26,6 @@ struct Args {
     shared: SharedArgs,
 }
 
-/// The stand-in for a faulty address, with which nothing starts.
-const UNUSED: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-
 struct Settings {
     concurrency: usize,
     admin_listen: SocketAddr,
@@ -41,11 +38,10 @@ impl Args {
         let mut faults = Faults::default();
         unknown_variables(&mut faults);
         let service = self.shared.resolve(&mut faults);
-        service.check(&mut faults);
         let WorkerArgs { concurrency, admin_listen, worker_name } = self.worker;
         let settings = Settings {
             concurrency: faults.value(concurrency),
-            admin_listen: faults.value_or(admin_listen, UNUSED),
+            admin_listen: faults.address(admin_listen),
             worker_name: worker_name.map(|name| faults.value(name)),
             service,
         };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mailqueue_core::deliver::{Claim, Deliverer, Job};
-use mailqueue_core::{LaneWeights, MessageStore, Queue, StoreError, Transport};
+use mailqueue_core::{StoreError, Transport};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -20,12 +20,7 @@ const LOST_CLAIM_INTERVAL: Duration = Duration::from_millis(5);
 /// Claims what there are slots for, until it drains. A claim is never broken off: its messages are handed over, and given
 /// back at once while draining.
 pub(crate) struct RunLoop<'a> {
-    pub(crate) store: Arc<dyn MessageStore>,
-    pub(crate) queue: Arc<dyn Queue>,
     pub(crate) transport: Arc<dyn Transport>,
-    pub(crate) lane_weights: LaneWeights,
-    /// The longest pause between reads of the store while the queue gives nothing.
-    pub(crate) poll_interval: Duration,
     pub(crate) deliverer: &'a Deliverer,
     pub(crate) tasks: &'a TaskTracker,
     pub(crate) drain: &'a CancellationToken,
@@ -34,14 +29,12 @@ pub(crate) struct RunLoop<'a> {
 
 impl RunLoop<'_> {
     /// Runs until `drain` is cancelled.
-    pub(crate) async fn run(&self) {
-        tokio::join!(self.pulled(), self.large());
+    pub(crate) async fn run(&self, source: Source) {
+        tokio::join!(self.pulled(source), self.large());
     }
 
     /// Claims the messages that are pulled. One that needs more memory than its share is put aside.
-    async fn pulled(&self) {
-        let (store, queue) = (Arc::clone(&self.store), Arc::clone(&self.queue));
-        let mut source = Source::new(store, queue, self.lane_weights, self.poll_interval);
+    async fn pulled(&self, mut source: Source) {
         loop {
             let found = async {
                 let slots = self.slots.acquire().await?;

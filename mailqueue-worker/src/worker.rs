@@ -12,6 +12,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::run_loop::RunLoop;
 use crate::slots::SlotPool;
+use crate::source::Source;
 use crate::sweeping;
 
 /// The default of [`WorkerBuilder::memory`].
@@ -186,17 +187,14 @@ impl Worker {
         let deliverer = Deliverer::new(store, transport, health, self.deliver.clone());
         let tasks = TaskTracker::new();
         let run_loop = RunLoop {
-            store: Arc::clone(&self.store),
-            queue: Arc::clone(&self.queue),
             transport: Arc::clone(&self.transport),
-            lane_weights: self.lane_weights,
-            poll_interval: self.sweep.interval,
             deliverer: &deliverer,
             tasks: &tasks,
             drain: &shutdown,
             slots: &SlotPool::new(self.concurrency, self.memory),
         };
-        run_loop.run().await;
+        let (store, queue) = (Arc::clone(&self.store), Arc::clone(&self.queue));
+        run_loop.run(Source::new(store, queue, self.lane_weights, self.sweep.interval)).await;
         tracing::info!(worker, in_flight = tasks.len(), "draining");
         // A tracker that is open is waited for without end.
         tasks.close();

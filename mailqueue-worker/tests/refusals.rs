@@ -2,10 +2,10 @@
 
 mod system;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
 use mailqueue_core::Draft;
-use mailqueue_testing::Redis;
+use mailqueue_testing::{Port, Redis};
 use system::{System, WorkerProcess};
 
 /// The log lines at the begin and the end of a refusal.
@@ -17,11 +17,6 @@ fn permit(redis: &Redis, pops: char) -> String {
     let rules = [format!("{pops}zmpop"), format!("{pops}bzmpop")];
     redis.command(&["ACL", "SETUSER", "mq", "on", ">hunter2", "~*", "+@all", &rules[0], &rules[1]]);
     redis.url().replace("redis://", "redis://mq:hunter2@")
-}
-
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    listener.local_addr().expect("it has an address")
 }
 
 async fn deliver(system: &System, count: usize) {
@@ -40,7 +35,8 @@ fn said(worker: &WorkerProcess, text: &str, operation: &str) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_who_may_not_pull_is_told_once_and_mail_goes_out() {
     let system = System::start().await;
-    let (url, admin) = (permit(&system.redis, '-'), free_address());
+    let (url, port) = (permit(&system.redis, '-'), Port::reserve());
+    let admin = port.address();
     let worker = system.worker(&[("REDIS_URL", &url), ("MAILQUEUE_ADMIN_LISTEN", &admin.to_string())]);
     worker.says(BEGINS).await;
     for _ in 0..3 {

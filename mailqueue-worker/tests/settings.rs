@@ -105,3 +105,24 @@ fn both_readmes_name_the_defaults_that_the_settings_have() {
         }
     }
 }
+
+#[test]
+fn an_option_that_the_store_names_is_shown_as_its_variable() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = format!("sqlite://{}", directory.path().join("mail.db").display());
+    let postgres = mailqueue_testing::Postgres::start();
+    // Throw-away servers run with fsync off.
+    let unsafe_server = postgres.database();
+    for (settings, variable) in [
+        ([("DATABASE_URL", file.as_str()), ("MAILQUEUE_MIGRATE", "false")], "MAILQUEUE_MIGRATE"),
+        (
+            [("DATABASE_URL", unsafe_server.as_str()), ("MAILQUEUE_MIGRATE", "true")],
+            "MAILQUEUE_ALLOW_UNSAFE_DATABASE=true",
+        ),
+    ] {
+        let output = worker(&settings);
+        let text = String::from_utf8(output.stderr).expect("it says it in UTF-8");
+        assert!(!output.status.success(), "{text}");
+        assert!(text.contains(variable) && !text.contains('`'), "{text}");
+    }
+}

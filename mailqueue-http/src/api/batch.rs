@@ -120,21 +120,17 @@ fn strict(parts: Vec<Read>) -> Result<(Vec<Draft>, Vec<ScalarFields>), Problem> 
                 drafts.push(draft);
                 scalars.push(written);
             }
-            Err(found) => faults.extend(found.into_iter().map(|fault| within(n, fault))),
+            Err(found) => faults.extend(found.into_iter().map(|fault| fault.within(n))),
         }
     }
     if faults.is_empty() { Ok((drafts, scalars)) } else { Err(Problem::invalid(faults)) }
-}
-
-fn within(n: usize, fault: FieldError) -> FieldError {
-    FieldError { pointer: format!("/{n}{}", fault.pointer), ..fault }
 }
 
 /// The faults of the drafts, with pointers into the request's body.
 fn locate(invalid: ValidationError, scalars: &[ScalarFields]) -> Vec<FieldError> {
     // The outbox names no index where there is one draft.
     if let [scalars] = scalars {
-        return scalars.locate(invalid.faults).into_iter().map(|fault| within(0, fault)).collect();
+        return scalars.locate(invalid.faults).into_iter().map(|fault| fault.within(0)).collect();
     }
     let located = invalid.faults.into_iter().map(|fault| {
         let rest = fault.pointer.trim_start_matches('/');
@@ -143,7 +139,7 @@ fn locate(invalid: ValidationError, scalars: &[ScalarFields]) -> Vec<FieldError>
             return fault;
         };
         let pointer = if rest.is_empty() { String::new() } else { format!("/{rest}") };
-        within(n, scalars.locate_one(FieldError { pointer, detail: fault.detail }))
+        scalars.locate_one(FieldError { pointer, ..fault }).within(n)
     });
     located.collect()
 }

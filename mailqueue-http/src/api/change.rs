@@ -2,7 +2,6 @@
 
 use hyper::StatusCode;
 use mailqueue_core::domain::schedule::Schedule;
-use mailqueue_core::domain::validation::FieldError;
 use mailqueue_core::{ChangeError, MessageId, Status};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -22,6 +21,7 @@ request_body! {
     /// Another time to send a message at.
     struct Reschedule {
         /// The id in the address, which some clients repeat.
+        #[expect(dead_code, reason = "taken and compared before the others are read")]
         id: Option<String>,
         /// As in a new message.
         #[schema(value_type = String, example = "tomorrow at 9am")]
@@ -98,12 +98,10 @@ pub(crate) async fn retry(app: &App, request: &Request) -> Result<Response, Prob
 fn wanted(json: Json<'_>, id: MessageId) -> Result<Schedule, Problem> {
     let mut faults = Vec::new();
     let at = Members::of(json, "", &mut faults).and_then(|mut members| {
-        let wanted = Reschedule::read(&mut members);
-        if wanted.id.is_some_and(|other| other != id.to_string()) {
-            // Its place is before the fault of a later member that has been read by now.
-            let (pointer, detail) = ("/id".to_owned(), "must be the id in the address".to_owned());
-            members.faults().insert(0, FieldError { pointer, detail });
+        if members.text("id").is_some_and(|other| other != id.to_string()) {
+            members.fault("id", "must be the id in the address");
         }
+        let wanted = Reschedule::read(&mut members);
         members.finish();
         wanted.scheduled_at
     });

@@ -16,7 +16,6 @@ use utoipa::{PartialSchema, ToSchema};
 use super::enum_schemas;
 use crate::wire::base64;
 use crate::wire::json::{self, Json, Members};
-use crate::wire::problem::MAX_FAULTS;
 use crate::wire::request_body::{Member, Object, request_body};
 
 /// The largest number of messages in a batch, as at Resend.
@@ -160,24 +159,19 @@ impl NewEmail {
     ) -> Result<(Draft, ScalarFields), Vec<FieldError>> {
         let mut faults = Vec::new();
         let read = Members::of(json, "", &mut faults).map(|mut members| {
+            // First, since a problem's sentence is about its first fault.
+            if sender.is_none() && !members.has("from") {
+                members.fault("from", "must be there: this server has no sender of its own");
+            }
             let email = <Self as Object>::read(&mut members);
             members.finish();
             email
         });
-        let from = read.as_ref().and_then(|email| email.from.as_deref()).or(sender).map(str::to_owned);
-        let is_object = read.is_some();
-        if is_object
-            && from.is_none()
-            // Members are read in their order: a fault of `from` itself is the first.
-            && faults.first().is_none_or(|first: &FieldError| first.pointer != "/from")
-        {
-            let detail = "must be there: this server has no sender of its own".to_owned();
-            // In front, since a problem's sentence is about its first fault.
-            faults.insert(0, FieldError { pointer: "/from".to_owned(), detail });
-            faults.truncate(MAX_FAULTS);
-        }
-        match (read, from) {
-            (Some(email), Some(from)) if faults.is_empty() => Ok(email.into_draft(from)),
+        match read {
+            Some(mut email) if faults.is_empty() => {
+                let from = email.from.take().or_else(|| sender.map(str::to_owned)).unwrap_or_default();
+                Ok(email.into_draft(from))
+            }
             _ => Err(faults),
         }
     }

@@ -122,7 +122,7 @@ mod tests {
 
     const NOW: OffsetDateTime = time::macros::datetime!(2026-11-23 12:00 UTC);
 
-    /// `printf mq_one | sha256sum`, and the same of `mq_two`.
+    /// One entry with its hash in lower case, one in upper case.
     fn keys() -> ApiKeys {
         let hex = |key: &str| Sha256::digest(key).iter().map(|b| format!("{b:02x}")).collect::<String>();
         format!("shop:{},\nnews:{}", hex("mq_one"), hex("mq_two").to_uppercase()).parse().unwrap()

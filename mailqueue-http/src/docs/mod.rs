@@ -14,7 +14,7 @@ const STYLE: &str = include_str!("style.css");
 /// The page; nothing on it depends on a request.
 pub(crate) struct Docs {
     /// Its HTML.
-    pub(crate) page: String,
+    pub(crate) html: String,
     /// The Content-Security-Policy that allows its style alone.
     pub(crate) policy: HeaderValue,
 }
@@ -28,7 +28,7 @@ impl Docs {
             "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         );
         let policy = HeaderValue::from_str(&policy).expect("a hash in base64 is ASCII");
-        Self { page: render(document), policy }
+        Self { html: render(document), policy }
     }
 }
 

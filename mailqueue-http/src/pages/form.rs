@@ -165,7 +165,7 @@ impl<'a> Rules<'a> {
         let mut errors = Vec::new();
         let mut error = |field, key, detail: &str| {
             let pointer = format!("/{}", fields.name(field));
-            errors.push(FormError { key, fault: FieldError { pointer, detail: detail.to_owned() } });
+            errors.push(FormError { key, fault: FieldError::new(pointer, detail) });
         };
         if fields.subject.trim().is_empty() {
             error(Field::Subject, "subject_missing", "must not be empty");

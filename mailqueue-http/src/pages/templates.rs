@@ -1,6 +1,4 @@
-//! The pages people see.
-//!
-//! Those in `static/` are the same for everybody: a web server in front may serve them itself.
+//! The templates of the pages, rendered.
 
 use std::sync::LazyLock;
 

@@ -41,13 +41,7 @@ pub(crate) fn weighted(value: &str) -> impl Iterator<Item = (String, f32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hyper::header::HeaderName;
-
-    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
-        let parsed =
-            fields.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
-        parsed.collect()
-    }
+    use crate::wire::headers;
 
     #[test]
     fn a_browser_gets_pages_and_a_program_data() {

@@ -266,7 +266,7 @@ pub(crate) fn member(at: &str, name: &str) -> String {
 /// Notes a fault, unless more than enough are known.
 pub(crate) fn note(faults: &mut Vec<FieldError>, pointer: &str, detail: impl Into<String>) {
     if faults.len() < MAX_FAULTS {
-        faults.push(FieldError { pointer: pointer.to_owned(), detail: detail.into() });
+        faults.push(FieldError::new(pointer, detail));
     }
 }
 

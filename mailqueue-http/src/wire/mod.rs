@@ -1,4 +1,4 @@
-//! Requests as they are read and responses as they are written. Nothing here knows the outbox's use or a route.
+//! Requests as they are read and responses as they are written. Nothing here calls the outbox or knows a route.
 
 pub(crate) mod accept;
 pub(crate) mod base64;
@@ -20,3 +20,10 @@ pub(crate) mod request;
 pub(crate) mod request_body;
 pub(crate) mod response;
 pub(crate) mod urlencoded;
+
+/// Header fields for unit tests.
+#[cfg(test)]
+fn headers(fields: &[(&'static str, &str)]) -> hyper::HeaderMap {
+    let name = hyper::header::HeaderName::from_static;
+    fields.iter().map(|(field, value)| (name(field), value.parse().unwrap())).collect()
+}

@@ -42,13 +42,7 @@ fn name_of(authority: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hyper::header::HeaderName;
-
-    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
-        let parsed =
-            fields.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
-        parsed.collect()
-    }
+    use crate::wire::headers;
 
     #[test]
     fn foreign_pages_are_told_from_our_own() {

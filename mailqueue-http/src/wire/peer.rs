@@ -35,13 +35,7 @@ pub(crate) fn is_local(headers: &HeaderMap, peer: Peer) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hyper::header::HeaderName;
-
-    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
-        let parsed =
-            fields.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
-        parsed.collect()
-    }
+    use crate::wire::headers;
 
     #[test]
     fn only_a_plain_request_to_this_machine_is_local() {

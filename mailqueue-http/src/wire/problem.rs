@@ -211,7 +211,7 @@ impl Problem {
 
     /// 422 for one field.
     pub(crate) fn field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::invalid(vec![FieldError { pointer: pointer.into(), detail: detail.into() }])
+        Self::invalid(vec![FieldError::new(pointer, detail)])
     }
 
     /// 429: too many requests.

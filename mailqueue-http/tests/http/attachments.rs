@@ -165,7 +165,7 @@ async fn after_retention_the_files_are_gone() {
     let told = list(&server, &id, "").await.json();
     let url = path(told["data"][0]["download_url"].as_str().unwrap(), &server);
     server.outbox.cancel(id.parse().unwrap()).await.unwrap();
-    let store = server.store.as_ref().unwrap();
+    let store = &server.store;
     let retention = Retention { content: Duration::ZERO, record: Duration::from_secs(3600) };
     while store.prune(&retention, 10).await.unwrap().contents == 0 {
         tokio::task::yield_now().await;

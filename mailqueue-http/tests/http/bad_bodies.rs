@@ -1,4 +1,4 @@
-//! Bodies that are not accepted (`bad-input.md` B21 to B52), each checked for its status, the fields it
+//! Bodies that are not accepted, each checked for its status, the fields it
 //! points to, and that nothing was stored.
 
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Requests whose head alone is reason enough (`bad-input.md` B1 to B20).
+//! Requests whose head alone is reason enough.
 
 use crate::test_server::TestServer;
 

@@ -31,7 +31,7 @@ fn assert_granted(reply: &Reply, id: &str, status: &str) {
 
 /// Takes a message to send it, as a worker does.
 async fn claimed(server: &TestServer, id: &str) -> Status {
-    let store = server.store.as_ref().unwrap();
+    let store = &server.store;
     let terms = mailqueue_core::contracts::store::LeaseTerms {
         owner: "w".into(),
         token: uuid::Uuid::nil(),
@@ -79,6 +79,9 @@ async fn every_faulty_field_of_a_change_is_pointed_at() {
     ] {
         patch(&server, &id, &body).await.assert_invalid(&[pointer]);
     }
+    patch(&server, &id, &json!({"scheduled_at": 7, "id": "x"}))
+        .await
+        .assert_invalid(&["/id", "/scheduled_at"]);
     let path = format!("/emails/{id}");
     server.send("PATCH", &path, &[], b"{}").await.assert_problem(415, "unsupported_media_type");
     let told = server.get(&path).await.json();

@@ -19,8 +19,7 @@ use tokio::sync::{Mutex, oneshot};
 pub(crate) struct GatedStore {
     inner: Arc<dyn MessageStore>,
     first: Mutex<Option<(oneshot::Sender<()>, oneshot::Receiver<()>)>>,
-    /// Held by the first insert: a database makes whoever comes second wait for the outcome.
-    turn: Mutex<()>,
+    /// Inserts that have begun, those that wait included.
     begun: AtomicUsize,
 }
 
@@ -34,15 +33,7 @@ impl GatedStore {
     pub(crate) fn new(inner: Arc<dyn MessageStore>) -> (Self, Gate) {
         let ((tell, reached), (go, wait)) = (oneshot::channel(), oneshot::channel());
         let gate = Gate { reached: Some(reached), go: Some(go) };
-        (
-            Self {
-                inner,
-                first: Mutex::new(Some((tell, wait))),
-                turn: Mutex::new(()),
-                begun: AtomicUsize::new(0),
-            },
-            gate,
-        )
+        (Self { inner, first: Mutex::new(Some((tell, wait))), begun: AtomicUsize::new(0) }, gate)
     }
 }
 
@@ -70,9 +61,9 @@ impl Gate {
 impl MessageStore for GatedStore {
     async fn insert(&self, submissions: Vec<Arc<Submission>>) -> Vec<Result<Inserted, StoreError>> {
         self.begun.fetch_add(1, Ordering::SeqCst);
-        let _turn = self.turn.lock().await;
-        let first = self.first.lock().await.take();
-        if let Some((tell, wait)) = first {
+        // Held until the end: a database makes the second wait for the outcome of the first.
+        let mut first = self.first.lock().await;
+        if let Some((tell, wait)) = first.take() {
             tell.send(()).unwrap();
             wait.await.unwrap();
         }

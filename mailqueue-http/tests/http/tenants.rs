@@ -1,14 +1,13 @@
 //! Two tenants over every address that names a message.
 
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
+use crate::keys::entry;
 use crate::test_server::{TestServer, plain};
 
 #[tokio::test]
 async fn a_foreign_message_is_none_at_every_address() {
-    let hex = |key: &str| Sha256::digest(key).iter().map(|b| format!("{b:02x}")).collect::<String>();
-    let list = format!("shop:{},news:{}", hex("mq_one"), hex("mq_two"));
+    let list = [entry("shop", "mq_one", ""), entry("news", "mq_two", "")].join(",");
     let options = mailqueue_http::Options { api_keys: list.parse().unwrap(), ..plain() };
     let server = TestServer::public(options).await;
     let send = async |key: Option<&str>, method: &str, path: &str, body: &str| {

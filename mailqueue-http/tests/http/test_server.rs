@@ -46,7 +46,7 @@ pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
     pub(crate) outbox: Outbox,
     /// The store behind it, past the outbox.
-    pub(crate) store: Option<Arc<dyn MessageStore>>,
+    pub(crate) store: Arc<dyn MessageStore>,
     pub(crate) running: JoinHandle<()>,
     pub(crate) end: CancellationToken,
     _end: DropGuard,
@@ -98,7 +98,6 @@ impl TestServer {
         let address = SocketAddr::from(([127, 0, 0, 1], server.local_addr().unwrap().port()));
         let end = CancellationToken::new();
         let running = tokio::spawn(server.run(end.clone().cancelled_owned()));
-        let store = Some(store);
         Self { address, outbox, store, running, end: end.clone(), _end: end.drop_guard(), directory: None }
     }
 

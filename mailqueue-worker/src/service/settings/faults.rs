@@ -1,5 +1,6 @@
 //! Wrong settings, all of them at once.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use secrecy::SecretString;
@@ -14,7 +15,11 @@ pub struct Faults(Vec<SettingFault>);
 impl Faults {
     /// Notes a fault.
     pub fn add(&mut self, name: &str, detail: impl Into<String>) {
-        self.0.push(SettingFault { name: name.to_owned(), detail: detail.into() });
+        self.push(SettingFault { name: name.to_owned(), detail: detail.into() });
+    }
+
+    pub(super) fn push(&mut self, fault: SettingFault) {
+        self.0.push(fault);
     }
 
     /// Nothing when all is well.
@@ -32,6 +37,11 @@ impl Faults {
             self.add(&setting.name, detail);
             fallback
         })
+    }
+
+    /// An address; when it is faulty, a stand-in with which nothing starts.
+    pub fn address(&mut self, setting: Setting<SocketAddr>) -> SocketAddr {
+        self.value_or(setting, SocketAddr::from(([127, 0, 0, 1], 0)))
     }
 
     /// The value of a setting; its type's default when it is faulty.

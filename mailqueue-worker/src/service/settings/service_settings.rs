@@ -6,7 +6,6 @@ use mailqueue_core::connect::{self, QueueOptions};
 use mailqueue_core::{DeliveryPolicy, LaneWeights, Retention};
 use secrecy::SecretString;
 
-use super::fault::SettingFault;
 use super::faults::Faults;
 use crate::service::logging::LogFormat;
 
@@ -61,13 +60,12 @@ impl ServiceSettings {
     }
 
     /// Adds the faults of the URLs, without connecting anywhere.
-    pub fn check(&self, faults: &mut Faults) {
+    pub(super) fn check(&self, faults: &mut Faults) {
         let queue = connect::queue_with(self.redis.as_ref(), self.queue_options()).map(|_| ());
         let transport = connect::transport(&self.relays).map(|_| ());
         for result in [connect::check_store(&self.database), queue, transport] {
             if let Err(error) = result {
-                let SettingFault { name, detail } = SettingFault::from(&error);
-                faults.add(&name, detail);
+                faults.push(error.into());
             }
         }
     }

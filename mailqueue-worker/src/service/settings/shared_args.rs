@@ -153,7 +153,7 @@ impl SharedArgs {
         let on_unknown = faults.value(self.on_unknown);
         let record = faults.value(self.retention);
         let content = self.content_retention.map_or(record, |content| faults.value(content));
-        ServiceSettings {
+        let settings = ServiceSettings {
             // None is the default, or a fault that is noted already.
             database: database.unwrap_or_else(|| SecretString::from(DATABASE)),
             redis: faults.secret(self.redis_url, self.redis_url_file),
@@ -171,7 +171,9 @@ impl SharedArgs {
             shutdown_grace: faults.value(self.shutdown_grace),
             log: faults.value(self.log),
             log_format: faults.value_or(self.log_format, LogFormat::Text),
-        }
+        };
+        settings.check(faults);
+        settings
     }
 }
 
