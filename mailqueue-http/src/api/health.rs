@@ -1,7 +1,7 @@
 //! Health and metrics, for supervisors.
 
 use hyper::StatusCode;
-use mailqueue_core::health::Unready;
+use mailqueue_worker::service::supervision::{self, METRICS, OK};
 
 use crate::app::App;
 use crate::wire::problem::Problem;
@@ -15,7 +15,7 @@ use crate::wire::response::{self, Response};
     responses((status = 200, description = "It is.", body = String, content_type = "text/plain; charset=utf-8")),
 )]
 pub(crate) async fn live(_: &App, _: &Request) -> Result<Response, Problem> {
-    Ok(response::text(StatusCode::OK, "ok\n"))
+    Ok(response::text(StatusCode::OK, OK))
 }
 
 // A write shows it, so a store that only answers reads is not ready.
@@ -25,15 +25,9 @@ pub(crate) async fn live(_: &App, _: &Request) -> Result<Response, Problem> {
     responses((status = 200, description = "It is.", body = String, content_type = "text/plain; charset=utf-8")),
 )]
 pub(crate) async fn ready(app: &App, _: &Request) -> Result<Response, Problem> {
-    let Err(unready) = app.outbox().health().check().await else {
-        return Ok(response::text(StatusCode::OK, "ok\n"));
-    };
-    tracing::warn!(reason = %unready, "not ready");
-    Err(Problem::unavailable(match unready {
-        Unready::Store(_) => "store: the message store takes no writes",
-        Unready::NoSpace => "store: the message store has no space for new messages",
-        Unready::Late => "store: the message store did not answer within a second",
-    }))
+    let ready = supervision::ready(app.outbox().health()).await;
+    ready.map_err(|reason| Problem::unavailable(format!("store: {reason}")))?;
+    Ok(response::text(StatusCode::OK, OK))
 }
 
 // A proxy passes on all that stands under `/api`.
@@ -52,5 +46,5 @@ pub(crate) async fn ready(app: &App, _: &Request) -> Result<Response, Problem> {
 )]
 pub(crate) async fn metrics(app: &App, request: &Request) -> Result<Response, Problem> {
     let rendered = app.metrics().filter(|_| request.base.is_empty()).ok_or_else(Problem::no_such_address)?;
-    Ok(response::of(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", rendered))
+    Ok(response::of(StatusCode::OK, METRICS, rendered))
 }

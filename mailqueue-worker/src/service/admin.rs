@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::CONTENT_TYPE;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use mailqueue_core::health::{Health, Unready};
+use mailqueue_core::health::Health;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+use super::supervision::{self, METRICS, OK, TEXT};
 
 /// The time for a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -74,34 +76,30 @@ impl Admin {
 async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     // hyper leaves the body out of an answer to HEAD.
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return Ok(text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n"));
+        return Ok(response(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET\n"));
     }
     Ok(match request.uri().path() {
-        "/livez" => text(StatusCode::OK, "alive\n"),
-        "/readyz" => ready(&state).await,
-        "/metrics" => text(StatusCode::OK, state.metrics.render()),
-        _ => text(StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics\n"),
+        "/livez" => response(StatusCode::OK, TEXT, OK),
+        "/readyz" => match ready(&state).await {
+            Ok(()) => response(StatusCode::OK, TEXT, OK),
+            Err(reason) => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{reason}\n")),
+        },
+        "/metrics" => response(StatusCode::OK, METRICS, state.metrics.render()),
+        _ => response(StatusCode::NOT_FOUND, TEXT, "there are /livez, /readyz and /metrics\n"),
     })
 }
 
-async fn ready(state: &State) -> Response<Full<Bytes>> {
+async fn ready(state: &State) -> Result<(), &'static str> {
     // Before the store is asked: a process that ends is not ready even with a healthy store.
     if state.draining.is_cancelled() {
-        return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
+        return Err("draining");
     }
-    match state.health.check().await {
-        Ok(()) => text(StatusCode::OK, "ready\n"),
-        Err(Unready::Store(_)) => {
-            text(StatusCode::SERVICE_UNAVAILABLE, "the message store takes no writes\n")
-        }
-        Err(unready) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{unready}\n")),
-    }
+    supervision::ready(&state.health).await
 }
 
-fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+fn response(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
-    let plain = hyper::header::HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(CONTENT_TYPE, plain);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     response
 }

@@ -8,3 +8,4 @@ pub mod metrics;
 pub mod process;
 pub mod settings;
 pub mod signals;
+pub mod supervision;
