@@ -2,6 +2,8 @@
 
 pub mod batched;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod bodies;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod microseconds;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod migrations;

@@ -1,6 +1,7 @@
 //! What a message looks like: drafts are checked, rendered and read back with another program's parser, or sent and
 //! looked at as the octets that went over the wire.
 
+mod bodies;
 mod drafts;
 mod encoded_words;
 mod line_ends;

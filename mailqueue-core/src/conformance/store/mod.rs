@@ -37,6 +37,7 @@ macro_rules! message_store_conformance {
                 keeps_all_or_none_of_a_submission
                 refuses_only_what_is_bad
                 schedules
+                reads_back_bodies_to_the_octet
                 keeps_large_messages
             }
             idempotency {

@@ -130,6 +130,36 @@ pub async fn schedules(store: Arc<dyn MessageStore>) {
     assert_eq!(record.due_at, at);
 }
 
+/// Text and HTML read back as they were submitted, whatever their rendered form makes of them.
+pub async fn reads_back_bodies_to_the_octet(store: Arc<dyn MessageStore>) {
+    let harness = Harness::new(store);
+    let long = "x".repeat(5000);
+    let mixed = "one\r\ntwo\nthree\rfour\n\r\r\n";
+    let bodies = [
+        "",
+        "\n",
+        " ",
+        "a\r\nb\r\n",
+        mixed,
+        "From me\n.\n..\ntrailing \t\n",
+        "é=20=\n ",
+        &long,
+        "注\u{2028}\u{1f4e7}",
+    ];
+    for (n, body) in bodies.into_iter().enumerate() {
+        let other = bodies[(n + 1) % bodies.len()];
+        let plain = Draft { text: None, ..draft("odd") };
+        let both = plain.clone().text(body).html(other);
+        let mut with_files = both.clone().attach("notes.txt", "text/plain", &b"attached"[..]);
+        with_files = with_files.attach("page.html", "text/html", &b"<p>"[..]);
+        with_files.attachments[0].content_id = Some("notes".into());
+        for draft in [plain.clone().text(body), plain.html(body), both, with_files] {
+            let record = harness.record(harness.submit(&draft).await).await;
+            assert_eq!((record.text, record.html), (draft.text, draft.html));
+        }
+    }
+}
+
 /// A message of ten mebibytes comes back whole.
 pub async fn keeps_large_messages(store: Arc<dyn MessageStore>) {
     let harness = Harness::new(store);

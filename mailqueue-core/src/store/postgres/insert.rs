@@ -27,6 +27,7 @@ use crate::domain::id::MessageId;
 use crate::domain::message::Tag;
 use crate::domain::recipient::Recipient;
 use crate::domain::record::Participants;
+use crate::domain::rendered_text::line_ends;
 
 statement! {
     /// Both rows of every message, in one statement and so in one transaction.
@@ -41,21 +42,20 @@ statement! {
         tags: Array<Jsonb> => Vec<Json<Vec<Tag>>>,
         attachments: Array<Jsonb> => Vec<Json<Vec<AttachmentSummary>>>,
         smtputf8: Array<Bool> => Vec<bool>,
-        texts: Array<Nullable<Text>> => Vec<Option<String>>,
-        htmls: Array<Nullable<Text>> => Vec<Option<String>>,
+        line_ends: Array<Nullable<Text>> => Vec<Option<String>>,
         raws: Array<Binary> => Vec<SharedBytes>,
         lanes: Array<Text> => Vec<&'static str>,
         recipients: Array<Jsonb> => Vec<Json<Vec<Recipient>>>,
     } -> Bool = "
         WITH n AS (
-            SELECT * FROM UNNEST(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            SELECT * FROM UNNEST(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 AS n (id, tenant, scheduled_at, subject, sender, people, headers, tags, attachments, smtputf8,
-                      body_text, body_html, raw, lane, recipients)
+                      line_ends, raw, lane, recipients)
         ), record AS (
             INSERT INTO emails (id, tenant, scheduled_at, subject, sender, people, headers, tags, attachments,
-                                smtputf8, body_text, body_html, raw)
+                                smtputf8, line_ends, raw)
             SELECT id, tenant, scheduled_at, subject, sender, people, headers, tags, attachments,
-                   smtputf8, body_text, body_html, raw FROM n
+                   smtputf8, line_ends, raw FROM n
         )
         INSERT INTO deliveries (email_id, status, lane, due_at, due_since, recipients, octets)
         SELECT id, 'queued', lane, GREATEST(now(), scheduled_at), GREATEST(now(), scheduled_at), recipients,
@@ -293,8 +293,7 @@ fn batch<'a>(messages: impl Iterator<Item = &'a NewMessage>) -> InsertMessages {
         tags: Vec::new(),
         attachments: Vec::new(),
         smtputf8: Vec::new(),
-        texts: Vec::new(),
-        htmls: Vec::new(),
+        line_ends: Vec::new(),
         raws: Vec::new(),
         lanes: Vec::new(),
         recipients: Vec::new(),
@@ -310,8 +309,7 @@ fn batch<'a>(messages: impl Iterator<Item = &'a NewMessage>) -> InsertMessages {
         batch.tags.push(Json(message.tags.clone()));
         batch.attachments.push(Json(message.attachments.iter().map(Attachment::summary).collect()));
         batch.smtputf8.push(message.needs_smtputf8());
-        batch.texts.push(message.text.clone());
-        batch.htmls.push(message.html.clone());
+        batch.line_ends.push(line_ends(message));
         // Shares the content, which is by far the largest part.
         batch.raws.push(SharedBytes(raw.clone()));
         batch.lanes.push(message.lane.as_str());

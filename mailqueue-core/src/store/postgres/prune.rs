@@ -19,7 +19,7 @@ statement! {
             ORDER BY finished_at LIMIT ?
             FOR UPDATE SKIP LOCKED
         ), emptied AS (
-            UPDATE emails SET raw = NULL, body_text = NULL, body_html = NULL
+            UPDATE emails SET raw = NULL, body_text = NULL, body_html = NULL, line_ends = NULL
             WHERE id IN (SELECT email_id FROM old)
         )
         UPDATE deliveries SET has_content = false WHERE email_id IN (SELECT email_id FROM old)"

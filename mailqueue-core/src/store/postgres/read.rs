@@ -1,15 +1,17 @@
 //! Reading messages back: one with its bodies, or a page.
 
-use diesel::sql_types::{BigInt, Binary, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
+use super::super::bodies::BodyColumns;
 use super::delivery::{DeliveryColumns, DeliveryRow, delivery_columns};
 use super::error::Failure;
-use super::record::{Bodies, RecordColumns, RecordRow, record_columns};
+use super::record::{BodyRow, BodyTypes, RecordColumns, RecordRow, record_columns};
 use super::session::Session;
 use super::statement::{rows, statement};
-use crate::contracts::store::{Cursor, Filter, Page};
+use crate::contracts::error_detail::ErrorDetail;
+use crate::contracts::store::{Cursor, Filter, Page, StoreError};
 use crate::domain::address::Address;
 use crate::domain::id::MessageId;
 use crate::domain::record::Record;
@@ -17,11 +19,14 @@ use crate::domain::record::Record;
 statement! {
     /// One message with its bodies.
     GetRecord { id: SqlUuid => Uuid, tenant: Nullable<Text> => Option<String> }
-        -> (RecordColumns, DeliveryColumns, (Nullable<Text>, Nullable<Text>, Nullable<Binary>)) = concat!(
-        "SELECT ", record_columns!(), ", ", delivery_columns!(), ", e.body_text, e.body_html, e.raw
+        -> (RecordColumns, DeliveryColumns, BodyTypes) = concat!(
+        "SELECT ", record_columns!(), ", ", delivery_columns!(), ", e.body_text, e.body_html, e.raw, e.line_ends
         FROM emails e JOIN deliveries d ON d.email_id = e.id
         WHERE e.id = ? AND e.tenant = COALESCE(?, e.tenant)")
 }
+
+/// The most octets of a rendered message whose text is read on the runtime's threads.
+const INLINE_LIMIT: usize = 256 << 10;
 
 /// One message with everything that is known of it.
 pub(super) async fn get(
@@ -29,10 +34,17 @@ pub(super) async fn get(
     tenant: Option<String>,
     id: MessageId,
 ) -> Result<Option<Record>, Failure> {
-    let rows: Vec<(RecordRow, DeliveryRow, Bodies)> =
+    let rows: Vec<(RecordRow, DeliveryRow, BodyRow)> =
         GetRecord { id: id.as_uuid(), tenant }.load(connection).await?;
-    let record = rows.into_iter().next().map(|(row, state, bodies)| row.into_record(state, bodies));
-    Ok(record.transpose()?)
+    let Some((row, state, bodies)) = rows.into_iter().next() else { return Ok(None) };
+    let bodies = BodyColumns::from(bodies);
+    let is_large = bodies.octets() > INLINE_LIMIT;
+    let record = move || row.into_record(state, bodies);
+    if !is_large {
+        return Ok(Some(record()?));
+    }
+    let read = tokio::task::spawn_blocking(record).await;
+    Ok(Some(read.map_err(|error| StoreError::Unavailable(ErrorDetail::of(error)))??))
 }
 
 /// Lists messages in one direction of their ids. `$order` and `$than` differ between the two.
@@ -85,6 +97,6 @@ pub(super) async fn list(connection: &mut Session, filter: Filter) -> Result<Pag
     };
     Page::from_rows(found, filter.cursor, filter.limit, |(row, state)| {
         let partial = row.partial(&state);
-        Ok(row.into_record(state, (None, None, None)).map_err(|error| (partial, error)))
+        Ok(row.into_record(state, BodyColumns::default()).map_err(|error| (partial, error)))
     })
 }

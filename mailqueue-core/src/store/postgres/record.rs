@@ -1,10 +1,11 @@
 //! The record of a message, as its columns are read.
 
 use diesel::deserialize::Queryable;
-use diesel::sql_types::{Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Binary, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::super::bodies::BodyColumns;
 use super::super::unreadable;
 use super::delivery::DeliveryRow;
 use super::json::Read;
@@ -13,6 +14,7 @@ use crate::domain::attachment::AttachmentSummary;
 use crate::domain::header::Header;
 use crate::domain::message::Tag;
 use crate::domain::record::{PartialRecord, Participants, Record, Summary};
+use crate::domain::rendered_text::Bodies;
 
 /// The columns of a [`RecordRow`] but for its state, in its order.
 macro_rules! record_columns {
@@ -56,8 +58,23 @@ pub(super) struct RecordRow {
     finished_at: Option<OffsetDateTime>,
 }
 
+/// The types of the columns of a [`BodyRow`].
+pub(super) type BodyTypes = (Nullable<Text>, Nullable<Text>, Nullable<Binary>, Nullable<Text>);
+
 /// A message's bodies.
-pub(super) type Bodies = (Option<String>, Option<String>, Option<Vec<u8>>);
+#[derive(Queryable)]
+pub(super) struct BodyRow {
+    text: Option<String>,
+    html: Option<String>,
+    raw: Option<Vec<u8>>,
+    line_ends: Option<String>,
+}
+
+impl From<BodyRow> for BodyColumns {
+    fn from(BodyRow { text, html, raw, line_ends }: BodyRow) -> Self {
+        Self { kept_apart: Bodies { text, html }, raw, line_ends }
+    }
+}
 
 impl RecordRow {
     /// The columns that can always be read.
@@ -74,8 +91,8 @@ impl RecordRow {
     }
 
     /// The record with its state, and its bodies if they were read.
-    pub(super) fn into_record(self, state: DeliveryRow, bodies: Bodies) -> Result<Record, StoreError> {
-        let (text, html, raw) = bodies;
+    pub(super) fn into_record(self, state: DeliveryRow, bodies: BodyColumns) -> Result<Record, StoreError> {
+        let (Bodies { text, html }, raw) = bodies.read()?;
         Ok(Record {
             id: self.id.into(),
             tenant: self.tenant,

@@ -17,8 +17,9 @@ use crate::contracts::store::{Idempotency, Inserted, NewMessage, StoreError, Sub
 use crate::domain::delivery::Delivery;
 use crate::domain::id::MessageId;
 use crate::domain::record::Participants;
+use crate::domain::rendered_text::line_ends;
 
-/// A submission with its JSON columns written: done by the caller, so that the one thread that writes need not.
+/// A submission with its columns written: done by the caller, so that the one thread that writes need not.
 struct Prepared {
     submission: Arc<Submission>,
     columns: Vec<Columns>,
@@ -30,6 +31,7 @@ struct Columns {
     tags: String,
     attachments: String,
     recipients: String,
+    line_ends: Option<String>,
 }
 
 impl Prepared {
@@ -50,6 +52,7 @@ impl Columns {
             tags: json::write("emails.tags", &message.tags)?,
             attachments: json::write("emails.attachments", &attachments)?,
             recipients: json::write("deliveries.recipients", &Delivery::new(message.envelope()).recipients)?,
+            line_ends: line_ends(message),
         })
     }
 }
@@ -152,8 +155,8 @@ fn remember(
 
 const INSERT_EMAIL: &str =
     "INSERT INTO emails (id, tenant, created_at, scheduled_at, subject, sender, people,
-    headers, tags, attachments, smtputf8, body_text, body_html, raw)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    headers, tags, attachments, smtputf8, line_ends, raw)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 fn insert_email(
     transaction: &mut Transaction<'_>,
@@ -174,8 +177,7 @@ fn insert_email(
         &*columns.tags,
         &*columns.attachments,
         message.needs_smtputf8(),
-        message.text.as_deref(),
-        message.html.as_deref(),
+        columns.line_ends.as_deref(),
         &*new.raw
     )
     .execute(transaction.connection)

@@ -39,7 +39,8 @@ struct Old {
 // SQLite uses the partial index only where its condition (`has_content = 1`) is written alike.
 const OLD_CONTENTS: &str = "SELECT email_id, has_content FROM deliveries
     WHERE has_content = 1 AND finished_at <= ? AND finished_at > ? ORDER BY finished_at LIMIT ?";
-const FORGET_CONTENT: &str = "UPDATE emails SET body_text = NULL, body_html = NULL, raw = NULL WHERE id = ?";
+const FORGET_CONTENT: &str =
+    "UPDATE emails SET body_text = NULL, body_html = NULL, raw = NULL, line_ends = NULL WHERE id = ?";
 const NOTE_IT: &str = "UPDATE deliveries SET has_content = 0 WHERE email_id = ?";
 
 fn forget_contents(

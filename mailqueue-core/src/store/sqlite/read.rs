@@ -14,8 +14,8 @@ use crate::domain::record::Record;
 const COLUMNS: &str =
     "SELECT d.*, e.tenant, e.created_at, COALESCE(d.rescheduled_at, e.scheduled_at) AS scheduled_at,
     e.subject, e.people, e.headers, e.tags, e.attachments";
-const WITH_BODIES: &str = ", e.body_text, e.body_html, e.raw";
-const WITHOUT_BODIES: &str = ", NULL AS body_text, NULL AS body_html, NULL AS raw";
+const WITH_BODIES: &str = ", e.body_text, e.body_html, e.raw, e.line_ends";
+const WITHOUT_BODIES: &str = ", NULL AS body_text, NULL AS body_html, NULL AS raw, NULL AS line_ends";
 const TABLES: &str = " FROM emails e JOIN deliveries d ON d.email_id = e.id WHERE TRUE";
 const BY_ID: &str = " AND e.id = ?";
 const BY_TENANT: &str = " AND e.tenant = ?";

@@ -3,11 +3,13 @@
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 
+use super::super::bodies::BodyColumns;
 use super::delivery::DeliveryRow;
 use super::json;
 use super::time::{Micros, time};
 use crate::contracts::store::{Listed, StoreError};
 use crate::domain::record::{PartialRecord, Record, Summary};
+use crate::domain::rendered_text::Bodies;
 use crate::domain::status::Status;
 
 /// A message with its delivery.
@@ -37,6 +39,8 @@ pub(super) struct RecordRow {
     body_html: Option<String>,
     #[diesel(sql_type = Nullable<Binary>)]
     raw: Option<Vec<u8>>,
+    #[diesel(sql_type = Nullable<Text>)]
+    line_ends: Option<String>,
 }
 
 impl RecordRow {
@@ -58,6 +62,9 @@ impl RecordRow {
     /// The record, or why it cannot be read.
     pub(super) fn record(self) -> Result<Record, StoreError> {
         let row = self.delivery;
+        let kept_apart = Bodies { text: self.body_text, html: self.body_html };
+        let bodies = BodyColumns { kept_apart, raw: self.raw, line_ends: self.line_ends };
+        let (Bodies { text, html }, raw) = bodies.read()?;
         Ok(Record {
             id: row.id()?,
             tenant: self.tenant,
@@ -70,9 +77,9 @@ impl RecordRow {
                 tags: json::read("emails.tags", &self.tags)?,
                 attachments: json::read("emails.attachments", &self.attachments)?,
             },
-            text: self.body_text,
-            html: self.body_html,
-            raw: self.raw,
+            text,
+            html,
+            raw,
             lane: row.lane()?,
             due_at: time(row.due_at)?,
             finished_at: row.finished_at.map(time).transpose()?,
