@@ -24,6 +24,7 @@ check:
 	.ci/deny
 	.ci/machete
 	.ci/package
+	.ci/benches
 	.ci/examples
 	.ci/clients
 
@@ -31,6 +32,6 @@ check:
 smoke:
 	.ci/smoke
 
+# How fast it is, as a Markdown table: everything in under a quarter of an hour, or parts: make bench BENCH='submit deliver'.
 bench: install
-	cargo bench -p mailqueue-worker
-	cargo bench -p mailqueue-core --bench rendering
+	cargo bench -p mailqueue-testing --bench performance -- $(BENCH)

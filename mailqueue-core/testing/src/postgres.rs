@@ -31,6 +31,7 @@ pub struct Postgres {
     port: Port,
     directory: Directory,
     settings: Vec<(String, String)>,
+    environment: Vec<(String, String)>,
     databases: AtomicUsize,
 }
 
@@ -54,6 +55,15 @@ impl Postgres {
 
     /// Like [`Postgres::start`], with further settings such as `("max_connections", "5")`.
     pub fn with_settings(settings: &[(&str, &str)]) -> Self {
+        Self::with(settings, &[])
+    }
+
+    /// Like [`Postgres::durable`], with further environment variables for every process of the server.
+    pub fn durable_with_environment(environment: &[(&str, &str)]) -> Self {
+        Self::with(&FAST.map(|(name, _)| (name, "on")), environment)
+    }
+
+    fn with(settings: &[(&str, &str)], environment: &[(&str, &str)]) -> Self {
         let directory = Directory::create("postgres");
         initialise(&directory);
         let mut postgres = Self {
@@ -61,6 +71,7 @@ impl Postgres {
             port: Port::reserve(),
             directory,
             settings: all_settings(settings),
+            environment: owned(environment),
             databases: AtomicUsize::new(0),
         };
         // A foreign process may take the port between the reservation and the server's bind.
@@ -174,7 +185,13 @@ impl Postgres {
         let program = tool("postgres");
         let arguments = arguments.iter().map(String::as_str);
         // QUIT is the immediate stop. Unlike KILL it takes the backends and the shared memory along.
-        let process = ServerProcess::spawn(&mut self.directory, "QUIT", &program, arguments);
+        let process = ServerProcess::spawn_with_environment(
+            &mut self.directory,
+            "QUIT",
+            &program,
+            arguments,
+            &self.environment,
+        );
         let url = self.url_for("postgres");
         self.process.insert(process).ready(|| run(&url, "SELECT 1").is_ok())
     }
@@ -184,8 +201,11 @@ fn all_settings(wanted: &[(&str, &str)]) -> Vec<(String, String)> {
     let listen =
         [("listen_addresses", "127.0.0.1"), ("unix_socket_directories", ""), ("max_connections", "200")];
     // The last of two settings of one name wins.
-    let all = listen.iter().chain(&FAST).chain(wanted);
-    all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    owned(&[&listen[..], &FAST, wanted].concat())
+}
+
+fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 fn initialise(directory: &Directory) {

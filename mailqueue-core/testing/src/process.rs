@@ -37,6 +37,17 @@ impl ServerProcess {
         program: &Path,
         arguments: impl IntoIterator<Item = &'a str>,
     ) -> Self {
+        Self::spawn_with_environment(directory, last_signal, program, arguments, &[])
+    }
+
+    /// Like [`ServerProcess::spawn`], with further environment variables.
+    pub(crate) fn spawn_with_environment<'a>(
+        directory: &mut Directory,
+        last_signal: &str,
+        program: &Path,
+        arguments: impl IntoIterator<Item = &'a str>,
+        environment: &[(String, String)],
+    ) -> Self {
         let mut watchdog = directory
             .command(Path::new("/bin/sh"))
             .args(["-c", WATCHDOG, "watchdog"])
@@ -44,6 +55,7 @@ impl ServerProcess {
             .arg(last_signal)
             .arg(program)
             .args(arguments)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

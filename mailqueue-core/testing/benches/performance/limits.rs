@@ -1,12 +1,13 @@
-//! The tools that are measured beside.
+//! The tools that are measured beside: they do one thing, so nothing that does more is faster.
 
+use std::io::Write;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use mailqueue_testing::{PostfixSink, Postgres, tool};
 
 /// Rows a second that pgbench inserts: one row of 1 KiB in each transaction, prepared.
-pub(super) fn pgbench(postgres: &Postgres, clients: usize, time: Duration) -> f64 {
+pub(crate) fn pgbench(postgres: &Postgres, clients: usize, time: Duration) -> f64 {
     let url = postgres.database();
     postgres.query(
         &url,
@@ -15,7 +16,7 @@ pub(super) fn pgbench(postgres: &Postgres, clients: usize, time: Duration) -> f6
     );
     let mut script = tempfile::NamedTempFile::new().expect("a temporary file");
     let insert = "INSERT INTO mail VALUES (gen_random_uuid(), now(), repeat('x', 1024));";
-    std::io::Write::write_all(&mut script, insert.as_bytes()).expect("it can be written");
+    script.write_all(insert.as_bytes()).expect("it can be written");
     let output = Command::new(tool("pgbench"))
         .args(["-n", "-M", "prepared", "-j", "1", "-c", &clients.to_string()])
         .args(["-T", &time.as_secs().max(1).to_string(), "-f"])
@@ -28,15 +29,18 @@ pub(super) fn pgbench(postgres: &Postgres, clients: usize, time: Duration) -> f6
     rate.and_then(|rest| rest.split(' ').next()?.parse().ok()).unwrap_or_else(|| panic!("no rate in: {text}"))
 }
 
-/// Messages a second that Postfix's smtp-source sends to `sink` over kept connections.
-pub(super) fn smtp_source(sink: &PostfixSink, sessions: usize, messages: usize) -> f64 {
-    let started = Instant::now();
+/// Messages a second that Postfix's smtp-source sends to smtp-sink over kept connections.
+pub(crate) fn smtp_source(sessions: usize, messages: usize) -> f64 {
+    let sink = PostfixSink::counting();
+    let begun = Instant::now();
     let status = Command::new(tool("smtp-source"))
         .args(["-d", "-s", &sessions.to_string(), "-m", &messages.to_string(), "-l", "1024"])
         .args(["-f", "shop@example.com", "-t", "user@example.org"])
         .arg(sink.address().to_string())
         .status()
         .expect("smtp-source runs");
+    let took = begun.elapsed();
     assert!(status.success(), "smtp-source sends everything");
-    messages as f64 / started.elapsed().as_secs_f64()
+    assert_eq!(sink.received(), messages, "smtp-sink has everything");
+    messages as f64 / took.as_secs_f64()
 }
