@@ -1,6 +1,7 @@
 //! Opening the parts by URL: the one place that names implementations.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -149,7 +150,7 @@ pub async fn store_with(
 ) -> Result<Arc<dyn MessageStore>, ConnectError> {
     // Checks first, so that a faulty URL is always `Url`: opening would report it as a fault of the store.
     check_store(url)?;
-    Ok(Arc::new(Batched::new(open_store(url, options).await?)))
+    Ok(Arc::new(Batched::with_calls(open_store(url, options).await?, calls_at_once(url))))
 }
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
@@ -177,6 +178,12 @@ async fn open_store(
 #[cfg(not(any(feature = "postgres", feature = "sqlite")))]
 async fn open_store(_: &SecretString, _: StoreOptions) -> Result<Arc<dyn MessageStore>, ConnectError> {
     Err(unknown_store())
+}
+
+/// The calls of one kind that a store gains by. Inserts, renewals and settlements at once leave two of eight connections
+/// to Postgres for everything else; in SQLite one thread writes.
+fn calls_at_once(url: &SecretString) -> NonZeroU32 {
+    if scheme(url) == "sqlite" { NonZeroU32::MIN } else { NonZeroU32::MIN.saturating_add(1) }
 }
 
 fn unknown_store() -> ConnectError {

@@ -1,12 +1,14 @@
 //! Stores: the record on Postgres and on SQLite, and what gathers calls to either.
 
 pub mod batched;
+mod batcher;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod bodies;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod microseconds;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod migrations;
+mod pace;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod placeholders;
 #[cfg(feature = "postgres")]

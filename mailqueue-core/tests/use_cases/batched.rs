@@ -1,5 +1,6 @@
 //! Many callers, few calls: everybody gets the answer to what they asked, and nobody pays for anybody else.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -260,4 +261,65 @@ async fn leases_are_renewed_for_as_long_as_each_caller_says() {
     }
     store.end_lease(short).await;
     assert_eq!(store.record(long).await.delivery.status, Status::Sending);
+}
+
+/// A store whose slow calls overlap, up to three of them.
+async fn overlapping() -> (Arc<FaultyStore>, Arc<Batched>) {
+    let store = FaultyStore::new().await;
+    let calls = NonZeroU32::new(3).expect("three");
+    let batched = Arc::new(Batched::with_calls(Arc::clone(&store) as _, calls));
+    (store, batched)
+}
+
+#[tokio::test]
+async fn a_slow_call_holds_up_nobody_who_comes_later() {
+    let (store, batched) = overlapping().await;
+    let mut callers = vec![hold_up(&store, &batched).await];
+    for calls in 2..=3 {
+        callers.push(insert(&batched, store.submission(&draft("later")).await));
+        store.called(Method::Insert, calls).await;
+    }
+    for _ in 0..5 {
+        callers.push(insert(&batched, store.submission(&draft("last")).await));
+    }
+    store.pass(Duration::from_millis(20)).await;
+    assert_eq!(store.calls(Method::Insert), [1; 3], "no more calls at once than are allowed");
+    store.set(Method::Insert, Mood::Good);
+    for caller in callers {
+        assert_eq!(answer(caller).await.expect("kept"), Inserted::Stored);
+    }
+    assert_eq!(store.calls(Method::Insert).iter().sum::<usize>(), 8, "everything is asked once");
+}
+
+#[tokio::test]
+async fn of_calls_that_overlap_one_may_panic() {
+    let (store, batched) = overlapping().await;
+    let first = hold_up(&store, &batched).await;
+    let second = insert(&batched, store.submission(&draft("second")).await);
+    store.called(Method::Insert, 2).await;
+    store.set(Method::Insert, Mood::Panicking);
+    let answers = [answer(first).await, answer(second).await];
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1, "{answers:?}");
+}
+
+#[tokio::test]
+async fn the_same_key_in_calls_that_overlap_is_taken_once() {
+    let (store, batched) = overlapping().await;
+    let original = store.submission(&draft("original")).await;
+    let ids = original.ids();
+    store.set(Method::Insert, Mood::Holding);
+    let mut callers = Vec::new();
+    for calls in 1..=3 {
+        callers.push(insert(&batched, keyed(original.clone(), "key", 1)));
+        store.called(Method::Insert, calls).await;
+    }
+    store.set(Method::Insert, Mood::Good);
+    let mut stored = 0;
+    for caller in callers {
+        match answer(caller).await.expect("an answer") {
+            Inserted::Stored => stored += 1,
+            replayed => assert_eq!(replayed, Inserted::Replayed(ids.clone())),
+        }
+    }
+    assert_eq!(stored, 1);
 }

@@ -1,0 +1,99 @@
+//! The moment at which a further call to the store is begun.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The least time between the beginnings of two calls that are under way together. A call costs the database about a
+/// tenth of it, however little it carries; and timers are no finer.
+const MIN_GAP: Duration = Duration::from_millis(1);
+
+/// Decides when calls are begun.
+///
+/// Where calls are quick, one is under way at a time, and what comes meanwhile gathers into a large batch. Where they
+/// are slow, because the disk is, further ones are begun at even intervals beside them: the database commits together
+/// what comes while it waits for the disk.
+#[derive(Debug)]
+pub(super) struct Pace {
+    at_most: NonZeroU32,
+    /// The beginning of the latest call.
+    latest: Option<Instant>,
+    /// The time that calls have taken of late.
+    usual: Duration,
+}
+
+/// The time for a further call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// At once.
+    Now,
+    /// At that time, or once there is none under way.
+    At(Instant),
+}
+
+impl Pace {
+    /// At most so many calls at once.
+    pub(super) fn new(at_most: NonZeroU32) -> Self {
+        Self { at_most, latest: None, usual: Duration::ZERO }
+    }
+
+    /// Tells whether a call may be begun beside so many.
+    pub(super) fn has_room(&self, running: usize) -> bool {
+        running < self.at_most.get() as usize
+    }
+
+    /// The time for a call beside so many; a batch that is full has nothing to wait for.
+    pub(super) fn next(&self, running: usize, is_full: bool, now: Instant) -> Next {
+        let Some(latest) = self.latest.filter(|_| running > 0 && !is_full) else { return Next::Now };
+        let time = latest + (self.usual / self.at_most.get()).max(MIN_GAP);
+        if now >= time { Next::Now } else { Next::At(time) }
+    }
+
+    /// Notes the beginning of a call.
+    pub(super) fn begun(&mut self, now: Instant) {
+        self.latest = Some(now);
+    }
+
+    /// Notes the end of a call.
+    pub(super) fn ended(&mut self, took: Duration) {
+        // Smoothed, so that one slow commit among quick ones changes little.
+        self.usual = (self.usual * 3 + took) / 4;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pace of four calls at once, each of which takes so long, and the beginning of the latest.
+    fn pace(took: Duration) -> (Pace, Instant) {
+        let mut pace = Pace::new(NonZeroU32::new(4).expect("four"));
+        (0..100).for_each(|_| pace.ended(took));
+        let begun = Instant::now();
+        pace.begun(begun);
+        (pace, begun)
+    }
+
+    #[test]
+    fn a_call_beside_no_other_is_begun_at_once() {
+        let (pace, now) = pace(Duration::from_secs(1));
+        assert_eq!(pace.next(0, false, now), Next::Now);
+    }
+
+    #[test]
+    fn slow_calls_are_spread_over_their_time() {
+        let (pace, begun) = pace(Duration::from_millis(100));
+        let Next::At(time) = pace.next(1, false, begun) else { panic!("at once") };
+        assert!((Duration::from_millis(24)..=Duration::from_millis(25)).contains(&(time - begun)));
+        assert_eq!(pace.next(1, false, time), Next::Now);
+        assert_eq!(pace.next(1, true, begun), Next::Now, "there is nothing to gather");
+        assert!(pace.has_room(3) && !pace.has_room(4));
+    }
+
+    #[test]
+    fn quick_calls_gather() {
+        let (pace, begun) = pace(Duration::from_micros(100));
+        assert_eq!(pace.next(1, false, begun), Next::At(begun + MIN_GAP));
+    }
+}
