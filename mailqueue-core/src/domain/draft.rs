@@ -156,6 +156,13 @@ impl Draft {
             + files.map(|file| file.content.len() + file.filename.len()).sum::<usize>()
     }
 
+    /// The size of text, HTML and attachments together, in octets: what [`Limits::content`] bounds.
+    #[must_use]
+    pub fn content_size(&self) -> usize {
+        let files: usize = self.attachments.iter().map(|file| file.content.len()).sum();
+        files + [&self.text, &self.html].into_iter().flatten().map(String::len).sum::<usize>()
+    }
+
     /// A hash over everything but the idempotency key: equal drafts, and only they, have the same.
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 32] {
@@ -251,9 +258,7 @@ impl Draft {
         if self.text.is_none() && self.html.is_none() {
             faults.add("/text", "must be there unless html is");
         }
-        let files: usize = self.attachments.iter().map(|file| file.content.len()).sum();
-        let bodies = [&self.text, &self.html].into_iter().flatten().map(String::len).sum::<usize>();
-        if files + bodies > limits.content {
+        if self.content_size() > limits.content {
             faults.add("", format!("must hold at most {} octets with its attachments", limits.content));
         }
     }

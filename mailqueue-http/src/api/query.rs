@@ -41,7 +41,8 @@ pub(crate) fn filter(query: &str) -> Result<Filter, Problem> {
     let mut filter = Filter::default();
     let mut faults = Vec::new();
     let mut seen: Vec<String> = Vec::new();
-    for (name, value) in urlencoded::pairs(query.as_bytes())? {
+    for pair in urlencoded::pairs(query.as_bytes()) {
+        let (name, value) = pair?;
         if seen.contains(&name) {
             note(&mut faults, &pointer(&name), "must stand there once");
         } else if let Err(detail) = apply(&mut filter, &name, &value) {
@@ -102,7 +103,8 @@ pub(crate) struct PageRange {
 pub(crate) fn range(query: &str) -> Result<PageRange, Problem> {
     let mut range = PageRange::default();
     let mut faults = Vec::new();
-    for (name, value) in urlencoded::pairs(query.as_bytes())? {
+    for pair in urlencoded::pairs(query.as_bytes()) {
+        let (name, value) = pair?;
         match &*name {
             "limit" => match limit(&value) {
                 Ok(limit) => range.limit = Some(limit),

@@ -102,10 +102,8 @@ pub(super) fn idempotency_key(request: &Request) -> Result<Option<IdempotencyKey
 
 /// Refuses what is too large for a message; that is a matter of size, not of a field.
 pub(crate) fn check_size(draft: &Draft, outbox: &Outbox) -> Result<(), Problem> {
-    let files: usize = draft.attachments.iter().map(|file| file.content.len()).sum();
-    let bodies: usize = [&draft.text, &draft.html].into_iter().flatten().map(String::len).sum();
     let most = outbox.limits().content;
-    if files + bodies > most {
+    if draft.content_size() > most {
         let detail = format!("Text, html and attachments must be at most {most} octets long together.");
         return Err(Problem::too_large(detail));
     }

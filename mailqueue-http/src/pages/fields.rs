@@ -27,13 +27,20 @@ pub(super) struct Form {
 /// A field of the form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Field {
-    /// `assunto` or `subject`
     Subject,
-    /// `mensagem` or `message`
     Message,
-    /// `para` or `to`
     To,
 }
+
+/// The names of the fields; the first one of each is ours.
+const NAMES: [(&str, Field); 6] = [
+    ("assunto", Field::Subject),
+    ("mensagem", Field::Message),
+    ("para", Field::To),
+    ("subject", Field::Subject),
+    ("message", Field::Message),
+    ("to", Field::To),
+];
 
 /// The values of the fields.
 #[derive(Debug, Default)]
@@ -46,8 +53,8 @@ pub(crate) struct Fields {
     pub(crate) to: String,
     /// True where the field that people do not see was filled in.
     pub(crate) trapped: bool,
-    /// The fields in the words of who sent them, where these are not ours.
-    english: Vec<Field>,
+    /// The fields that were sent, each by the name that it had.
+    sent: Vec<(&'static str, Field)>,
 }
 
 impl Fields {
@@ -66,73 +73,60 @@ impl Fields {
         let body = request.payload.read().await?;
         let octets = body.len();
         let read = move || match boundary {
-            None => urlencoded::pairs(&body),
+            None => pairs(&body),
             // All of it is there, so that nothing is waited for.
             Some(boundary) => parts(body, boundary).now_or_never().unwrap_or_else(|| Err(unreadable())),
         };
-        let pairs = offload(octets, read).await;
+        let fields = offload(octets, read).await;
         request.payload.digested();
-        Self::sort(pairs??)
+        fields?
     }
 
-    /// Puts each value where it belongs. Names that are not known (a button has one) are no fault.
-    fn sort(pairs: Vec<(String, String)>) -> Result<Self, Problem> {
-        let mut fields = Self::default();
-        let mut seen = Vec::new();
-        for (name, value) in pairs {
-            let field = match name.as_str() {
-                "assunto" | "subject" => Field::Subject,
-                "mensagem" | "message" => Field::Message,
-                "para" | "to" => Field::To,
-                // A trap for bots: a field that people do not see.
-                "website" => {
-                    fields.trapped |= !value.is_empty();
-                    continue;
-                }
-                _ => continue,
-            };
-            if seen.contains(&field) {
-                return Err(Problem::field(format!("/{name}"), "must stand there once"));
-            }
-            seen.push(field);
-            if ["subject", "message", "to"].contains(&name.as_str()) {
-                fields.english.push(field);
-            }
-            *fields.place(field) = value;
+    /// Puts a value where it belongs. A name that is not known (a button has one) is no fault.
+    fn put(&mut self, name: &str, value: String) -> Result<(), Problem> {
+        // A trap for bots: a field that people do not see.
+        if name == "website" {
+            self.trapped |= !value.is_empty();
+            return Ok(());
         }
-        Ok(fields)
-    }
-
-    fn place(&mut self, field: Field) -> &mut String {
+        let Some((name, field)) = NAMES.into_iter().find(|(known, _)| *known == name) else { return Ok(()) };
+        if self.sent.iter().any(|(_, other)| *other == field) {
+            return Err(Problem::field(format!("/{name}"), "must stand there once"));
+        }
+        self.sent.push((name, field));
         match field {
-            Field::Subject => &mut self.subject,
-            Field::Message => &mut self.message,
-            Field::To => &mut self.to,
+            Field::Subject => self.subject = value,
+            Field::Message => self.message = value,
+            Field::To => self.to = value,
         }
+        Ok(())
     }
 
     /// The name by which the sender knows a field.
     pub(crate) fn name(&self, field: Field) -> &'static str {
-        match (field, self.english.contains(&field)) {
-            (Field::Subject, false) => "assunto",
-            (Field::Subject, true) => "subject",
-            (Field::Message, false) => "mensagem",
-            (Field::Message, true) => "message",
-            (Field::To, false) => "para",
-            (Field::To, true) => "to",
-        }
+        let mut names = self.sent.iter().chain(&NAMES);
+        names.find(|(_, other)| *other == field).map_or("", |(name, _)| name)
     }
 }
 
-/// The parts of a multipart form.
-async fn parts(body: Bytes, boundary: String) -> Result<Vec<(String, String)>, Problem> {
+/// The fields of a URL-encoded form.
+fn pairs(body: &[u8]) -> Result<Fields, Problem> {
+    let mut fields = Fields::default();
+    for pair in urlencoded::pairs(body) {
+        let (name, value) = pair?;
+        fields.put(&name, value)?;
+    }
+    Ok(fields)
+}
+
+/// The fields of a multipart form.
+async fn parts(body: Bytes, boundary: String) -> Result<Fields, Problem> {
     let whole = stream::once(async move { Ok::<_, std::convert::Infallible>(body) });
     let mut multipart = multer::Multipart::new(whole, boundary);
-    let mut pairs = Vec::new();
+    let (mut fields, mut left) = (Fields::default(), MAX_PARTS);
     while let Some(part) = multipart.next_field().await.map_err(|_| unreadable())? {
-        if pairs.len() == MAX_PARTS {
-            return Err(Problem::field("", format!("must have at most {MAX_PARTS} fields")));
-        }
+        let too_many = || Problem::field("", format!("must have at most {MAX_PARTS} fields"));
+        left = left.checked_sub(1).ok_or_else(too_many)?;
         let name = part.name().ok_or_else(unreadable)?.to_owned();
         // Browsers send an empty name for a file that was not chosen.
         if part.file_name().is_some_and(|file| !file.is_empty()) {
@@ -144,9 +138,9 @@ async fn parts(body: Bytes, boundary: String) -> Result<Vec<(String, String)>, P
         let value = part.bytes().await.map_err(|_| unreadable())?;
         let value = String::from_utf8(value.into());
         let value = value.map_err(|_| Problem::malformed("The fields must be encoded as UTF-8."))?;
-        pairs.push((name, value));
+        fields.put(&name, value)?;
     }
-    Ok(pairs)
+    Ok(fields)
 }
 
 fn unreadable() -> Problem {

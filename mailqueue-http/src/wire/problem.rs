@@ -292,35 +292,23 @@ pub(crate) fn sentence(faults: &[FieldError]) -> String {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Unavailable(_) => {
-                tracing::warn!(%error, "a request could not be served");
-                Self::unavailable("The message store is out of reach. Please try again shortly.")
-            }
-            StoreError::Overloaded(_) => {
-                tracing::warn!(%error, "a request could not be served");
-                Self::unavailable("More mail is coming in than can be kept. Please try again shortly.")
-            }
-            StoreError::NoSpace(_) => {
-                tracing::warn!(%error, "a request could not be served");
-                Self::unavailable("There is no space for new mail. Please try again later.")
-            }
+        let detail = match error {
+            StoreError::Unavailable(_) => "The message store is out of reach. Please try again shortly.",
+            StoreError::Overloaded(_) => "More mail is coming in than can be kept. Please try again shortly.",
+            StoreError::NoSpace(_) => "There is no space for new mail. Please try again later.",
             // What a store says about a row may quote the row, so only the kind of fault is logged.
-            StoreError::Refused(_) => {
-                tracing::error!("a request could not be served: the message store refused it");
-                Self::broken()
+            error => {
+                let reason = match error {
+                    StoreError::Refused(_) => ": the message store refused it",
+                    StoreError::Unreadable(_) => ": the message store holds something unreadable",
+                    _ => "",
+                };
+                tracing::error!("a request could not be served{reason}");
+                return Self::broken();
             }
-            StoreError::Unreadable(_) => {
-                tracing::error!(
-                    "a request could not be served: the message store holds something unreadable"
-                );
-                Self::broken()
-            }
-            _ => {
-                tracing::error!("a request could not be served");
-                Self::broken()
-            }
-        }
+        };
+        tracing::warn!(%error, "a request could not be served");
+        Self::unavailable(detail)
     }
 }
 

@@ -67,6 +67,7 @@ statement! {
     /// Writes states. One that comes with a token is written only while that lease is held (the fence) and nobody has
     /// added to the attempt log since it was claimed. A lease ends with the status `sending`. What is moved into the
     /// past is due now, and no older than that. Binds are sorted by id, so that parallel batches lock in the same order.
+    #[derive(Default)]
     WriteStates {
         ids: Array<SqlUuid> => Vec<Uuid>,
         tokens: Array<Nullable<SqlUuid>> => Vec<Option<Uuid>>,
@@ -148,22 +149,7 @@ pub(super) async fn write(
 }
 
 fn batch(states: Vec<NewState>) -> WriteStates {
-    let room = states.len();
-    let mut batch = WriteStates {
-        ids: Vec::with_capacity(room),
-        tokens: Vec::with_capacity(room),
-        log_lengths: Vec::with_capacity(room),
-        statuses: Vec::with_capacity(room),
-        attempts_made: Vec::with_capacity(room),
-        lost_leases: Vec::with_capacity(room),
-        dots_allowed: Vec::with_capacity(room),
-        maybes: Vec::with_capacity(room),
-        recipients: Vec::with_capacity(room),
-        attempts: Vec::with_capacity(room),
-        due_ats: Vec::with_capacity(room),
-        due_ins: Vec::with_capacity(room),
-        resets_age: Vec::with_capacity(room),
-    };
+    let mut batch = WriteStates::default();
     for NewState { id, fence, transition: Transition { delivery, due, resets_age } } in states {
         batch.ids.push(id.as_uuid());
         let log_length = fence.as_ref().map_or(0, |fence| fence.log_length);

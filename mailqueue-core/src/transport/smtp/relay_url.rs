@@ -100,7 +100,10 @@ pub struct RelayUrl {
 impl RelayUrl {
     /// True if the host is this machine by its very name: an address that loops back, or `localhost`.
     pub(super) fn is_loopback(&self) -> bool {
-        is_loopback(&self.host)
+        match self.host.parse::<IpAddr>() {
+            Ok(address) => address.to_canonical().is_loopback(),
+            Err(_) => self.host == "localhost" || self.host.ends_with(".localhost"),
+        }
     }
 }
 
@@ -119,7 +122,7 @@ impl FromStr for RelayUrl {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let url = Url::parse(text).map_err(|_| RelayUrlError::Syntax)?;
-        let implicit = match url.scheme() {
+        let is_implicit = match url.scheme() {
             "smtp" => false,
             "smtps" => true,
             _ => return Err(RelayUrlError::Scheme),
@@ -128,31 +131,33 @@ impl FromStr for RelayUrl {
             return Err(RelayUrlError::Trailing);
         }
         let host = host(&url)?;
-        let port = url.port().unwrap_or(if implicit { 465 } else { 25 });
+        let port = url.port().unwrap_or(if is_implicit { 465 } else { 25 });
         if port == 0 {
             return Err(RelayUrlError::Port);
         }
-        let parameters = Parameters::read(&url)?;
-        let tls = parameters.tls_mode(implicit, &host)?;
-        let login = login(&url)?;
-        if login.is_some() && tls == TlsMode::None && !is_loopback(&host) && !parameters.insecure_auth {
-            return Err(RelayUrlError::InsecureAuth);
-        }
-        Ok(Self {
+        let mut relay = Self {
             host,
             port,
-            tls,
-            login,
-            auth: parameters.auth,
-            ca: parameters.ca,
-            connections: parameters.connections.unwrap_or(32),
-            slow_start: parameters.slow_start.unwrap_or(2),
-            rate: parameters.rate,
-            pipelining: parameters.pipelining,
-            hello: parameters.hello,
-            insecure_auth: parameters.insecure_auth,
-            deadlines: parameters.deadlines,
-        })
+            tls: TlsMode::Required,
+            login: None,
+            auth: None,
+            ca: None,
+            connections: 32,
+            slow_start: 2,
+            rate: None,
+            pipelining: true,
+            hello: None,
+            insecure_auth: false,
+            deadlines: TimeoutOverrides::default(),
+        };
+        let tls = relay.read_parameters(&url)?;
+        relay.tls = relay.tls_mode(is_implicit, tls)?;
+        relay.login = login(&url)?;
+        let is_exposed = relay.tls == TlsMode::None && !relay.is_loopback() && !relay.insecure_auth;
+        if relay.login.is_some() && is_exposed {
+            return Err(RelayUrlError::InsecureAuth);
+        }
+        Ok(relay)
     }
 }
 
@@ -191,120 +196,88 @@ fn login(url: &Url) -> Result<Option<Login>, RelayUrlError> {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
-    match host.parse::<IpAddr>() {
-        Ok(address) => address.to_canonical().is_loopback(),
-        Err(_) => host == "localhost" || host.ends_with(".localhost"),
-    }
-}
+/// The parameters but those of [`TimeoutOverrides`].
+const NAMES: [&str; 9] =
+    ["tls", "auth", "ca", "connections", "slow_start", "rate", "pipelining", "hello", "insecure_auth"];
 
-/// The parameters behind the `?`.
-struct Parameters {
-    tls: Option<TlsMode>,
-    auth: Option<Mechanism>,
-    ca: Option<PathBuf>,
-    connections: Option<usize>,
-    slow_start: Option<u32>,
-    rate: Option<u32>,
-    pipelining: bool,
-    hello: Option<String>,
-    insecure_auth: bool,
-    deadlines: TimeoutOverrides,
-}
-
-impl Parameters {
-    fn read(url: &Url) -> Result<Self, RelayUrlError> {
-        const NAMES: [&str; 9] = [
-            "tls",
-            "auth",
-            "ca",
-            "connections",
-            "slow_start",
-            "rate",
-            "pipelining",
-            "hello",
-            "insecure_auth",
-        ];
-        let mut values: [Option<String>; NAMES.len()] = Default::default();
-        let mut deadlines = TimeoutOverrides::default();
-        for (key, value) in uri::parameters(url.query()).map_err(|_| RelayUrlError::Syntax)? {
-            if deadlines.take(&key, &value)? {
+impl RelayUrl {
+    /// Sets what the parameters behind the `?` say, each once, and gives back the value of `tls`.
+    fn read_parameters(&mut self, url: &Url) -> Result<Option<TlsMode>, RelayUrlError> {
+        let (mut tls, mut seen) = (None, Vec::new());
+        for (name, value) in uri::parameters(url.query()).map_err(|_| RelayUrlError::Syntax)? {
+            if self.deadlines.take(&name, &value)? {
                 continue;
             }
-            let place = NAMES.iter().position(|name| *name == key).ok_or(RelayUrlError::UnknownParameter)?;
-            if values[place].replace(value).is_some() {
-                return Err(RelayUrlError::Repeated(NAMES[place]));
+            let known = NAMES.into_iter().find(|known| *known == name);
+            let name = known.ok_or(RelayUrlError::UnknownParameter)?;
+            if seen.contains(&name) {
+                return Err(RelayUrlError::Repeated(name));
             }
+            seen.push(name);
+            let set = self.set(name, &value, &mut tls);
+            set.map_err(|expected| RelayUrlError::Value { parameter: name, expected })?;
         }
-        let [tls, auth, ca, connections, slow_start, rate, pipelining, hello, insecure_auth] = values;
-        Ok(Self {
-            tls: read("tls", tls, "required, opportunistic or none", |value| match value {
-                "required" => Some(TlsMode::Required),
-                "opportunistic" => Some(TlsMode::Opportunistic),
-                "none" => Some(TlsMode::None),
-                _ => None,
-            })?,
-            auth: read("auth", auth, "plain or login", |value| match value {
-                "plain" => Some(Mechanism::Plain),
-                "login" => Some(Mechanism::Login),
-                _ => None,
-            })?,
-            ca: read("ca", ca, "a file", |value| (!value.is_empty()).then(|| value.into()))?,
-            connections: read("connections", connections, "a number from 1 to 1000", |value| {
-                value.parse().ok().filter(|n| (1..=1000).contains(n))
-            })?,
-            slow_start: read("slow_start", slow_start, "a number from 1 to 1000", |value| {
-                value.parse().ok().filter(|n| (1..=1000).contains(n))
-            })?,
-            rate: read("rate", rate, "a number from 1 to 100000", |value| {
-                value.parse().ok().filter(|n| (1..=100_000).contains(n))
-            })?,
-            pipelining: read("pipelining", pipelining, "on or off", on_or_off)?.unwrap_or(true),
-            hello: read("hello", hello, "a host name or an address in brackets", hello_name)?,
-            insecure_auth: read("insecure_auth", insecure_auth, "true or false", true_or_false)?
-                .unwrap_or(false),
-            deadlines,
-        })
+        Ok(tls)
     }
 
-    fn tls_mode(&self, implicit: bool, host: &str) -> Result<TlsMode, RelayUrlError> {
-        match (implicit, self.tls) {
+    /// Sets one parameter, or says what its value must be.
+    fn set(&mut self, name: &str, value: &str, tls: &mut Option<TlsMode>) -> Result<(), &'static str> {
+        match name {
+            "tls" => {
+                *tls = Some(match value {
+                    "required" => TlsMode::Required,
+                    "opportunistic" => TlsMode::Opportunistic,
+                    "none" => TlsMode::None,
+                    _ => return Err("required, opportunistic or none"),
+                });
+            }
+            "auth" => {
+                self.auth = Some(match value {
+                    "plain" => Mechanism::Plain,
+                    "login" => Mechanism::Login,
+                    _ => return Err("plain or login"),
+                });
+            }
+            "ca" if value.is_empty() => return Err("a file"),
+            "ca" => self.ca = Some(value.into()),
+            "connections" => {
+                self.connections = up_to(1000, value).ok_or("a number from 1 to 1000")? as usize;
+            }
+            "slow_start" => self.slow_start = up_to(1000, value).ok_or("a number from 1 to 1000")?,
+            "rate" => self.rate = Some(up_to(100_000, value).ok_or("a number from 1 to 100000")?),
+            "pipelining" => {
+                self.pipelining = match value {
+                    "on" => true,
+                    "off" => false,
+                    _ => return Err("on or off"),
+                };
+            }
+            "hello" if !is_hello(value) => return Err("a host name or an address in brackets"),
+            "hello" => self.hello = Some(value.to_owned()),
+            _ => self.insecure_auth = value.parse().map_err(|_| "true or false")?,
+        }
+        Ok(())
+    }
+
+    fn tls_mode(&self, is_implicit: bool, asked: Option<TlsMode>) -> Result<TlsMode, RelayUrlError> {
+        match (is_implicit, asked) {
             (true, None | Some(TlsMode::Required)) => Ok(TlsMode::Implicit),
             (true, Some(_)) => Err(RelayUrlError::Contradiction),
             (false, Some(tls)) => Ok(tls),
             // A named certificate shows that TLS is expected, even on loopback.
-            (false, None) if is_loopback(host) && self.ca.is_none() => Ok(TlsMode::None),
+            (false, None) if self.is_loopback() && self.ca.is_none() => Ok(TlsMode::None),
             (false, None) => Ok(TlsMode::Required),
         }
     }
 }
 
-fn read<T>(
-    parameter: &'static str,
-    value: Option<String>,
-    expected: &'static str,
-    parse: impl FnOnce(&str) -> Option<T>,
-) -> Result<Option<T>, RelayUrlError> {
-    let Some(value) = value else { return Ok(None) };
-    parse(&value).map(Some).ok_or(RelayUrlError::Value { parameter, expected })
+fn up_to(most: u32, value: &str) -> Option<u32> {
+    value.parse().ok().filter(|n| (1..=most).contains(n))
 }
 
-fn on_or_off(value: &str) -> Option<bool> {
-    match value {
-        "on" => Some(true),
-        "off" => Some(false),
-        _ => None,
-    }
-}
-
-fn true_or_false(value: &str) -> Option<bool> {
-    value.parse().ok()
-}
-
-fn hello_name(value: &str) -> Option<String> {
-    // Neither space nor control character, because the name goes into a command as it is.
-    let fits = !value.is_empty() && value.len() <= 255 && value.bytes().all(|b| b.is_ascii_graphic());
-    fits.then(|| value.to_owned())
+/// Neither space nor control character, because the name goes into a command as it is.
+fn is_hello(value: &str) -> bool {
+    !value.is_empty() && value.len() <= 255 && value.bytes().all(|b| b.is_ascii_graphic())
 }
 
 #[cfg(test)]
