@@ -35,7 +35,7 @@ pub(crate) fn describe(postgres: &Postgres) -> String {
 
 /// The first line of a program's output; `?` when it has none.
 fn said(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output();
+    let output = Command::new(program).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     text.lines().next().unwrap_or("?").to_owned()
 }
