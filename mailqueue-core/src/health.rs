@@ -16,6 +16,9 @@ const MAX_RESULT_GRACES: u32 = 8;
 /// The longest time for an answer that counts as there, and the greatest age of the last one.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The longest time between two writes. More than a second, so that the probes of a sweep every second suffice.
+const MAX_PROBE_INTERVAL: Duration = Duration::from_millis(1250);
+
 /// The rules by which the health of a store is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HealthOptions {
@@ -45,7 +48,7 @@ impl HealthOptions {
     #[must_use]
     pub fn probe_interval(&self) -> Duration {
         // Fits three times into a gap, so that one late answer is no trouble.
-        (self.gap / 3).clamp(Duration::from_millis(20), Duration::from_secs(1))
+        (self.gap / 3).clamp(Duration::from_millis(20), MAX_PROBE_INTERVAL)
     }
 }
 
@@ -117,13 +120,21 @@ impl Health {
         }
     }
 
-    /// Probes until this is dropped, often enough that no lease can run out in between unnoticed.
+    /// Probes until this is dropped, often enough that no lease can run out in between unnoticed. Others' probes count.
     pub async fn watch(&self) {
         let every = self.options.probe_interval();
         loop {
-            // What it finds is noted; whoever needs the store says what that means.
-            let _ = self.probe().await;
-            tokio::time::sleep(every).await;
+            let answered = {
+                let seen = self.seen();
+                seen.answer.as_ref().map(|_| seen.last)
+            };
+            let rest = answered.map_or(Duration::ZERO, |at| every.saturating_sub(at.elapsed()));
+            if rest.is_zero() {
+                // What it finds is noted; whoever needs the store says what that means.
+                let _ = self.probe().await;
+            } else {
+                tokio::time::sleep(rest).await;
+            }
         }
     }
 

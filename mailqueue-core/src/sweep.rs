@@ -1,13 +1,13 @@
 //! Putting right what crashes, outages and time have left behind.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
-use crate::contracts::queue::{Queue, QueueError};
-use crate::contracts::store::{MessageStore, Pruned, Retention, StoreError};
+use crate::contracts::queue::{Entry, Queue, QueueError};
+use crate::contracts::store::{DueRange, MessageStore, Probe, Pruned, Retention, StoreError};
 use crate::domain::lane::Lane;
 use crate::domain::transition::DeliveryPolicy;
 use crate::health::Health;
@@ -56,6 +56,8 @@ pub struct Swept {
     pub refilled: usize,
     /// True if more is due than one pass puts back: the next should follow soon.
     pub backlog: bool,
+    /// True if the queue was asked and held all that is due, as far as its heads show.
+    pub queue_was_whole: bool,
     /// Leases that had run out.
     pub reclaimed: usize,
     /// The pruned messages.
@@ -74,12 +76,15 @@ pub struct Sweeper {
     behind: Mutex<HashSet<Lane>>,
 }
 
-/// The outcome of refilling one lane.
-enum Refill {
-    /// Nothing was missing; whether the lane is empty.
-    Complete { is_empty: bool },
-    /// So many entries were put back, and the fullest lane holds so many now.
-    Added { count: usize, depth: u64 },
+/// The first due time in each lane of the queue.
+type Heads = [(Lane, Option<OffsetDateTime>); Lane::ALL.len()];
+
+/// What a refill found and did.
+struct Refill {
+    /// The entries that were put back.
+    added: usize,
+    /// True if nothing was missing.
+    is_whole: bool,
 }
 
 impl Sweeper {
@@ -102,16 +107,22 @@ impl Sweeper {
     /// answer is no error: it is filled later.
     pub async fn pass(&self) -> Result<Swept, StoreError> {
         // Writes first: nothing else is begun without proof that the store takes writes.
-        let now = self.health.probe().await?.now;
-        // Counts no messages (0): the metric needs only the age of the oldest one.
-        let told = self.store.backlog(0).await.map(|backlog| telemetry::backlog_counted(&backlog));
-        let refill = self.refill().await;
-        let reclaim = if self.health.is_settled() { self.reclaim(now).await } else { Ok(0) };
+        let Probe { now, has_lapsed_lease, .. } = self.health.probe().await?;
+        let refill = self.refill(now).await;
+        let may_reclaim = has_lapsed_lease && self.health.is_settled();
+        let reclaim = if may_reclaim { self.reclaim(now).await } else { Ok(0) };
         let prune = if self.is_time_to_prune() { self.prune().await } else { Ok(Pruned::default()) };
         // Errors are returned only here, so that a step that fails keeps no other from its work.
-        told?;
-        let (refilled, backlog) = refill?;
-        Ok(Swept { refilled, backlog, reclaimed: reclaim?, pruned: prune? })
+        let Refill { added, is_whole } = refill?;
+        telemetry::refilled(added);
+        let backlog = !self.behind().is_empty();
+        Ok(Swept {
+            refilled: added,
+            backlog,
+            queue_was_whole: is_whole && !backlog,
+            reclaimed: reclaim?,
+            pruned: prune?,
+        })
     }
 
     fn is_time_to_prune(&self) -> bool {
@@ -125,12 +136,31 @@ impl Sweeper {
     }
 
     /// Puts messages back that are due before a lane's head and so are missing from the queue.
-    async fn refill(&self) -> Result<(usize, bool), StoreError> {
-        let mut refilled = 0;
-        for lane in Lane::ALL {
-            match self.refill_lane(lane).await? {
-                Ok(refill) => refilled += self.note(lane, &refill),
-                // Workers ask the store themselves while the queue is out of reach.
+    async fn refill(&self, now: OffsetDateTime) -> Result<Refill, StoreError> {
+        let heads = match self.heads().await {
+            Ok(heads) => heads,
+            // Workers ask the store themselves while the queue is out of reach.
+            Err(error) => {
+                tracing::debug!(%error, "not refilled");
+                // Counts no messages (0): the metric needs only the age of the oldest one.
+                telemetry::backlog_counted(&self.store.backlog(0).await?);
+                return Ok(Refill { added: 0, is_whole: false });
+            }
+        };
+        let ranges = heads.map(|(lane, head)| DueRange {
+            lane,
+            before: head.map(|due_at| due_at - MARGIN),
+            limit: REFILL_PAGE,
+        });
+        let missing = self.store.due(&ranges).await?;
+        let first_due =
+            missing.iter().map(|entry| entry.due_at).chain(heads.iter().filter_map(|(_, head)| *head));
+        telemetry::oldest_due(first_due.min(), now);
+        let mut added = 0;
+        for (lane, head) in heads {
+            let missing: Vec<Entry> = missing.iter().filter(|entry| entry.lane == lane).copied().collect();
+            match self.refill_lane(lane, head, &missing).await {
+                Ok(()) => added += missing.len(),
                 Err(error) => {
                     tracing::debug!(%error, lane = lane.as_str(), "not refilled");
                     // Skips the other lanes too: they are in the same queue, and each would wait for the same fault.
@@ -138,38 +168,47 @@ impl Sweeper {
                 }
             }
         }
-        telemetry::refilled(refilled);
-        let behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok((refilled, !behind.is_empty()))
+        Ok(Refill { added, is_whole: missing.is_empty() })
     }
 
-    /// Notes whether there is more behind what a lane holds, and returns how much was added.
-    fn note(&self, lane: Lane, refill: &Refill) -> usize {
-        let mut behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
-        match refill {
-            // A full page has more behind it, but a queue that is long enough can wait for the next pass.
-            Refill::Added { count: REFILL_PAGE, depth } if *depth < AMPLE_DEPTH => behind.insert(lane),
-            Refill::Added { .. } | Refill::Complete { is_empty: true } => behind.remove(&lane),
-            // Changes nothing: what lies behind the head may still be missing, and the head does not show it.
-            Refill::Complete { is_empty: false } => false,
-        };
-        if let Refill::Added { count, .. } = refill { *count } else { 0 }
-    }
-
-    async fn refill_lane(&self, lane: Lane) -> Result<Result<Refill, QueueError>, StoreError> {
-        let head = match self.queue.head(lane).await {
-            Ok(head) => head,
-            Err(error) => return Ok(Err(error)),
-        };
-        // Ignores an error: the depth is for a metric alone.
-        if let Ok(depth) = self.queue.depth(lane).await {
-            telemetry::depth_seen(lane, depth);
+    async fn heads(&self) -> Result<Heads, QueueError> {
+        let mut heads = Lane::ALL.map(|lane| (lane, None));
+        for (lane, head) in &mut heads {
+            *head = self.queue.head(*lane).await?;
+            // Ignores an error: the depth is for a metric alone.
+            if let Ok(depth) = self.queue.depth(*lane).await {
+                telemetry::depth_seen(*lane, depth);
+            }
         }
-        let missing = self.store.due(lane, head.map(|due_at| due_at - MARGIN), REFILL_PAGE).await?;
+        Ok(heads)
+    }
+
+    /// Puts back what is missing from a lane, and notes whether there is more behind it.
+    async fn refill_lane(
+        &self,
+        lane: Lane,
+        head: Option<OffsetDateTime>,
+        missing: &[Entry],
+    ) -> Result<(), QueueError> {
         if missing.is_empty() {
-            return Ok(Ok(Refill::Complete { is_empty: head.is_none() }));
+            // A head changes nothing: what lies behind it may still be missing, and it does not show that.
+            if head.is_none() {
+                self.behind().remove(&lane);
+            }
+            return Ok(());
         }
-        Ok(self.queue.push(&missing).await.map(|depth| Refill::Added { count: missing.len(), depth }))
+        let depth = self.queue.push(missing).await?;
+        // A full page has more behind it, but a queue that is long enough can wait for the next pass.
+        if missing.len() == REFILL_PAGE && depth < AMPLE_DEPTH {
+            self.behind().insert(lane);
+        } else {
+            self.behind().remove(&lane);
+        }
+        Ok(())
+    }
+
+    fn behind(&self) -> MutexGuard<'_, HashSet<Lane>> {
+        self.behind.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends leases that ran out before the store last took a write, at `now`. A store that stood still since then ends

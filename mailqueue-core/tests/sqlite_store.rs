@@ -10,7 +10,9 @@ use async_trait::async_trait;
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, SqliteConnection};
 use mailqueue_core::conformance::store::unreadable_rows::Spoil;
-use mailqueue_core::contracts::store::{Claimed, Inserted, LeaseTerms, NewMessage, Renewal, Submission};
+use mailqueue_core::contracts::store::{
+    Claimed, DueRange, Inserted, LeaseTerms, NewMessage, Renewal, Submission,
+};
 use mailqueue_core::domain::render::render;
 use mailqueue_core::health::{Health, HealthOptions, Unready};
 use mailqueue_core::store::batched::Batched;
@@ -419,7 +421,10 @@ async fn a_caller_that_goes_away_leaves_nothing_half_done() {
         let inserting = store.insert(vec![Arc::new(both)]);
         drop(tokio::time::timeout(Duration::from_micros(fastrand::u64(0..400)), inserting).await);
     }
-    let due = store.due(Lane::Normal, None, 1000).await.expect("what is due is told");
+    let due = store
+        .due(&[DueRange { lane: Lane::Normal, before: None, limit: 1000 }])
+        .await
+        .expect("what is due is told");
     let page = store.list(&Filter { limit: 1000, ..Filter::default() }).await.expect("a page is read");
     assert_eq!((due.len() % 2, page.records.len() % 2), (0, 0), "both of a submission or none");
 }

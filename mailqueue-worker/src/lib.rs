@@ -12,6 +12,7 @@
 //! # }
 //! ```
 
+mod queue_check;
 mod run_loop;
 pub mod service;
 mod slots;

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use mailqueue_core::contracts::queue::Pulled;
+use mailqueue_core::contracts::store::DueRange;
 use mailqueue_core::domain::round_robin::{LaneTurns, Turn};
 use mailqueue_core::{LaneWeights, MessageId, MessageStore, Queue, QueueError, StoreError};
 
+use crate::queue_check::QueueCheck;
 use crate::slots::MAX_ASIDE;
 
 /// The wait of one pull for an entry.
@@ -24,6 +26,7 @@ pub(crate) struct Source {
     queue: Arc<dyn Queue>,
     of_queue: LaneTurns,
     of_store: LaneTurns,
+    queue_check: Arc<QueueCheck>,
     /// The queue held nothing although something was due.
     is_behind: bool,
     poll: Duration,
@@ -43,15 +46,18 @@ enum OriginError {
 }
 
 impl Source {
-    /// A source that asks the store at least every `interval` while the queue gives nothing.
+    /// A source that asks the store at least every `interval` while the queue gives nothing, unless `queue_check` says
+    /// that nothing is missing from it.
     pub(crate) fn new(
         store: Arc<dyn MessageStore>,
         queue: Arc<dyn Queue>,
         weights: LaneWeights,
+        queue_check: Arc<QueueCheck>,
         interval: Duration,
     ) -> Self {
         let (of_queue, of_store) = (LaneTurns::new(weights), LaneTurns::new(weights));
-        Self { store, queue, of_queue, of_store, is_behind: false, poll: interval.min(POLL_INTERVAL) }
+        let poll = interval.min(POLL_INTERVAL);
+        Self { store, queue, of_queue, of_store, queue_check, is_behind: false, poll }
     }
 
     /// At most `max` ids; none when nothing was due for a while.
@@ -65,7 +71,7 @@ impl Source {
         let pulled = self.pull(Origin::Queue, max, wait).await;
         self.is_behind = false;
         let fault = match pulled {
-            Ok(ids) if !ids.is_empty() => return Ok(ids),
+            Ok(ids) if !ids.is_empty() || self.queue_check.is_fresh() => return Ok(ids),
             pulled => pulled.err(),
         };
         match self.pull(Origin::Store, max, Duration::ZERO).await {
@@ -135,15 +141,13 @@ impl Source {
     /// Ids that are due by the store. Several workers, and turns side by side, read the same page, so each takes a random
     /// part of a larger one.
     async fn due(&self, turn: &Turn) -> Result<Pulled, StoreError> {
-        for lane in &turn.lanes {
-            // Four times the share, so that workers rarely meet, and those aside on top: the store names them again.
-            let mut page = self.store.due(*lane, None, turn.most * 4 + MAX_ASIDE).await?;
-            if !page.is_empty() {
-                fastrand::shuffle(&mut page);
-                let ids = page.into_iter().take(turn.most).map(|entry| entry.id).collect();
-                return Ok(Pulled { lane: Some(*lane), ids });
-            }
-        }
-        Ok(Pulled::default())
+        // Four times the share, so that workers rarely meet, and those aside on top: the store names them again.
+        let range = |&lane| DueRange { lane, before: None, limit: turn.most * 4 + MAX_ASIDE };
+        let ranges: Vec<DueRange> = turn.lanes.iter().map(range).collect();
+        let mut page = self.store.due(&ranges).await?;
+        let lane = page.first().map(|entry| entry.lane);
+        page.retain(|entry| Some(entry.lane) == lane);
+        fastrand::shuffle(&mut page);
+        Ok(Pulled { lane, ids: page.into_iter().take(turn.most).map(|entry| entry.id).collect() })
     }
 }

@@ -1,13 +1,22 @@
 //! The sweeper's timer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mailqueue_core::contracts::store::Pruned;
 use mailqueue_core::sweep::{Sweeper, Swept};
 use tokio_util::sync::CancellationToken;
 
+use crate::queue_check::QueueCheck;
+
 /// Sweeps every `interval` until `shutdown`; ten times as often while there is more to refill than one pass does.
-pub(crate) async fn run(sweeper: Sweeper, interval: Duration, shutdown: CancellationToken) {
+/// `queue_check` learns of each pass.
+pub(crate) async fn run(
+    sweeper: Sweeper,
+    interval: Duration,
+    queue_check: Arc<QueueCheck>,
+    shutdown: CancellationToken,
+) {
     let mut store_answers = true;
     let mut wait = Duration::ZERO;
     loop {
@@ -17,7 +26,9 @@ pub(crate) async fn run(sweeper: Sweeper, interval: Duration, shutdown: Cancella
             () = tokio::time::sleep(wait) => {}
         }
         wait = interval;
-        match sweeper.pass().await {
+        let swept = sweeper.pass().await;
+        queue_check.note(swept.as_ref().ok());
+        match swept {
             Ok(swept) => {
                 if !store_answers {
                     tracing::info!("the message store answers again");
@@ -41,7 +52,7 @@ pub(crate) async fn run(sweeper: Sweeper, interval: Duration, shutdown: Cancella
 
 /// Logs the work of a pass, if any. Pruned mail is gone for good, so that line is at a higher level.
 fn log(swept: &Swept) {
-    let Swept { refilled, reclaimed, pruned, backlog } = *swept;
+    let Swept { refilled, reclaimed, pruned, backlog, .. } = *swept;
     if refilled + reclaimed > 0 {
         tracing::debug!(refilled, backlog, reclaimed, "swept");
     }

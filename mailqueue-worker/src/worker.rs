@@ -10,6 +10,7 @@ use mailqueue_core::{DeliveryPolicy, LaneWeights, MessageStore, Queue, Retention
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
+use crate::queue_check::QueueCheck;
 use crate::run_loop::RunLoop;
 use crate::slots::SlotPool;
 use crate::source::Source;
@@ -182,7 +183,9 @@ impl Worker {
         let _watching = AbortOnDropHandle::new(tokio::spawn(async move { watched.watch().await }));
         let (store, queue) = (Arc::clone(&self.store), Arc::clone(&self.queue));
         let sweeper = Sweeper::new(store, queue, Arc::clone(&health), self.sweep);
-        let sweeping = tokio::spawn(sweeping::run(sweeper, self.sweep.interval, shutdown.clone()));
+        let (queue_check, interval) = (Arc::<QueueCheck>::default(), self.sweep.interval);
+        let sweeping =
+            tokio::spawn(sweeping::run(sweeper, interval, Arc::clone(&queue_check), shutdown.clone()));
         let (store, transport) = (Arc::clone(&self.store), Arc::clone(&self.transport));
         let deliverer = Deliverer::new(store, transport, health, self.deliver.clone());
         let tasks = TaskTracker::new();
@@ -194,7 +197,7 @@ impl Worker {
             slots: &SlotPool::new(self.concurrency, self.memory),
         };
         let (store, queue) = (Arc::clone(&self.store), Arc::clone(&self.queue));
-        run_loop.run(Source::new(store, queue, self.lane_weights, self.sweep.interval)).await;
+        run_loop.run(Source::new(store, queue, self.lane_weights, queue_check, interval)).await;
         tracing::info!(worker, in_flight = tasks.len(), "draining");
         // A tracker that is open is waited for without end.
         tasks.close();

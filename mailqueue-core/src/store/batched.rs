@@ -11,11 +11,10 @@ use super::batcher::{Batcher, WhenCallerLeaves};
 use super::pace::Pace;
 use crate::contracts::queue::Entry;
 use crate::contracts::store::{
-    Backlog, Change, Changed, Claims, Filter, Idempotency, Inserted, LeaseTerms, MessageStore, Page, Probe,
-    Pruned, Reclaimed, Renewal, Retention, Settled, Settlement, StoreError, Submission,
+    Backlog, Change, Changed, Claims, DueRange, Filter, Idempotency, Inserted, LeaseTerms, MessageStore,
+    Page, Probe, Pruned, Reclaimed, Renewal, Retention, Settled, Settlement, StoreError, Submission,
 };
 use crate::domain::id::MessageId;
-use crate::domain::lane::Lane;
 use crate::domain::record::Record;
 use crate::domain::transition::DeliveryPolicy;
 
@@ -128,13 +127,8 @@ impl MessageStore for Batched {
         self.settlements.submit_all(settlements).await
     }
 
-    async fn due(
-        &self,
-        lane: Lane,
-        before: Option<OffsetDateTime>,
-        limit: usize,
-    ) -> Result<Vec<Entry>, StoreError> {
-        self.inner.due(lane, before, limit).await
+    async fn due(&self, ranges: &[DueRange]) -> Result<Vec<Entry>, StoreError> {
+        self.inner.due(ranges).await
     }
 
     async fn reclaim(

@@ -4,6 +4,8 @@ mod metric;
 
 use std::time::Duration;
 
+use time::OffsetDateTime;
+
 pub use self::metric::describe;
 use self::metric::*;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
@@ -41,7 +43,12 @@ pub(crate) fn changed(status: Status) {
 
 /// The store has counted its backlog.
 pub(crate) fn backlog_counted(backlog: &Backlog) {
-    let age = backlog.oldest_due.map_or(Duration::ZERO, |due| clock::age(due, backlog.now));
+    oldest_due(backlog.oldest_due, backlog.now);
+}
+
+/// The oldest message that waits was due at this time, if any is due.
+pub(crate) fn oldest_due(due_at: Option<OffsetDateTime>, now: OffsetDateTime) {
+    let age = due_at.map_or(Duration::ZERO, |due_at| clock::age(due_at, now));
     OLDEST_QUEUED.gauge([]).set(age.as_secs_f64());
 }
 

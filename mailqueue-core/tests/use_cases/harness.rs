@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mailqueue_core::contracts::store::{
-    Backlog, Change, Changed, Claimed, Claims, Idempotency, Inserted, LeaseTerms, NewMessage, Probe, Pruned,
-    Reclaimed, Renewal, Settled, Settlement, Submission,
+    Backlog, Change, Changed, Claimed, Claims, DueRange, Idempotency, Inserted, LeaseTerms, NewMessage,
+    Probe, Pruned, Reclaimed, Renewal, Settled, Settlement, Submission,
 };
 use mailqueue_core::contracts::store::{Filter, Page};
 use mailqueue_core::domain::record::Record;
 use mailqueue_core::domain::render::render;
 use mailqueue_core::store::sqlite::{SqliteOptions, SqliteStore};
 use mailqueue_core::{
-    DeliveryPolicy, Draft, Entry, Lane, Limits, MessageId, MessageStore, OnUnknown, Retention, RetryPolicy,
+    DeliveryPolicy, Draft, Entry, Limits, MessageId, MessageStore, OnUnknown, Retention, RetryPolicy,
     StoreError,
 };
 use tempfile::TempDir;
@@ -36,6 +36,8 @@ pub(crate) enum Method {
     Settle,
     Probe,
     Due,
+    Reclaim,
+    Backlog,
 }
 
 /// What a double does to the calls of one method.
@@ -239,14 +241,9 @@ impl MessageStore for FaultyStore {
         }
     }
 
-    async fn due(
-        &self,
-        lane: Lane,
-        before: Option<OffsetDateTime>,
-        limit: usize,
-    ) -> Result<Vec<Entry>, StoreError> {
-        self.meet(Method::Due, 1).await?;
-        self.inner.due(lane, before, limit).await
+    async fn due(&self, ranges: &[DueRange]) -> Result<Vec<Entry>, StoreError> {
+        self.meet(Method::Due, ranges.len()).await?;
+        self.inner.due(ranges).await
     }
 
     async fn reclaim(
@@ -255,6 +252,7 @@ impl MessageStore for FaultyStore {
         limit: usize,
         policy: &DeliveryPolicy,
     ) -> Result<Vec<Reclaimed>, StoreError> {
+        self.meet(Method::Reclaim, 1).await?;
         self.inner.reclaim(expired_before, limit, policy).await
     }
 
@@ -277,6 +275,7 @@ impl MessageStore for FaultyStore {
     }
 
     async fn backlog(&self, count: u64) -> Result<Backlog, StoreError> {
+        self.meet(Method::Backlog, 1).await?;
         self.inner.backlog(count).await
     }
 

@@ -92,6 +92,29 @@ async fn refills_nothing_where_nothing_waits() {
     assert_eq!(queue.depth(Lane::Normal).await.expect("a depth"), 0);
 }
 
+/// An idle deployment asks its store little: one write and one read a pass.
+#[tokio::test]
+async fn an_idle_pass_asks_the_store_twice() {
+    let (store, queue) = (FaultyStore::new().await, Arc::new(LocalQueue::new()));
+    let sweeper = sweeper(&store, &queue, Duration::ZERO);
+    for _ in 0..5 {
+        assert!(pass(&sweeper).await.queue_was_whole);
+    }
+    let asked = [Method::Probe, Method::Due, Method::Reclaim, Method::Backlog];
+    assert_eq!(asked.map(|method| store.calls(method).len()), [5, 5, 0, 0]);
+}
+
+#[tokio::test]
+async fn says_whether_the_queue_was_whole() {
+    let (store, queue) = (FaultyStore::new().await, Arc::new(LocalQueue::new()));
+    let sweeper = sweeper(&store, &queue, LONG);
+    submit_some(&store, 1).await;
+    assert!(!pass(&sweeper).await.queue_was_whole, "it was put back");
+    assert!(pass(&sweeper).await.queue_was_whole);
+    let queue = Arc::new(LossyQueue::new(LocalQueue::new(), Faults { failed: 1.0, ..Faults::NONE }, 7));
+    assert!(!pass(&sweeper_with(&store, &queue, health(&store, LONG), options())).await.queue_was_whole);
+}
+
 #[tokio::test]
 async fn refills_what_is_due_before_the_head() {
     let (store, queue) = (FaultyStore::new().await, Arc::new(LocalQueue::new()));

@@ -6,12 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mailqueue_core::contracts::store::{
-    Backlog, Change, Changed, Claims, Idempotency, Inserted, LeaseTerms, Probe, Pruned, Reclaimed, Renewal,
-    Retention, Settled, Settlement, Submission,
+    Backlog, Change, Changed, Claims, DueRange, Idempotency, Inserted, LeaseTerms, Probe, Pruned, Reclaimed,
+    Renewal, Retention, Settled, Settlement, Submission,
 };
-use mailqueue_core::{
-    DeliveryPolicy, Entry, Filter, Lane, MessageId, MessageStore, Page, Record, StoreError,
-};
+use mailqueue_core::{DeliveryPolicy, Entry, Filter, MessageId, MessageStore, Page, Record, StoreError};
 use time::OffsetDateTime;
 use tokio::sync::{Mutex, oneshot};
 
@@ -87,13 +85,8 @@ impl MessageStore for GatedStore {
     async fn settle(&self, settlements: Vec<Arc<Settlement>>) -> Vec<Result<Settled, StoreError>> {
         self.inner.settle(settlements).await
     }
-    async fn due(
-        &self,
-        lane: Lane,
-        before: Option<OffsetDateTime>,
-        limit: usize,
-    ) -> Result<Vec<Entry>, StoreError> {
-        self.inner.due(lane, before, limit).await
+    async fn due(&self, ranges: &[DueRange]) -> Result<Vec<Entry>, StoreError> {
+        self.inner.due(ranges).await
     }
     async fn reclaim(
         &self,

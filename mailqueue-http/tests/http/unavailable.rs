@@ -5,12 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mailqueue_core::contracts::store::{
-    Backlog, Change, Changed, Claims, Idempotency, Inserted, LeaseTerms, Probe, Pruned, Reclaimed, Renewal,
-    Retention, Settled, Settlement, Submission,
+    Backlog, Change, Changed, Claims, DueRange, Idempotency, Inserted, LeaseTerms, Probe, Pruned, Reclaimed,
+    Renewal, Retention, Settled, Settlement, Submission,
 };
-use mailqueue_core::{
-    DeliveryPolicy, Entry, Filter, Lane, MessageId, MessageStore, Page, Record, StoreError,
-};
+use mailqueue_core::{DeliveryPolicy, Entry, Filter, MessageId, MessageStore, Page, Record, StoreError};
 use time::OffsetDateTime;
 
 use crate::test_server::{BROWSER, TestServer, plain};
@@ -52,7 +50,7 @@ impl MessageStore for Down {
     async fn settle(&self, settlements: Vec<Arc<Settlement>>) -> Vec<Result<Settled, StoreError>> {
         settlements.iter().map(|_| down()).collect()
     }
-    async fn due(&self, _: Lane, _: Option<OffsetDateTime>, _: usize) -> Result<Vec<Entry>, StoreError> {
+    async fn due(&self, _: &[DueRange]) -> Result<Vec<Entry>, StoreError> {
         down()
     }
     async fn reclaim(

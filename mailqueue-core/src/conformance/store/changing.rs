@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::harness::{
     ANA, Harness, LONG, accepted, ambiguous, deferred, draft, eager, holding, refused, report, wait_until,
 };
-use crate::contracts::store::{Change, Changed, MessageStore, Pruned, Retention};
+use crate::contracts::store::{Change, Changed, DueRange, MessageStore, Pruned, Retention};
 use crate::domain::id::MessageId;
 use crate::domain::lane::Lane;
 use crate::domain::recipient::RecipientStatus;
@@ -168,7 +168,8 @@ pub async fn moves_nothing_into_the_past(store: Arc<dyn MessageStore>) {
     done(&harness, moved, Change::Reschedule(before - time::Duration::days(7)), Status::Queued).await;
     let due_at = harness.record(moved).await.due_at;
     assert!((before..=harness.now().await).contains(&due_at), "{due_at} for a change to {before}");
-    let due = harness.store.due(Lane::Normal, None, 10).await.expect("what is due is told");
+    let ten = DueRange { lane: Lane::Normal, before: None, limit: 10 };
+    let due = harness.store.due(&[ten]).await.expect("what is due is told");
     assert_eq!(due.iter().map(|entry| entry.id).collect::<Vec<_>>(), [waiting, moved]);
     let claimed = harness.claim(moved, LONG).await;
     let most = Duration::try_from(claimed.claimed_at - before).expect("time moves on");

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::harness::{ANA, Harness, LONG, deferred, draft, eager, report};
 use crate::contracts::queue::Entry;
-use crate::contracts::store::{Change, MessageStore};
+use crate::contracts::store::{Change, DueRange, MessageStore};
 use crate::domain::id::MessageId;
 use crate::domain::lane::Lane;
 
 async fn due(harness: &Harness, before: Option<time::OffsetDateTime>, limit: usize) -> Vec<Entry> {
-    harness.store.due(Lane::Normal, before, limit).await.expect("what is due is told")
+    harness.store.due(&[DueRange { lane: Lane::Normal, before, limit }]).await.expect("what is due is told")
 }
 
 fn ids(entries: &[Entry]) -> Vec<MessageId> {
@@ -56,9 +56,35 @@ pub async fn keeps_lanes_apart(store: Arc<dyn MessageStore>) {
         let mut one = draft("in its lane");
         one.lane = lane;
         let id = harness.submit(&one).await;
-        let entries = harness.store.due(lane, None, 10).await.expect("what is due is told");
+        let entries = harness
+            .store
+            .due(&[DueRange { lane, before: None, limit: 10 }])
+            .await
+            .expect("what is due is told");
         assert_eq!(entries.iter().map(|entry| (entry.lane, entry.id)).collect::<Vec<_>>(), [(lane, id)]);
     }
+}
+
+/// Several ranges are told in the order in which they are asked for, each by its own bounds.
+pub async fn tells_several_ranges_in_their_order(store: Arc<dyn MessageStore>) {
+    let harness = Harness::new(store);
+    let mut ids = Vec::new();
+    for lane in [Lane::Bulk, Lane::Urgent, Lane::Bulk, Lane::Urgent, Lane::Bulk] {
+        let mut one = draft("in its lane");
+        one.lane = lane;
+        ids.push(harness.submit(&one).await);
+        harness.tick().await;
+    }
+    let before = Some(harness.record(ids[4]).await.due_at);
+    let ranges = [
+        DueRange { lane: Lane::Urgent, before: None, limit: 1 },
+        DueRange { lane: Lane::Normal, before: None, limit: 10 },
+        DueRange { lane: Lane::Bulk, before, limit: 10 },
+    ];
+    let entries = harness.store.due(&ranges).await.expect("what is due is told");
+    let told: Vec<_> = entries.iter().map(|entry| (entry.lane, entry.id)).collect();
+    assert_eq!(told, [(Lane::Urgent, ids[1]), (Lane::Bulk, ids[0]), (Lane::Bulk, ids[2])]);
+    assert_eq!(harness.store.due(&[]).await.expect("nothing is asked"), []);
 }
 
 /// A message that is scheduled, leased or finished does not wait to be sent.

@@ -122,6 +122,7 @@ macro_rules! message_store_conformance {
             due {
                 tells_the_longest_due_first
                 tells_only_what_is_due_before
+                tells_several_ranges_in_their_order
                 stops_at_the_limit
                 keeps_lanes_apart
                 leaves_out_what_is_not_waiting
@@ -140,6 +141,7 @@ macro_rules! message_store_conformance {
             }
             probing {
                 tells_the_time_of_a_write
+                tells_of_a_lease_that_ran_out
                 answers_many_at_once
             }
             pruning {

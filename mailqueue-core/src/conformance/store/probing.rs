@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::harness::Harness;
+use super::harness::{Harness, LONG, SHORT, draft, eager};
 use crate::contracts::store::MessageStore;
 
 /// Each write returns the store's time, which never goes back.
@@ -14,6 +14,21 @@ pub async fn tells_the_time_of_a_write(store: Arc<dyn MessageStore>) {
         assert!(before <= probe.now && probe.now <= harness.now().await, "{probe:?}");
         assert!(probe.has_space, "nothing is full");
     }
+}
+
+/// A lease that ran out is told of until it is ended.
+pub async fn tells_of_a_lease_that_ran_out(store: Arc<dyn MessageStore>) {
+    let harness = Harness::new(store);
+    let has_lapsed =
+        async || harness.store.probe().await.expect("an idle store takes writes").has_lapsed_lease;
+    let (held, lost) = (harness.submit(&draft("held")).await, harness.submit(&draft("lost")).await);
+    harness.claim(held, LONG).await;
+    assert!(!has_lapsed().await);
+    harness.claim(lost, SHORT).await;
+    harness.tick().await;
+    assert!(has_lapsed().await);
+    harness.reclaim(lost, &eager()).await;
+    assert!(!has_lapsed().await);
 }
 
 /// Many probes at once are all answered.

@@ -10,6 +10,8 @@ pub struct Probe {
     /// There is space for new messages, as far as is known. Messages that are there can be sent and settled
     /// either way.
     pub has_space: bool,
+    /// A lease ran out before `now`.
+    pub has_lapsed_lease: bool,
 }
 
 /// The number and size of the messages that wait.

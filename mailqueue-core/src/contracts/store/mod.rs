@@ -2,6 +2,7 @@
 
 mod backlog;
 mod change;
+mod due_range;
 mod error;
 mod lease;
 mod query;
@@ -17,6 +18,7 @@ use time::OffsetDateTime;
 
 pub use self::backlog::{Backlog, Probe};
 pub use self::change::{Change, Changed};
+pub use self::due_range::DueRange;
 pub use self::error::StoreError;
 pub use self::lease::{Claimed, Claims, ExpiredLease, Lease, LeaseTerms, Reclaimed, Renewal, TooLarge};
 pub use self::query::{Cursor, Filter, Listed, Page};
@@ -25,7 +27,6 @@ pub use self::settlement::{Settled, Settlement};
 pub use self::submission::{Idempotency, Inserted, NewMessage, Submission};
 use super::queue::Entry;
 use crate::domain::id::MessageId;
-use crate::domain::lane::Lane;
 use crate::domain::record::Record;
 use crate::domain::transition::DeliveryPolicy;
 
@@ -80,13 +81,8 @@ pub trait MessageStore: Send + Sync + 'static {
     /// holds it. Recording the same twice changes nothing. Results are in the order of the arguments.
     async fn settle(&self, settlements: Vec<Arc<Settlement>>) -> Vec<Result<Settled, StoreError>>;
 
-    /// Messages of a lane that are queued and due before `before`, and by now; the longest due first, at most `limit`.
-    async fn due(
-        &self,
-        lane: Lane,
-        before: Option<OffsetDateTime>,
-        limit: usize,
-    ) -> Result<Vec<Entry>, StoreError>;
+    /// Messages that are queued and due by now, range by range in their order; of each the longest due first.
+    async fn due(&self, ranges: &[DueRange]) -> Result<Vec<Entry>, StoreError>;
 
     /// Ends at most `limit` leases that ran out before `expired_before`, a time that came from this store, and
     /// returns the new status of each message. Callers in parallel share the work.
@@ -105,7 +101,7 @@ pub trait MessageStore: Send + Sync + 'static {
         change: Change,
     ) -> Result<Changed, StoreError>;
 
-    /// Writes something small and returns the store's time. `Ok` means that results could be written down at this
+    /// Writes something small and returns the store's time, and whether a lease has run out by then. `Ok` means that results could be written down at this
     /// moment: it is committed, as durably as everything else.
     async fn probe(&self) -> Result<Probe, StoreError>;
 

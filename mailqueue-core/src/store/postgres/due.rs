@@ -1,39 +1,48 @@
 //! The messages that are due, and how many wait.
 
-use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::super::unreadable;
 use super::error::Failure;
 use super::session::Session;
 use super::statement::{rows, statement};
 use crate::contracts::queue::Entry;
-use crate::contracts::store::Backlog;
-use crate::domain::lane::Lane;
+use crate::contracts::store::{Backlog, DueRange};
 
 statement! {
-    /// A page of the due index.
+    /// A page of the due index for each range.
     DueEntries {
-        lane: Text => &'static str,
-        before: Nullable<Timestamptz> => Option<OffsetDateTime>,
-        limit: BigInt => i64,
-    } -> (SqlUuid, Timestamptz) = "
-        SELECT email_id, due_at FROM deliveries
-        WHERE status = 'queued' AND lane = ? AND due_at <= now() AND due_at < COALESCE(?, 'infinity')
-        ORDER BY due_at, email_id LIMIT ?"
+        lanes: Array<Text> => Vec<&'static str>,
+        befores: Array<Nullable<Timestamptz>> => Vec<Option<OffsetDateTime>>,
+        limits: Array<BigInt> => Vec<i64>,
+    } -> (Text, SqlUuid, Timestamptz) = "
+        SELECT asked.lane, page.email_id, page.due_at
+        FROM UNNEST(?, ?, ?) WITH ORDINALITY AS asked (lane, before, most, place)
+        CROSS JOIN LATERAL (
+            SELECT email_id, due_at FROM deliveries d
+            WHERE d.status = 'queued' AND d.lane = asked.lane
+              AND d.due_at <= now() AND d.due_at < COALESCE(asked.before, 'infinity')
+            ORDER BY d.due_at, d.email_id LIMIT asked.most
+        ) AS page
+        ORDER BY asked.place, page.due_at, page.email_id"
 }
 
-/// The messages of a lane that are queued and due.
-pub(super) async fn due(
-    connection: &mut Session,
-    lane: Lane,
-    before: Option<OffsetDateTime>,
-    limit: usize,
-) -> Result<Vec<Entry>, Failure> {
-    let statement = DueEntries { lane: lane.as_str(), before, limit: rows(limit) };
-    let rows: Vec<(Uuid, OffsetDateTime)> = statement.load(connection).await?;
-    Ok(rows.into_iter().map(|(id, due_at)| Entry { lane, due_at, id: id.into() }).collect())
+/// The messages of each range that are queued and due.
+pub(super) async fn due(connection: &mut Session, ranges: Vec<DueRange>) -> Result<Vec<Entry>, Failure> {
+    let statement = DueEntries {
+        lanes: ranges.iter().map(|range| range.lane.as_str()).collect(),
+        befores: ranges.iter().map(|range| range.before).collect(),
+        limits: ranges.iter().map(|range| rows(range.limit)).collect(),
+    };
+    let rows: Vec<(String, Uuid, OffsetDateTime)> = statement.load(connection).await?;
+    let entries = rows.into_iter().map(|(lane, id, due_at)| {
+        let lane = lane.parse().map_err(unreadable::value)?;
+        Ok(Entry { lane, due_at, id: id.into() })
+    });
+    entries.collect()
 }
 
 statement! {

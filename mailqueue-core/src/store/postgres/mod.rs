@@ -37,11 +37,10 @@ use uuid::Uuid;
 
 use crate::contracts::queue::Entry;
 use crate::contracts::store::{
-    Backlog, Change, Changed, Claims, Filter, Idempotency, Inserted, LeaseTerms, MessageStore, Page, Probe,
-    Pruned, Reclaimed, Renewal, Retention, Settled, Settlement, StoreError, Submission,
+    Backlog, Change, Changed, Claims, DueRange, Filter, Idempotency, Inserted, LeaseTerms, MessageStore,
+    Page, Probe, Pruned, Reclaimed, Renewal, Retention, Settled, Settlement, StoreError, Submission,
 };
 use crate::domain::id::MessageId;
-use crate::domain::lane::Lane;
 use crate::domain::record::Record;
 use crate::domain::transition::DeliveryPolicy;
 use connection::Target;
@@ -147,13 +146,9 @@ impl MessageStore for PostgresStore {
         settle::settle(&self.runner, settlements).await
     }
 
-    async fn due(
-        &self,
-        lane: Lane,
-        before: Option<OffsetDateTime>,
-        limit: usize,
-    ) -> Result<Vec<Entry>, StoreError> {
-        self.runner.run(move |connection| Box::pin(due::due(connection, lane, before, limit))).await
+    async fn due(&self, ranges: &[DueRange]) -> Result<Vec<Entry>, StoreError> {
+        let ranges = ranges.to_vec();
+        self.runner.run(move |connection| Box::pin(due::due(connection, ranges.clone()))).await
     }
 
     async fn reclaim(

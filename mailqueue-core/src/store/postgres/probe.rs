@@ -13,17 +13,19 @@ use crate::contracts::store::Probe;
 statement! {
     /// Writes to a row that nobody else writes to, so that no prober waits for another. A process that is refused says
     /// so again and again; one that ended does not.
-    WriteProbe { prober: SqlUuid => Uuid } -> (Timestamptz, Bool) = "
+    WriteProbe { prober: SqlUuid => Uuid } -> (Timestamptz, Bool, Bool) = "
         INSERT INTO store_probes (prober, written_at) VALUES (?, now())
         ON CONFLICT (prober) DO UPDATE SET written_at = EXCLUDED.written_at
         RETURNING written_at,
-            NOT EXISTS (SELECT FROM store_probes WHERE refused_at > now() - interval '1 minute')"
+            NOT EXISTS (SELECT FROM store_probes WHERE refused_at > now() - interval '1 minute'),
+            EXISTS (SELECT FROM deliveries WHERE status = 'sending' AND lease_until < now())"
 }
 
 /// Writes a row and returns the time.
 pub(super) async fn probe(connection: &mut Session, prober: Uuid) -> Result<Probe, Failure> {
-    let (now, has_space): (OffsetDateTime, bool) = WriteProbe { prober }.get_result(connection).await?;
-    Ok(Probe { now, has_space })
+    let row: (OffsetDateTime, bool, bool) = WriteProbe { prober }.get_result(connection).await?;
+    let (now, has_space, has_lapsed_lease) = row;
+    Ok(Probe { now, has_space, has_lapsed_lease })
 }
 
 statement! {

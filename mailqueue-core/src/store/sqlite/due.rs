@@ -2,7 +2,6 @@
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Nullable};
-use time::OffsetDateTime;
 
 use super::delivery;
 use super::error::outcome;
@@ -10,8 +9,7 @@ use super::job::Transaction;
 use super::statement::sql;
 use super::time::{Micros, micros, time};
 use crate::contracts::queue::Entry;
-use crate::contracts::store::{Backlog, StoreError};
-use crate::domain::lane::Lane;
+use crate::contracts::store::{Backlog, DueRange, StoreError};
 
 /// In the order of the index `deliveries_due`, so that a page costs the same however long the backlog is.
 const DUE: &str = "SELECT email_id, due_at FROM deliveries
@@ -25,20 +23,20 @@ struct Due {
     due_at: Micros,
 }
 
-/// Messages of a lane that are queued and due, the longest due first.
-pub(super) fn due(
-    transaction: &mut Transaction<'_>,
-    lane: Lane,
-    before: Option<OffsetDateTime>,
-    limit: usize,
-) -> Result<Vec<Entry>, StoreError> {
-    // The largest number stands for no bound, so that one compiled statement serves both.
-    let rows: Vec<Due> = sql!(DUE, lane.as_str(), before.map_or(Micros::MAX, micros), transaction.now, limit)
-        .load(transaction.connection)
-        .map_err(outcome)?;
-    rows.into_iter()
-        .map(|row| Ok(Entry { lane, due_at: time(row.due_at)?, id: delivery::id(&row.email_id)? }))
-        .collect()
+/// The messages of each range that are queued and due.
+pub(super) fn due(transaction: &mut Transaction<'_>, ranges: &[DueRange]) -> Result<Vec<Entry>, StoreError> {
+    let mut entries = Vec::new();
+    for &DueRange { lane, before, limit } in ranges {
+        // The largest number stands for no bound, so that one compiled statement serves both.
+        let before = before.map_or(Micros::MAX, micros);
+        let rows: Vec<Due> = sql!(DUE, lane.as_str(), before, transaction.now, limit)
+            .load(transaction.connection)
+            .map_err(outcome)?;
+        for row in rows {
+            entries.push(Entry { lane, due_at: time(row.due_at)?, id: delivery::id(&row.email_id)? });
+        }
+    }
+    Ok(entries)
 }
 
 /// A minimum for each lane, since the index is by lane first.

@@ -40,11 +40,10 @@ use self::thread::ConnectionThread;
 use crate::contracts::error_detail::ErrorDetail;
 use crate::contracts::queue::Entry;
 use crate::contracts::store::{
-    Backlog, Change, Changed, Claims, Filter, Idempotency, Inserted, LeaseTerms, MessageStore, Page, Probe,
-    Pruned, Reclaimed, Renewal, Retention, Settled, Settlement, StoreError, Submission,
+    Backlog, Change, Changed, Claims, DueRange, Filter, Idempotency, Inserted, LeaseTerms, MessageStore,
+    Page, Probe, Pruned, Reclaimed, Renewal, Retention, Settled, Settlement, StoreError, Submission,
 };
 use crate::domain::id::MessageId;
-use crate::domain::lane::Lane;
 use crate::domain::record::Record;
 use crate::domain::transition::DeliveryPolicy;
 
@@ -152,13 +151,9 @@ impl MessageStore for SqliteStore {
         settle::settle(&self.writer, settlements).await
     }
 
-    async fn due(
-        &self,
-        lane: Lane,
-        before: Option<OffsetDateTime>,
-        limit: usize,
-    ) -> Result<Vec<Entry>, StoreError> {
-        self.due_reader.run(move |t| due::due(t, lane, before, limit)).await
+    async fn due(&self, ranges: &[DueRange]) -> Result<Vec<Entry>, StoreError> {
+        let ranges = ranges.to_vec();
+        self.due_reader.run(move |t| due::due(t, &ranges)).await
     }
 
     async fn reclaim(
