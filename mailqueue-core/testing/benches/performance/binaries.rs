@@ -20,9 +20,7 @@ impl Binaries {
         if let (Some(http), Some(worker)) = (named(HTTP), named(WORKER)) {
             return Self { http, worker };
         }
-        let own = std::env::current_exe().expect("this program has a path");
-        // target/PROFILE/deps/performance-HASH
-        let folder = own.ancestors().nth(2).expect("cargo puts it two folders deep");
+        let folder = &own_folder();
         build(folder);
         Self {
             http: named(HTTP).unwrap_or_else(|| folder.join("mailqueue-http")),
@@ -30,10 +28,23 @@ impl Binaries {
         }
     }
 
+    /// True if they are of this workspace.
+    pub(crate) fn are_own(&self) -> bool {
+        let folder = own_folder();
+        self.http.starts_with(&folder) && self.worker.starts_with(&folder)
+    }
+
     /// Names them to a program that is started.
     pub(crate) fn name_to(&self, command: &mut Command) {
         command.env(HTTP, &self.http).env(WORKER, &self.worker);
     }
+}
+
+/// Where cargo puts binaries of this program's profile.
+fn own_folder() -> PathBuf {
+    let own = std::env::current_exe().expect("this program has a path");
+    // target/PROFILE/deps/performance-HASH
+    own.ancestors().nth(2).expect("cargo puts it two folders deep").to_owned()
 }
 
 /// Builds them with the profile of this program, as they are shipped: not with what only tests need of their

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use mailqueue_testing::{PostfixSink, Postgres};
 
-use crate::figures::Section;
+use crate::figures::{Section, plural};
 use crate::limits;
 use crate::options::Options;
 use crate::service::Service;
@@ -39,14 +39,14 @@ pub(crate) fn measure(
         let site = bench.site_on(postgres);
         site.fill(options.backlog);
         let drained = drain(&site, workers, options.backlog);
-        let name = name(workers);
+        let name = plural(workers, "worker");
         section.record(&name, "msg/s", drained.rate);
         section.record(format!("{name}, worker"), "CPU s per 1,000", drained.worker_seconds);
         section.record(format!("{name}, Postgres"), "CPU s per 1,000", drained.postgres_seconds);
         let sessions = workers * CONCURRENCY;
         drained.end(&site, options.backlog);
         section.record(limit(sessions), "msg/s", limits::smtp_source(sessions, options.backlog));
-        let beside = if workers == 1 { limit(sessions) } else { self::name(1) };
+        let beside = if workers == 1 { limit(sessions) } else { plural(1, "worker") };
         section.compare(&name, "msg/s", &beside);
     }
 }
@@ -87,10 +87,6 @@ impl Drained {
         assert_eq!(self.sink.received(), messages, "the sink has every message once");
         drop(self.workers);
     }
-}
-
-fn name(workers: usize) -> String {
-    if workers == 1 { "1 worker".to_owned() } else { format!("{workers} workers") }
 }
 
 fn limit(sessions: usize) -> String {

@@ -104,3 +104,8 @@ fn number(value: f64) -> String {
         value => format!("{value:.4}"),
     }
 }
+
+/// `1 worker`, `2 workers`.
+pub(crate) fn plural(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}

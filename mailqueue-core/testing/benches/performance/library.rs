@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use mailqueue_core::{Outbox, connect};
 use tokio::task::JoinSet;
 
-use crate::figures::Section;
+use crate::figures::{Section, plural};
 use crate::mail;
 use crate::options::Options;
 use crate::site::Bench;
@@ -16,10 +16,10 @@ pub(crate) fn measure(bench: &Bench, options: &Options, section: &mut Section<'_
     for tasks in [1, 32, 128] {
         let site = bench.site();
         let rate = submit(&site.database, tasks, options.submit_for());
-        section.record(format!("Postgres, {tasks} tasks"), "msg/s", rate);
+        section.record(format!("Postgres, {}", plural(tasks, "task")), "msg/s", rate);
         let file = folder.path().join(format!("{tasks}.db"));
         let rate = submit(&format!("sqlite://{}", file.display()), tasks, options.submit_for());
-        section.record(format!("SQLite, {tasks} tasks"), "msg/s", rate);
+        section.record(format!("SQLite, {}", plural(tasks, "task")), "msg/s", rate);
     }
 }
 

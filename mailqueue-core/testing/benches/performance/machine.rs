@@ -3,12 +3,14 @@
 use std::fs;
 use std::process::Command;
 
-use mailqueue_testing::{Postgres, tool};
+use mailqueue_testing::tool;
 
 use crate::disk;
+use crate::site::Bench;
 
 /// Machine, date and versions, in one paragraph.
-pub(crate) fn describe(postgres: &Postgres) -> String {
+pub(crate) fn describe(bench: &Bench) -> String {
+    let postgres = &bench.postgres;
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let processor = field("/proc/cpuinfo", "model name");
     let memory = field("/proc/meminfo", "MemTotal");
@@ -22,7 +24,11 @@ pub(crate) fn describe(postgres: &Postgres) -> String {
          Postgres has fsync, full_page_writes and synchronous_commit on. Clients, servers and load generators share the machine.",
         disk::description(),
         ask("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD')"),
-        said("git", &["describe", "--always", "--dirty"]),
+        if bench.binaries.are_own() {
+            said("git", &["describe", "--always", "--dirty"])
+        } else {
+            format!("as {}", bench.binaries.http.display())
+        },
         said("rustc", &["--version"]).split(" (").next().unwrap_or_default(),
         said(tool("redis-server"), &["--version"])
             .split("v=")

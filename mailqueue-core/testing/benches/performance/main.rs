@@ -49,7 +49,7 @@ fn main() {
     if options.wants(Part::Through) {
         through::measure(&bench, &options, &mut figures.section("through"));
     }
-    println!("{}\n{}", figures.table(), machine::describe(&bench.postgres));
+    println!("{}\n{}", figures.table(), machine::describe(&bench));
 }
 
 /// Starts this program anew on the disk of a known speed.

@@ -32,7 +32,7 @@ pub(crate) struct Options {
     /// Finished messages beside, for the growth.
     #[arg(long, default_value_t = 400_000)]
     pub(crate) finished: usize,
-    /// 2,000,000 waiting and 10,000,000 finished messages beside, and five rounds. Needs 40 GB: set TMPDIR.
+    /// 2,000,000 waiting and 10,000,000 finished messages beside. Needs 40 GB of disk: set TMPDIR.
     #[arg(long)]
     full: bool,
     /// One short pass of everything, for CI: says nothing about speed.
@@ -67,8 +67,7 @@ impl Options {
     pub(crate) fn read() -> Self {
         let mut options = Self::parse();
         if options.full {
-            (options.waiting, options.finished, options.rounds) =
-                (2_000_000, 10_000_000, options.rounds.max(5));
+            (options.waiting, options.finished) = (2_000_000, 10_000_000);
         }
         if options.test {
             options = Self {

@@ -75,6 +75,14 @@ impl Service {
         usage::resident(self.child.id())
     }
 
+    /// Ends it in order: what it has begun is finished and written down.
+    pub(crate) fn end(mut self) {
+        let told = Command::new("kill").arg(self.child.id().to_string()).status();
+        assert!(told.expect("kill runs").success(), "it had ended:\n{}", self.log());
+        let status = self.child.wait().expect("a child can be waited for");
+        assert!(status.success(), "it ends in order:\n{}", self.log());
+    }
+
     /// The last of what it logged.
     pub(crate) fn log(&self) -> String {
         let octets = std::fs::read(&self.log).unwrap_or_default();

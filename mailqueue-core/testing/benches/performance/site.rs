@@ -29,6 +29,8 @@ pub(crate) struct Site<'a> {
     bench: &'a Bench,
     postgres: &'a Postgres,
     pub(crate) database: String,
+    /// Settings other than the defaults.
+    pub(crate) settings: &'static [(&'static str, &'static str)],
 }
 
 impl Bench {
@@ -40,7 +42,7 @@ impl Bench {
     /// A new site on another server.
     pub(crate) fn site_on<'a>(&'a self, postgres: &'a Postgres) -> Site<'a> {
         self.redis.flush();
-        Site { bench: self, postgres, database: postgres.database() }
+        Site { bench: self, postgres, database: postgres.database(), settings: &[] }
     }
 }
 
@@ -56,8 +58,8 @@ impl Site<'_> {
 
     fn start(&self, program: &std::path::Path, relay: &str) -> Service {
         let redis = self.bench.redis.url();
-        let settings = [("DATABASE_URL", &*self.database), ("REDIS_URL", &redis), ("SMTP_URL", relay)];
-        Service::start(program, &self.bench.disk, &settings)
+        let servers = [("DATABASE_URL", &*self.database), ("REDIS_URL", &redis), ("SMTP_URL", relay)];
+        Service::start(program, &self.bench.disk, &[&servers, self.settings].concat())
     }
 
     /// Lets mailqueue-http take `messages` and put them in line, and ends it.

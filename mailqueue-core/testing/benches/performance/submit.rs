@@ -3,7 +3,7 @@
 use mailqueue_testing::Postgres;
 
 use crate::client;
-use crate::figures::Section;
+use crate::figures::{Section, plural};
 use crate::limits;
 use crate::options::Options;
 use crate::site::Bench;
@@ -24,7 +24,7 @@ pub(crate) fn measure(bench: &Bench, postgres: &Postgres, options: &Options, sec
         let answers = client::submit(address, connections, options.submit_for());
         accepted += answers.count();
         let thousands = answers.count() as f64 / 1e3;
-        let name = format!("{connections} connections");
+        let name = plural(connections, "connection");
         section.record(&name, "req/s", answers.rate());
         section.record(format!("{name}, p50"), "ms", answers.percentile(0.5));
         section.record(format!("{name}, p99"), "ms", answers.percentile(0.99));
@@ -45,11 +45,11 @@ pub(crate) fn measure(bench: &Bench, postgres: &Postgres, options: &Options, sec
         section.record(limit(clients), "req/s", rate);
     }
     for connections in CONNECTIONS {
-        section.compare(&format!("{connections} connections"), "req/s", &limit(connections.min(32)));
+        section.compare(&plural(connections, "connection"), "req/s", &limit(connections.min(32)));
     }
 }
 
 /// The limit's name. One row a transaction is inserted no faster by more clients.
 fn limit(clients: usize) -> String {
-    format!("pgbench, a row a transaction, {clients} clients")
+    format!("pgbench, a row a transaction, {}", plural(clients, "client"))
 }
