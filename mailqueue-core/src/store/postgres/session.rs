@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use diesel::connection::{CacheSize, Instrumentation};
 use diesel::pg::{Pg, PgQueryBuilder};
@@ -60,6 +61,7 @@ pub(super) struct Session {
     newest: Generation,
     opened_in: u64,
     is_broken: bool,
+    answered: Instant,
     instrumentation: Option<Box<dyn Instrumentation>>,
     _driver: AbortOnDropHandle<()>,
 }
@@ -96,6 +98,7 @@ impl Session {
             // Relaxed: the number alone is compared, and no other memory is read because of it.
             opened_in: newest.load(Ordering::Relaxed),
             is_broken: false,
+            answered: Instant::now(),
             instrumentation: None,
             _driver: AbortOnDropHandle::new(driver),
         }
@@ -121,9 +124,16 @@ impl Session {
         self.is_broken |= octets > MAX_KEPT_OCTETS;
     }
 
+    /// Tells whether the server has answered nothing for this long.
+    pub(super) fn was_idle_for(&self, time: Duration) -> bool {
+        self.answered.elapsed() >= time
+    }
+
     /// Asks the server for nothing, which shows that it is there.
     pub(super) async fn check(&mut self) -> Result<(), Error> {
-        self.simple_query("").await.map(|_| ())
+        self.simple_query("").await?;
+        self.answered = Instant::now();
+        Ok(())
     }
 
     /// Runs SQL without parameters and returns the rows as text.
@@ -186,6 +196,7 @@ impl Session {
 
     async fn send(&mut self, call: Call) -> QueryResult<(Vec<Row>, u64)> {
         let answer = self.try_send(call).await;
+        self.answered = Instant::now();
         answer.map_err(|error| self.fail(error))
     }
 
