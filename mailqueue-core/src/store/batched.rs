@@ -18,6 +18,12 @@ use crate::domain::id::MessageId;
 use crate::domain::record::Record;
 use crate::domain::transition::DeliveryPolicy;
 
+/// How long renewals of many callers gather. A dot waits for its renewal.
+const RENEWALS_GATHER: Duration = Duration::from_millis(2);
+
+/// How long settlements of many callers gather. Nobody but the store waits for these.
+const SETTLEMENTS_GATHER: Duration = Duration::from_millis(4);
+
 /// A store that gathers what many callers ask for at the same time into few calls of the store behind it.
 ///
 /// It takes what is waiting and never waits for a batch to fill while the store has nothing to do, so a lone caller loses
@@ -58,7 +64,7 @@ impl Batched {
             renewals: Batcher::start(
                 // Run all the same: a lease is worth keeping as long as its message is being sent.
                 WhenCallerLeaves::Run,
-                Pace::new(calls),
+                Pace::new(calls).gathering(RENEWALS_GATHER),
                 // Small, so their number alone bounds them.
                 |_| 0,
                 move |batch| {
@@ -69,7 +75,7 @@ impl Batched {
             settlements: Batcher::start(
                 // Run all the same: what was sent is sent, whether or not its caller still waits.
                 WhenCallerLeaves::Run,
-                Pace::new(calls),
+                Pace::new(calls).gathering(SETTLEMENTS_GATHER),
                 |_| 0,
                 move |batch| {
                     let store = Arc::clone(&settlements);

@@ -175,7 +175,7 @@ impl<I: Send + 'static, O: Send + 'static> Dispatcher<I, O> {
         let (items, callers): (Vec<I>, Vec<Caller<O>>) =
             batch.into_iter().map(|pending| (pending.item, pending.caller)).unzip();
         let started = Instant::now();
-        self.pace.begun(started);
+        self.pace.begun(started, items.len());
         // Unwind safe, as the items are gone with the panic.
         let answers = AssertUnwindSafe((self.work)(items)).catch_unwind();
         self.running.push(Box::pin(async move {

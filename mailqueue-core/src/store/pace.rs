@@ -9,6 +9,9 @@ use tokio::time::Instant;
 /// tenth of it, however little it carries; and timers are no finer.
 const MIN_GAP: Duration = Duration::from_millis(1);
 
+/// The number of items in a call that shows that there are many callers.
+const MANY: usize = 4;
+
 /// Decides when calls are begun.
 ///
 /// Where calls are quick, one is under way at a time, and what comes meanwhile gathers into a large batch. Where they
@@ -17,8 +20,12 @@ const MIN_GAP: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(super) struct Pace {
     at_most: NonZeroU32,
+    /// The least time between the beginnings of two calls, of which the first was shared by many.
+    gathering: Duration,
     /// The beginning of the latest call.
     latest: Option<Instant>,
+    /// The number of items in it.
+    latest_len: usize,
     /// The time that calls have taken of late.
     usual: Duration,
 }
@@ -35,7 +42,12 @@ pub(super) enum Next {
 impl Pace {
     /// At most so many calls at once.
     pub(super) fn new(at_most: NonZeroU32) -> Self {
-        Self { at_most, latest: None, usual: Duration::ZERO }
+        Self { at_most, gathering: Duration::ZERO, latest: None, latest_len: 0, usual: Duration::ZERO }
+    }
+
+    /// The same, for items whose callers can wait for so long while many others ask: fewer calls carry more.
+    pub(super) fn gathering(self, gathering: Duration) -> Self {
+        Self { gathering, ..self }
     }
 
     /// Tells whether a call may be begun beside so many.
@@ -45,14 +57,17 @@ impl Pace {
 
     /// The time for a call beside so many; a batch that is full has nothing to wait for.
     pub(super) fn next(&self, running: usize, is_full: bool, now: Instant) -> Next {
-        let Some(latest) = self.latest.filter(|_| running > 0 && !is_full) else { return Next::Now };
-        let time = latest + (self.usual / self.at_most.get()).max(MIN_GAP);
+        let Some(latest) = self.latest.filter(|_| !is_full) else { return Next::Now };
+        let gathering = if self.latest_len >= MANY { self.gathering } else { Duration::ZERO };
+        let beside =
+            if running > 0 { (self.usual / self.at_most.get()).max(MIN_GAP) } else { Duration::ZERO };
+        let time = latest + gathering.max(beside);
         if now >= time { Next::Now } else { Next::At(time) }
     }
 
-    /// Notes the beginning of a call.
-    pub(super) fn begun(&mut self, now: Instant) {
-        self.latest = Some(now);
+    /// Notes the beginning of a call with so many items.
+    pub(super) fn begun(&mut self, now: Instant, len: usize) {
+        (self.latest, self.latest_len) = (Some(now), len);
     }
 
     /// Notes the end of a call.
@@ -71,7 +86,7 @@ mod tests {
         let mut pace = Pace::new(NonZeroU32::new(4).expect("four"));
         (0..100).for_each(|_| pace.ended(took));
         let begun = Instant::now();
-        pace.begun(begun);
+        pace.begun(begun, 1);
         (pace, begun)
     }
 
@@ -95,5 +110,17 @@ mod tests {
     fn quick_calls_gather() {
         let (pace, begun) = pace(Duration::from_micros(100));
         assert_eq!(pace.next(1, false, begun), Next::At(begun + MIN_GAP));
+    }
+
+    #[test]
+    fn calls_for_many_gather_and_calls_for_few_do_not() {
+        let gathering = Duration::from_millis(2);
+        let mut pace = Pace::new(NonZeroU32::MIN).gathering(gathering);
+        let begun = Instant::now();
+        pace.begun(begun, MANY);
+        assert_eq!(pace.next(0, false, begun), Next::At(begun + gathering));
+        assert_eq!(pace.next(0, true, begun), Next::Now, "there is nothing to gather");
+        pace.begun(begun, MANY - 1);
+        assert_eq!(pace.next(0, false, begun), Next::Now);
     }
 }
