@@ -12,6 +12,7 @@
 //! # }
 //! ```
 
+mod lookahead;
 mod queue_check;
 mod run_loop;
 pub mod service;

@@ -1,8 +1,10 @@
 //! The loop that pulls, claims and sends.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::pin::pin;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use mailqueue_core::deliver::{Claim, Deliverer, Job};
 use mailqueue_core::{StoreError, Transport};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +19,9 @@ const ASIDE_INTERVAL: Duration = Duration::from_millis(20);
 /// The pause after a claim that won nothing, so that workers which read the store directly get out of step.
 const LOST_CLAIM_INTERVAL: Duration = Duration::from_millis(5);
 
+/// The longest wait of a claimed message for its turn. What takes longer is given back: another worker may be idle.
+const TURN_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Claims what there are slots for, until it drains. A claim is never broken off: its messages are handed over, and given
 /// back at once while draining.
 pub(crate) struct RunLoop<'a> {
@@ -24,7 +29,7 @@ pub(crate) struct RunLoop<'a> {
     pub(crate) deliverer: &'a Deliverer,
     pub(crate) tasks: &'a TaskTracker,
     pub(crate) drain: &'a CancellationToken,
-    pub(crate) slots: &'a SlotPool,
+    pub(crate) slots: Arc<SlotPool>,
 }
 
 impl RunLoop<'_> {
@@ -37,10 +42,9 @@ impl RunLoop<'_> {
     async fn pulled(&self, mut source: Source) {
         loop {
             let found = async {
-                let slots = self.slots.acquire().await?;
-                // Claims no more than the relays take now, so that none lie here while another process could send them.
-                let max = self.transport.ready().await.min(slots.count());
+                let (slots, max) = self.room().await?;
                 let ids = source.next(max).await;
+                self.slots.ahead().pulled(source.has_more());
                 Some((slots, ids))
             };
             let (slots, ids) = tokio::select! {
@@ -76,6 +80,22 @@ impl RunLoop<'_> {
         }
     }
 
+    /// Slots, and how many messages to claim for them.
+    async fn room(&self) -> Option<(Slots, usize)> {
+        let ahead = match self.transport.is_untroubled() {
+            true => self.slots.ahead().count(),
+            false => 0,
+        };
+        let slots = self.slots.acquire(ahead).await?;
+        if ahead > 0 && self.transport.is_untroubled() {
+            let count = slots.count();
+            return Some((slots, count));
+        }
+        // Claims no more than the relays take now, so that none lie here while another process could send them.
+        let max = self.transport.ready().await.min(slots.count());
+        Some((slots, max.min(self.slots.idle().max(1))))
+    }
+
     /// Claims the messages that were put aside, one by one, as there is memory. One that cannot be claimed now is left to
     /// the sweep.
     async fn large(&self) {
@@ -109,18 +129,54 @@ impl RunLoop<'_> {
         for job in jobs {
             // Never ends early: a claim names no more messages than it has slots.
             let Some(slot) = slots.take_one() else { break };
-            self.tasks.spawn(deliver(self.deliverer.clone(), job, slot, self.drain.clone()));
+            let deliverer = self.deliverer.clone();
+            self.tasks.spawn(deliver(deliverer, job, slot, Arc::clone(&self.slots), self.drain.clone()));
         }
     }
 }
 
-async fn deliver(deliverer: Deliverer, job: Job, slot: Slots, drain: CancellationToken) {
-    let Slots { sending, unsettled } = slot;
-    let result = deliverer.attempt(job, &drain).await;
-    // Before the result is written down, so that a slow store keeps no relay idle.
-    drop(sending);
+async fn deliver(
+    deliverer: Deliverer,
+    job: Job,
+    slot: Slots,
+    slots: Arc<SlotPool>,
+    drain: CancellationToken,
+) {
+    let Slots { claimed, unsettled } = slot;
+    let result = match in_time(slots.near(), &drain).await {
+        Some(near) => {
+            let started = OnceLock::new();
+            let turn = async {
+                let turn = in_time(slots.turn(), &drain).await;
+                started.get_or_init(Instant::now);
+                turn
+            };
+            let result = deliverer.attempt_in_turn(job, &drain, turn).await;
+            if let Some(started) = started.get() {
+                slots.ahead().attempted(started.elapsed());
+            }
+            drop(near);
+            result
+        }
+        None => deliverer.give_back(job),
+    };
+    drop(claimed);
     deliverer.settle(result).await;
     drop(unsettled);
+}
+
+/// A permit; `None` when it takes too long.
+async fn in_time<T>(permit: impl Future<Output = Option<T>>, drain: &CancellationToken) -> Option<T> {
+    let mut permit = pin!(permit);
+    // Mostly there is one, and no timer is needed.
+    if let Some(permit) = permit.as_mut().now_or_never() {
+        return permit;
+    }
+    tokio::select! {
+        permit = permit => permit,
+        () = drain.cancelled() => None,
+        () = tokio::time::sleep(TURN_TIMEOUT) => None,
+    }
 }
 
 /// Pauses about a second. Jitter keeps workers from coming back together.

@@ -7,8 +7,10 @@ use mailqueue_core::MessageId;
 use mailqueue_core::contracts::store::TooLarge;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
+use crate::lookahead::{Lookahead, MAX_AHEAD_PER_SLOT};
+
 /// The most messages of one claim.
-const MAX_CLAIM: usize = 32;
+const MAX_CLAIM: usize = 64;
 
 /// Results that may wait for the store, for each message that can be sent at once.
 const UNSETTLED_PER_SLOT: usize = 8;
@@ -18,12 +20,17 @@ pub(crate) const MAX_ASIDE: usize = 128;
 
 /// The slots of one worker.
 ///
-/// An eighth of the memory is split evenly among all messages that can be sent at once. One that needs no more than such
-/// a share finds it free, whatever else is under way. Larger ones share three quarters, in the order in which they were
-/// found, and wait aside meanwhile. The last eighth is for the copies that a claim makes.
+/// An eighth of the memory is split evenly among all messages that can be claimed at once. One that needs no more than
+/// such a share finds it free, whatever else is under way. Larger ones share three quarters, in the order in which they
+/// were found, and wait aside meanwhile. The last eighth is for the copies that a claim makes.
 pub(crate) struct SlotPool {
+    /// One for each message that can be sent at once, and for each that can be ahead.
+    claimed: Arc<Semaphore>,
+    /// The messages that are sent, and twice as many that are near their turn.
+    near: Arc<Semaphore>,
     sending: Arc<Semaphore>,
     unsettled: Arc<Semaphore>,
+    ahead: Lookahead,
     share: u64,
     /// In KiB.
     large: Arc<Semaphore>,
@@ -40,38 +47,38 @@ struct Aside {
     known: HashSet<MessageId>,
 }
 
-/// Slots for messages: each holds a permit to be sent and its memory until the relay has answered, and a permit to be
-/// written down until the store has.
+/// Slots for messages: each holds the memory of a message until the relay has answered, and a permit to be written down
+/// until the store has. To send it needs a turn besides.
 pub(crate) struct Slots {
     /// Given back once the relay has answered and the content is dropped.
-    pub(crate) sending: Sending,
+    pub(crate) claimed: Memory,
     /// Given back once the result is written down.
     pub(crate) unsettled: OwnedSemaphorePermit,
 }
 
-/// Permits to send, and the memory of a large message.
-pub(crate) struct Sending {
-    permits: OwnedSemaphorePermit,
-    memory: Option<OwnedSemaphorePermit>,
+/// The memory of messages: a share for each, and more for a large one.
+pub(crate) struct Memory {
+    shares: OwnedSemaphorePermit,
+    large: Option<OwnedSemaphorePermit>,
 }
 
 impl Slots {
     /// The number of messages.
     pub(crate) fn count(&self) -> usize {
-        self.sending.permits.num_permits()
+        self.claimed.shares.num_permits()
     }
 
     /// The slot of one message.
     pub(crate) fn take_one(&mut self) -> Option<Self> {
         // Memory goes with the first slot: a large message is claimed alone.
-        let permits = self.sending.permits.split(1)?;
+        let shares = self.claimed.shares.split(1)?;
         let unsettled = self.unsettled.split(1)?;
-        Some(Self { sending: Sending { permits, memory: self.sending.memory.take() }, unsettled })
+        Some(Self { claimed: Memory { shares, large: self.claimed.large.take() }, unsettled })
     }
 
     /// Gives back the memory for the second copy of a large message, which exists only during the claim.
     pub(crate) fn claimed(&mut self) {
-        if let Some(memory) = &mut self.sending.memory {
+        if let Some(memory) = &mut self.claimed.large {
             drop(memory.split(memory.num_permits() / 2));
         }
     }
@@ -83,10 +90,14 @@ impl SlotPool {
         let large_kib = u32::try_from(memory / 4 * 3 / 1024).unwrap_or(u32::MAX).max(1);
         // A semaphore panics above its maximum.
         let large_kib = large_kib.min(u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX));
+        let claimed = concurrency * (1 + MAX_AHEAD_PER_SLOT);
         Self {
+            claimed: Arc::new(Semaphore::new(claimed)),
+            near: Arc::new(Semaphore::new(concurrency * 3)),
             sending: Arc::new(Semaphore::new(concurrency)),
             unsettled: Arc::new(Semaphore::new(concurrency * UNSETTLED_PER_SLOT)),
-            share: memory / 8 / concurrency as u64,
+            ahead: Lookahead::new(concurrency),
+            share: memory / 8 / claimed as u64,
             large: Arc::new(Semaphore::new(large_kib as usize)),
             large_kib,
             aside: Mutex::default(),
@@ -99,26 +110,56 @@ impl SlotPool {
         self.share
     }
 
-    /// At least one slot, and as many more as are free; while large messages wait, half of these, so that they find one
-    /// as soon as they have memory. `None` cannot happen: nothing closes the semaphores.
-    pub(crate) async fn acquire(&self) -> Option<Slots> {
-        let mut slots = self.acquire_one().await?;
-        let free = self.sending.available_permits() + 1;
+    /// How many messages are claimed ahead of their turn.
+    pub(crate) fn ahead(&self) -> &Lookahead {
+        &self.ahead
+    }
+
+    /// The number of messages that could be sent at once now.
+    pub(crate) fn idle(&self) -> usize {
+        self.sending.available_permits()
+    }
+
+    /// Slots for the messages that can be sent at once and for `ahead` more, as far as they are free; at least one, and
+    /// as many as half of those ahead, so that claims are large where nobody waits for them. While large messages wait,
+    /// half of the free slots are left to them, so that they find one as soon as they have memory. `None` cannot happen:
+    /// nothing closes the semaphores.
+    pub(crate) async fn acquire(&self, ahead: usize) -> Option<Slots> {
+        let ahead = ahead.min(self.ahead.most());
+        // These stay free: they are for messages further ahead.
+        let (reserve, least) = (self.ahead.most() - ahead, (ahead / 2).clamp(1, MAX_CLAIM));
+        let both = u32::try_from(reserve + least).ok()?;
+        let mut shares = Arc::clone(&self.claimed).acquire_many_owned(both).await.ok()?;
+        let mut unsettled = Arc::clone(&self.unsettled).acquire_owned().await.ok()?;
+        let free = self.claimed.available_permits() + least;
         let most = MAX_CLAIM.min(free - self.aside().known.len().min(free / 2));
-        while slots.count() < most {
-            // Never waits for more than the first: a fuller claim is not worth a delay.
-            let Ok(one) = Arc::clone(&self.sending).try_acquire_owned() else { break };
-            let Ok(other) = Arc::clone(&self.unsettled).try_acquire_owned() else { break };
-            slots.sending.permits.merge(one);
-            slots.unsettled.merge(other);
+        while shares.num_permits() < reserve + most {
+            // Never waits for more than these: a fuller claim is not worth a delay.
+            let Ok(one) = Arc::clone(&self.claimed).try_acquire_owned() else { break };
+            shares.merge(one);
         }
-        Some(slots)
+        while unsettled.num_permits() < shares.num_permits() - reserve {
+            let Ok(one) = Arc::clone(&self.unsettled).try_acquire_owned() else { break };
+            unsettled.merge(one);
+        }
+        let shares = shares.split(unsettled.num_permits())?;
+        Some(Slots { claimed: Memory { shares, large: None }, unsettled })
+    }
+
+    /// The right to wait for a turn, in the order of the calls. Few wait for one, as their dots may be allowed already.
+    pub(crate) async fn near(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.near).acquire_owned().await.ok()
+    }
+
+    /// The turn to send one message, in the order of the calls.
+    pub(crate) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.sending).acquire_owned().await.ok()
     }
 
     async fn acquire_one(&self) -> Option<Slots> {
-        let permits = Arc::clone(&self.sending).acquire_owned().await.ok()?;
+        let shares = Arc::clone(&self.claimed).acquire_owned().await.ok()?;
         let unsettled = Arc::clone(&self.unsettled).acquire_owned().await.ok()?;
-        Some(Slots { sending: Sending { permits, memory: None }, unsettled })
+        Some(Slots { claimed: Memory { shares, large: None }, unsettled })
     }
 
     /// A slot for a large message, and memory for the two copies of it that a claim makes; all memory for one that is
@@ -128,7 +169,7 @@ impl SlotPool {
         // Memory before the slot: a message that waits for memory keeps no slot from small ones.
         let memory = Arc::clone(&self.large).acquire_many_owned(kib.min(self.large_kib)).await.ok()?;
         let mut slots = self.acquire_one().await?;
-        slots.sending.memory = Some(memory);
+        slots.claimed.large = Some(memory);
         Some(slots)
     }
 
@@ -188,7 +229,7 @@ mod tests {
     #[tokio::test]
     async fn large_messages_never_take_more_than_three_quarters() {
         let pool = SlotPool::new(32, 128 * MIB);
-        assert_eq!(pool.share(), MIB / 2);
+        assert_eq!(pool.share(), MIB / 8);
         let mut held = Vec::new();
         while let Some(slots) = pool.acquire_large(13 * MIB).now_or_never() {
             let mut slots = slots.unwrap();
@@ -196,7 +237,7 @@ mod tests {
             held.push(slots);
         }
         assert_eq!(held.len(), 6, "the seventh has no memory for the copy its claim makes");
-        assert!(pool.acquire().now_or_never().is_some(), "small ones have slots all the same");
+        assert!(pool.acquire(0).now_or_never().is_some(), "small ones have slots all the same");
         held.pop();
         assert!(pool.acquire_large(13 * MIB).now_or_never().is_some());
     }
@@ -233,11 +274,11 @@ mod tests {
     #[tokio::test]
     async fn half_the_slots_are_left_to_large_messages_that_wait() {
         let pool = SlotPool::new(32, 128 * MIB);
-        assert_eq!(pool.acquire().await.unwrap().count(), 32);
+        assert_eq!(pool.acquire(0).await.unwrap().count(), 32);
         pool.put_aside(vec![message(1, MIB)]);
-        assert_eq!(pool.acquire().await.unwrap().count(), 31);
+        assert_eq!(pool.acquire(0).await.unwrap().count(), 31);
         pool.put_aside((2..100).map(|n| message(n, MIB)).collect());
-        let slots = pool.acquire().await.unwrap();
+        let slots = pool.acquire(0).await.unwrap();
         assert_eq!(slots.count(), 16);
         assert!(pool.acquire_large(MIB).now_or_never().is_some());
     }

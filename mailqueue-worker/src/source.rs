@@ -92,6 +92,12 @@ impl Source {
         }
     }
 
+    /// True if a lane gave all that was asked of it last, so that it probably holds more.
+    pub(crate) fn has_more(&self) -> bool {
+        let turns = if self.is_behind { &self.of_store } else { &self.of_queue };
+        !turns.is_idle()
+    }
+
     /// Pulls one turn of each lane, side by side. Lanes that were thought to hold mail and do not are passed over; it waits
     /// only when none is left.
     async fn pull(

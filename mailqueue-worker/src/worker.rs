@@ -194,7 +194,7 @@ impl Worker {
             deliverer: &deliverer,
             tasks: &tasks,
             drain: &shutdown,
-            slots: &SlotPool::new(self.concurrency, self.memory),
+            slots: Arc::new(SlotPool::new(self.concurrency, self.memory)),
         };
         let (store, queue) = (Arc::clone(&self.store), Arc::clone(&self.queue));
         run_loop.run(Source::new(store, queue, self.lane_weights, queue_check, interval)).await;

@@ -30,6 +30,12 @@ pub trait Transport: Send + Sync + 'static {
     /// many may be, at least one: more would only wait, while others could send them.
     async fn ready(&self) -> usize;
 
+    /// True while nothing is known against the relays: a message that waits here for a moment will be taken. Default:
+    /// always.
+    fn is_untroubled(&self) -> bool {
+        true
+    }
+
     /// Closes the connections that are idle. Returns within seconds; `send` still works afterwards.
     async fn close(&self) {}
 }

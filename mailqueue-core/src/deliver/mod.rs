@@ -1,5 +1,6 @@
 //! Sending one claimed message and writing down what happened.
 
+mod gate;
 mod leases;
 mod pending_results;
 
@@ -7,19 +8,22 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 
-use crate::contracts::store::{Claimed, LeaseTerms, MessageStore, Renewal, Settlement, StoreError, TooLarge};
-use crate::contracts::transport::{Gate, Outgoing, Transport};
+use crate::contracts::store::{Claimed, LeaseTerms, MessageStore, Settlement, StoreError, TooLarge};
+use crate::contracts::transport::{Outgoing, Transport};
 use crate::domain::id::MessageId;
 use crate::domain::report::{Outcome, Reply, Report, Verdict};
-use crate::domain::transition::{AttemptContext, DeliveryPolicy};
+use crate::domain::transition::{AttemptContext, DeliveryPolicy, OnUnknown};
 use crate::health::Health;
 use crate::telemetry;
+use gate::{Lead, LeaseGate};
 use leases::{Held, Leases};
 use pending_results::PendingResults;
+
+/// The size of the messages whose permission may be asked for ahead: others take longer to be said.
+const MAX_OCTETS_AHEAD: usize = 64 << 10;
 
 /// The delivery options of a deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +53,7 @@ pub struct Deliverer {
     leases: Arc<Leases>,
     health: Arc<Health>,
     pending: Arc<PendingResults>,
+    lead: Arc<Lead>,
 }
 
 /// A message this worker holds the lease of.
@@ -83,7 +88,8 @@ impl Deliverer {
     ) -> Self {
         let leases = Leases::start(Arc::clone(&store), Arc::clone(&health), options.lease);
         let pending = Arc::new(PendingResults::new(Arc::clone(&health)));
-        Self { store, transport, options: Arc::new(options), leases, health, pending }
+        let (options, lead) = (Arc::new(options), Arc::default());
+        Self { store, transport, options, leases, health, pending, lead }
     }
 
     /// Leases those of `ids` that are queued and due and have at most `largest` octets, for this worker alone.
@@ -111,9 +117,20 @@ impl Deliverer {
     /// Makes one attempt. Ends early, with the message given back untouched, when `drain` is cancelled or the lease is
     /// lost before the final dot. Never panics: what panics inside costs this message its attempt.
     pub async fn attempt(&self, job: Job, drain: &CancellationToken) -> Unsettled {
+        self.attempt_in_turn(job, drain, std::future::ready(Some(()))).await
+    }
+
+    /// The same, as soon as `turn` is there, and no attempt where that is `None`. Meanwhile the permission for the dot
+    /// may be asked for, so there should not be many that wait. The turn is dropped once the relay has answered.
+    pub async fn attempt_in_turn<T: Send>(
+        &self,
+        job: Job,
+        drain: &CancellationToken,
+        turn: impl Future<Output = Option<T>> + Send,
+    ) -> Unsettled {
         let Job { claimed, held } = job;
-        let started = Instant::now();
-        let gate = LeaseGate { store: &*self.store, held: &held, lease: self.options.lease, drain };
+        let mut started = Instant::now();
+        let gate = LeaseGate::new(&*self.store, &held, self.options.lease, drain, self.lead_of(&claimed));
         let message = Outgoing {
             id: claimed.lease.id,
             sender: claimed.sender.clone(),
@@ -121,23 +138,51 @@ impl Deliverer {
             raw: claimed.raw.clone(),
             smtputf8: claimed.smtputf8,
         };
-        let sending = AssertUnwindSafe(self.transport.send(&message, &gate)).catch_unwind();
+        let sending = async {
+            let Some(_turn) = turn.await else { return withheld() };
+            started = Instant::now();
+            gate.begin();
+            self.transport.send(&message, &gate).await
+        };
+        let sending = AssertUnwindSafe(sending).catch_unwind();
         let report = tokio::select! {
             // A report that is there wins over a lost lease: what was sent is not given back.
             biased;
             report = sending => report.unwrap_or_else(|_| panicked(&message, held.is_past_dot())),
             () = held.lost_before_dot() => withheld(),
             () = until_drained_before_dot(drain, &held) => withheld(),
+            never = gate.ask_ahead() => match never {},
         };
+        telemetry::attempted(&claimed, &report, started.elapsed());
+        let jitter = jitter(&report, drain);
+        self.unsettled(Job { claimed, held }, report, jitter)
+    }
+
+    /// How soon the dot follows, for a message whose permission may be asked for ahead.
+    fn lead_of(&self, claimed: &Claimed) -> Option<&Lead> {
+        // Where doubt is held, a permission that came too early would park a message that nobody has sent.
+        let may = self.options.policy.on_unknown == OnUnknown::Retry && claimed.raw.len() <= MAX_OCTETS_AHEAD;
+        may.then_some(&*self.lead)
+    }
+
+    /// Gives a message back without an attempt, untouched; for another worker to take at once.
+    #[must_use]
+    pub fn give_back(&self, job: Job) -> Unsettled {
+        let report = withheld();
+        telemetry::attempted(&job.claimed, &report, Duration::ZERO);
+        self.unsettled(job, report, 0.0)
+    }
+
+    fn unsettled(&self, job: Job, report: Report, jitter: f64) -> Unsettled {
+        let Job { claimed, held } = job;
         let context = AttemptContext {
             attempt: claimed.delivery.attempt,
             started_at: claimed.claimed_at,
             duration: held.since_claim(),
             age: claimed.age + held.since_claim(),
             worker: self.options.worker.clone(),
-            jitter: jitter(&report, drain),
+            jitter,
         };
-        telemetry::attempted(&claimed, &report, started.elapsed());
         let (lease, policy) = (claimed.lease, self.options.policy);
         let settlement = Settlement { lease, claimed: claimed.delivery, report, context, policy };
         Unsettled { settlement: Arc::new(settlement), held }
@@ -204,40 +249,5 @@ async fn until_drained_before_dot(drain: &CancellationToken, held: &Held) {
     drain.cancelled().await;
     if held.is_past_dot() {
         std::future::pending::<()>().await;
-    }
-}
-
-/// The gate before the final dot: the store writes down that the dot may be sent, and only while the lease is held.
-struct LeaseGate<'a> {
-    store: &'a dyn MessageStore,
-    held: &'a Held,
-    lease: Duration,
-    drain: &'a CancellationToken,
-}
-
-#[async_trait]
-impl Gate for LeaseGate<'_> {
-    async fn may_send_dot(&self) -> bool {
-        if self.drain.is_cancelled() {
-            return false;
-        }
-        let asked = Instant::now();
-        let renewal = Renewal { lease: self.held.lease(), before_dot: true };
-        let held = match self.store.renew(vec![renewal], self.lease).await {
-            Ok(held) => held.first().copied().unwrap_or(false),
-            // Stays shut without an answer: what is not sent can be sent later, not the other way round.
-            Err(_) => return false,
-        };
-        if !held {
-            self.held.lose();
-            return false;
-        }
-        // An answer that took a third of the lease is too old to act on: the margin for the dot's own way is the rest.
-        if asked.elapsed() > self.lease / 3 || self.drain.is_cancelled() {
-            return false;
-        }
-        // Noted before the dot leaves, so that neither a drain nor a lost lease cuts the attempt off.
-        self.held.pass_dot();
-        true
     }
 }

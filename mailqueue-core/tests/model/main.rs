@@ -107,7 +107,7 @@ enum Worker<const R: usize> {
     Idle,
     /// It talks to a server; the dot has not been allowed.
     Talking(Row<R>),
-    /// The gate has let it through; the dot leaves when the worker gets round to it.
+    /// The gate has let it through; the dot leaves when the worker gets round to it, if the server takes the envelope.
     PastGate(Row<R>),
     /// It knows the result and has it not written down, as far as it knows.
     Reporting(Row<R>, Said<R>),

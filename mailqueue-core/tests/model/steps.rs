@@ -21,6 +21,13 @@ fn answers<const R: usize>(row: &Row<R>, words: &[Word]) -> Vec<[Option<Word>; R
     all
 }
 
+/// What a worker can report of a conversation that ended before the dot.
+fn early<const R: usize>(row: &Row<R>) -> impl Iterator<Item = Said<R>> {
+    let answered =
+        answers(row, &[Word::Deferred, Word::Throttled, Word::Refused]).into_iter().map(Said::Answered);
+    answered.chain([Said::Withheld, Said::Fault])
+}
+
 impl<const R: usize> Model for Protocol<R> {
     type State = World<R>;
     type Action = Step<R>;
@@ -56,13 +63,11 @@ impl<const R: usize> Model for Protocol<R> {
                 Worker::Idle => steps.push(Step::Claim(n)),
                 Worker::Talking(row) => {
                     steps.extend([Step::Gate(n, true), Step::Gate(n, false)]);
-                    let early = answers(row, &[Word::Deferred, Word::Throttled, Word::Refused])
-                        .into_iter()
-                        .map(Said::Answered);
-                    let early = early.chain([Said::Withheld, Said::Fault]);
-                    steps.extend(early.map(|said| Step::EndEarly(n, said)));
+                    steps.extend(early(row).map(|said| Step::EndEarly(n, said)));
                 }
                 Worker::PastGate(row) => {
+                    // The gate may be asked before the conversation, which can still end early then.
+                    steps.extend(early(row).map(|said| Step::EndEarly(n, said)));
                     for words in answers(row, &[Word::Accepted, Word::Deferred, Word::Refused, Word::Lost]) {
                         steps.extend([Step::Dot(n, words, false), Step::Dot(n, words, true)]);
                     }
@@ -82,7 +87,9 @@ impl<const R: usize> Model for Protocol<R> {
             Step::Claim(n) => self.claim(&mut next, n)?,
             Step::Gate(n, is_heard) => self.gate(&mut next, n, is_heard)?,
             Step::EndEarly(n, said) => {
-                let Worker::Talking(claimed) = world.workers[n] else { return None };
+                let (Worker::Talking(claimed) | Worker::PastGate(claimed)) = world.workers[n] else {
+                    return None;
+                };
                 next.workers[n] = Worker::Reporting(claimed, said);
             }
             Step::Dot(n, words, is_taken) => self.dot(&mut next, n, words, is_taken)?,

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::harness::{FaultyStore, LONG, Method, Mood, draft, eager, soon, until};
 
-fn deliverer(
+pub(crate) fn deliverer(
     store: &Arc<FaultyStore>,
     transport: &(impl Transport + Clone),
     options: DeliverOptions,
@@ -31,22 +31,22 @@ fn deliverer(
     Deliverer::new(Arc::clone(store) as _, Arc::new(transport.clone()), health, options)
 }
 
-fn options(lease: Duration) -> DeliverOptions {
+pub(crate) fn options(lease: Duration) -> DeliverOptions {
     DeliverOptions { worker: "w1".into(), policy: eager(), lease }
 }
 
-fn never() -> CancellationToken {
+pub(crate) fn never() -> CancellationToken {
     CancellationToken::new()
 }
 
-async fn claim(deliverer: &Deliverer, id: MessageId) -> Job {
+pub(crate) async fn claim(deliverer: &Deliverer, id: MessageId) -> Job {
     let mut jobs = deliverer.claim(&[id], u64::MAX).await.expect("a claim is answered").jobs;
     assert_eq!(jobs.len(), 1, "what is queued and due can be claimed");
     jobs.remove(0)
 }
 
 /// One whole attempt.
-async fn deliver(deliverer: &Deliverer, id: MessageId) {
+pub(crate) async fn deliver(deliverer: &Deliverer, id: MessageId) {
     let job = claim(deliverer, id).await;
     let unsettled = soon(deliverer.attempt(job, &never())).await;
     soon(deliverer.settle(unsettled)).await;
@@ -85,6 +85,10 @@ impl Transport for PastGate {
         usize::MAX
     }
 
+    fn is_untroubled(&self) -> bool {
+        true
+    }
+
     async fn close(&self) {}
 }
 
@@ -102,6 +106,10 @@ impl Transport for Stuck {
 
     async fn ready(&self) -> usize {
         usize::MAX
+    }
+
+    fn is_untroubled(&self) -> bool {
+        true
     }
 
     async fn close(&self) {}

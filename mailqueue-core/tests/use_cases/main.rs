@@ -6,5 +6,6 @@
 mod batched;
 mod delivering;
 mod harness;
+mod permissions;
 mod submitting;
 mod sweeping;

@@ -95,6 +95,11 @@ impl Breaker {
         }
     }
 
+    /// True while nothing is known against the relay.
+    pub(super) fn is_untroubled(&self) -> bool {
+        self.state().is_untroubled()
+    }
+
     fn state(&self) -> MutexGuard<'_, BreakerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

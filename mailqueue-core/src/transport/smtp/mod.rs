@@ -137,6 +137,10 @@ impl Transport for SmtpTransport {
         }
     }
 
+    fn is_untroubled(&self) -> bool {
+        self.relays.iter().all(|relay| relay.is_untroubled())
+    }
+
     async fn close(&self) {
         join_all(self.relays.iter().map(|relay| relay.close())).await;
     }

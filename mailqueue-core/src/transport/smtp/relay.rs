@@ -111,6 +111,11 @@ impl Relay {
         self.breaker.room()
     }
 
+    /// True while nothing is known against it.
+    pub(super) fn is_untroubled(&self) -> bool {
+        self.breaker.is_untroubled()
+    }
+
     /// Takes leave on idle connections.
     pub(super) async fn close(&self) {
         self.pool.close().await;
