@@ -128,7 +128,7 @@ impl RunLoop<'_> {
     fn hand_over(&self, jobs: Vec<Job>, mut slots: Slots) {
         for job in jobs {
             // Never ends early: a claim names no more messages than it has slots.
-            let Some(slot) = slots.take_one() else { break };
+            let Some(slot) = slots.take_one(job.octets()) else { break };
             let deliverer = self.deliverer.clone();
             self.tasks.spawn(deliver(deliverer, job, slot, Arc::clone(&self.slots), self.drain.clone()));
         }

@@ -20,9 +20,10 @@ pub(crate) const MAX_ASIDE: usize = 128;
 
 /// The slots of one worker.
 ///
-/// An eighth of the memory is split evenly among all messages that can be claimed at once. One that needs no more than
-/// such a share finds it free, whatever else is under way. Larger ones share three quarters, in the order in which they
-/// were found, and wait aside meanwhile. The last eighth is for the copies that a claim makes.
+/// An eighth of the memory is split evenly among all messages that can be sent at once. A claim takes such a share for
+/// each message, and gives back what the message does not need: small ones leave memory for others that are claimed ahead.
+/// Larger ones share three quarters, in the order in which they were found, and wait aside meanwhile. The last eighth is for
+/// the copies that a claim makes.
 pub(crate) struct SlotPool {
     /// One for each message that can be sent at once, and for each that can be ahead.
     claimed: Arc<Semaphore>,
@@ -32,7 +33,8 @@ pub(crate) struct SlotPool {
     unsettled: Arc<Semaphore>,
     ahead: Lookahead,
     share: u64,
-    /// In KiB.
+    /// In KiB, as what follows.
+    small: Arc<Semaphore>,
     large: Arc<Semaphore>,
     large_kib: u32,
     aside: Mutex<Aside>,
@@ -56,31 +58,32 @@ pub(crate) struct Slots {
     pub(crate) unsettled: OwnedSemaphorePermit,
 }
 
-/// The memory of messages: a share for each, and more for a large one.
+/// The places of messages, and their memory.
 pub(crate) struct Memory {
-    shares: OwnedSemaphorePermit,
-    large: Option<OwnedSemaphorePermit>,
+    places: OwnedSemaphorePermit,
+    content: OwnedSemaphorePermit,
 }
 
 impl Slots {
     /// The number of messages.
     pub(crate) fn count(&self) -> usize {
-        self.claimed.shares.num_permits()
+        self.claimed.places.num_permits()
     }
 
-    /// The slot of one message.
-    pub(crate) fn take_one(&mut self) -> Option<Self> {
-        // Memory goes with the first slot: a large message is claimed alone.
-        let shares = self.claimed.shares.split(1)?;
+    /// The slot of one message of this size.
+    pub(crate) fn take_one(&mut self, octets: usize) -> Option<Self> {
+        let places = self.claimed.places.split(1)?;
         let unsettled = self.unsettled.split(1)?;
-        Some(Self { claimed: Memory { shares, large: self.claimed.large.take() }, unsettled })
+        // All of it for a message that is larger than the memory.
+        let kib = octets.div_ceil(1024).min(self.claimed.content.num_permits());
+        let content = self.claimed.content.split(kib)?;
+        Some(Self { claimed: Memory { places, content }, unsettled })
     }
 
     /// Gives back the memory for the second copy of a large message, which exists only during the claim.
     pub(crate) fn claimed(&mut self) {
-        if let Some(memory) = &mut self.claimed.large {
-            drop(memory.split(memory.num_permits() / 2));
-        }
+        let content = &mut self.claimed.content;
+        drop(content.split(content.num_permits() / 2));
     }
 }
 
@@ -91,13 +94,15 @@ impl SlotPool {
         // A semaphore panics above its maximum.
         let large_kib = large_kib.min(u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX));
         let claimed = concurrency * (1 + MAX_AHEAD_PER_SLOT);
+        let share = memory / 8 / concurrency as u64;
         Self {
             claimed: Arc::new(Semaphore::new(claimed)),
             near: Arc::new(Semaphore::new(concurrency * 3)),
             sending: Arc::new(Semaphore::new(concurrency)),
             unsettled: Arc::new(Semaphore::new(concurrency * UNSETTLED_PER_SLOT)),
             ahead: Lookahead::new(concurrency),
-            share: memory / 8 / claimed as u64,
+            share,
+            small: Arc::new(Semaphore::new(concurrency * kib(share) as usize)),
             large: Arc::new(Semaphore::new(large_kib as usize)),
             large_kib,
             aside: Mutex::default(),
@@ -129,21 +134,25 @@ impl SlotPool {
         // These stay free: they are for messages further ahead.
         let (reserve, least) = (self.ahead.most() - ahead, (ahead / 2).clamp(1, MAX_CLAIM));
         let both = u32::try_from(reserve + least).ok()?;
-        let mut shares = Arc::clone(&self.claimed).acquire_many_owned(both).await.ok()?;
+        let mut places = Arc::clone(&self.claimed).acquire_many_owned(both).await.ok()?;
+        let share = kib(self.share);
+        let mut content = Arc::clone(&self.small).acquire_many_owned(share).await.ok()?;
         let mut unsettled = Arc::clone(&self.unsettled).acquire_owned().await.ok()?;
         let free = self.claimed.available_permits() + least;
         let most = MAX_CLAIM.min(free - self.aside().known.len().min(free / 2));
-        while shares.num_permits() < reserve + most {
+        while places.num_permits() < reserve + most {
             // Never waits for more than these: a fuller claim is not worth a delay.
             let Ok(one) = Arc::clone(&self.claimed).try_acquire_owned() else { break };
-            shares.merge(one);
+            places.merge(one);
         }
-        while unsettled.num_permits() < shares.num_permits() - reserve {
+        while unsettled.num_permits() < places.num_permits() - reserve {
+            let Ok(memory) = Arc::clone(&self.small).try_acquire_many_owned(share) else { break };
             let Ok(one) = Arc::clone(&self.unsettled).try_acquire_owned() else { break };
+            content.merge(memory);
             unsettled.merge(one);
         }
-        let shares = shares.split(unsettled.num_permits())?;
-        Some(Slots { claimed: Memory { shares, large: None }, unsettled })
+        let places = places.split(unsettled.num_permits())?;
+        Some(Slots { claimed: Memory { places, content }, unsettled })
     }
 
     /// The right to wait for a turn, in the order of the calls. Few wait for one, as their dots may be allowed already.
@@ -156,21 +165,15 @@ impl SlotPool {
         Arc::clone(&self.sending).acquire_owned().await.ok()
     }
 
-    async fn acquire_one(&self) -> Option<Slots> {
-        let shares = Arc::clone(&self.claimed).acquire_owned().await.ok()?;
-        let unsettled = Arc::clone(&self.unsettled).acquire_owned().await.ok()?;
-        Some(Slots { claimed: Memory { shares, large: None }, unsettled })
-    }
-
     /// A slot for a large message, and memory for the two copies of it that a claim makes; all memory for one that is
     /// larger.
     pub(crate) async fn acquire_large(&self, octets: u64) -> Option<Slots> {
-        let kib = u32::try_from(octets.div_ceil(1024).saturating_mul(2)).unwrap_or(u32::MAX);
-        // Memory before the slot: a message that waits for memory keeps no slot from small ones.
-        let memory = Arc::clone(&self.large).acquire_many_owned(kib.min(self.large_kib)).await.ok()?;
-        let mut slots = self.acquire_one().await?;
-        slots.claimed.large = Some(memory);
-        Some(slots)
+        let both = kib(octets).saturating_mul(2).min(self.large_kib);
+        // Memory before the place: a message that waits for memory keeps no place from small ones.
+        let content = Arc::clone(&self.large).acquire_many_owned(both).await.ok()?;
+        let places = Arc::clone(&self.claimed).acquire_owned().await.ok()?;
+        let unsettled = Arc::clone(&self.unsettled).acquire_owned().await.ok()?;
+        Some(Slots { claimed: Memory { places, content }, unsettled })
     }
 
     /// Puts large messages into the line for memory, up to [`MAX_ASIDE`].
@@ -214,6 +217,10 @@ impl SlotPool {
     }
 }
 
+fn kib(octets: u64) -> u32 {
+    u32::try_from(octets.div_ceil(1024)).unwrap_or(u32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
@@ -229,7 +236,7 @@ mod tests {
     #[tokio::test]
     async fn large_messages_never_take_more_than_three_quarters() {
         let pool = SlotPool::new(32, 128 * MIB);
-        assert_eq!(pool.share(), MIB / 8);
+        assert_eq!(pool.share(), MIB / 2);
         let mut held = Vec::new();
         while let Some(slots) = pool.acquire_large(13 * MIB).now_or_never() {
             let mut slots = slots.unwrap();
@@ -281,5 +288,22 @@ mod tests {
         let slots = pool.acquire(0).await.unwrap();
         assert_eq!(slots.count(), 16);
         assert!(pool.acquire_large(MIB).now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn small_messages_leave_memory_for_others_ahead_and_large_shares_do_not() {
+        let pool = SlotPool::new(4, 8 * MIB);
+        let mut slots = pool.acquire(0).await.unwrap();
+        assert_eq!(slots.count(), 4);
+        let small: Vec<_> = (0..4).filter_map(|_| slots.take_one(1024)).collect();
+        drop(slots);
+        assert_eq!(pool.acquire(20).await.unwrap().count(), 3, "four times 1 KiB is taken from a share");
+        let mut slots = pool.acquire(20).await.unwrap();
+        let share = usize::try_from(pool.share()).unwrap();
+        let whole: Vec<_> = (0..3).filter_map(|_| slots.take_one(share)).collect();
+        drop(slots);
+        assert!(pool.acquire(20).now_or_never().is_none(), "there are places, but no memory");
+        drop((small, whole));
+        assert_eq!(pool.acquire(0).await.unwrap().count(), 4);
     }
 }

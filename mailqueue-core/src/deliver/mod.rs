@@ -62,6 +62,14 @@ pub struct Job {
     held: Arc<Held>,
 }
 
+impl Job {
+    /// The size of the message as it is sent.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        self.claimed.raw.len()
+    }
+}
+
 /// The outcome of a claim.
 pub struct Claim {
     /// Those this worker holds the lease of now.
