@@ -91,13 +91,7 @@ fn median(values: &[f64]) -> f64 {
 /// Three digits that matter, or all of a whole number.
 fn number(value: f64) -> String {
     match value {
-        value if value >= 1000.0 => {
-            let whole = value.round() as u64;
-            match whole / 1000 {
-                thousands @ 0..1000 => format!("{thousands},{:03}", whole % 1000),
-                thousands => format!("{},{:03},{:03}", thousands / 1000, thousands % 1000, whole % 1000),
-            }
-        }
+        value if value >= 1000.0 => whole(value.round() as usize),
         value if value >= 100.0 => format!("{value:.0}"),
         value if value >= 10.0 => format!("{value:.1}"),
         value if value >= 1.0 => format!("{value:.2}"),
@@ -108,4 +102,9 @@ fn number(value: f64) -> String {
 /// `1 worker`, `2 workers`.
 pub(crate) fn plural(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// A whole number with a comma before every three digits.
+pub(crate) fn whole(number: usize) -> String {
+    if number < 1000 { number.to_string() } else { format!("{},{:03}", whole(number / 1000), number % 1000) }
 }

@@ -2,7 +2,7 @@
 
 use crate::client;
 use crate::deliver;
-use crate::figures::Section;
+use crate::figures::{Section, whole};
 use crate::options::Options;
 use crate::rows;
 use crate::site::{Bench, Site};
@@ -15,8 +15,8 @@ const ROOMY: [(&str, &str); 2] =
 
 /// Measures it with few rows beside and with many.
 pub(crate) fn measure(bench: &Bench, options: &Options, section: &mut Section<'_>) {
-    let few = format!("{} waiting", thousands(options.backlog / 20));
-    let many = format!("{} waiting, {} finished", thousands(options.waiting), thousands(options.finished));
+    let few = format!("{} waiting", whole(options.backlog / 20));
+    let many = format!("{} waiting, {} finished", whole(options.waiting), whole(options.finished));
     for (waiting, finished, name) in
         [(options.backlog / 20, 0, &few), (options.waiting, options.finished, &many)]
     {
@@ -58,8 +58,4 @@ fn deliver(site: &Site<'_>, name: &str, options: &Options, section: &mut Section
     section.record(format!("deliver, {name}"), "msg/s", drained.rate);
     section.record(format!("deliver, worker and Postgres, {name}"), "CPU s per 1,000", cost);
     section.record(format!("first mail after the start, {name}"), "ms", drained.first * 1e3);
-}
-
-fn thousands(count: usize) -> String {
-    if count < 1000 { count.to_string() } else { format!("{},{:03}", count / 1000, count % 1000) }
 }
