@@ -75,18 +75,23 @@ statement! {
 }
 
 statement! {
-    /// Extends leases, and notes for those about to send their final dot that it is allowed.
+    /// Extends leases, and notes for those about to send their final dot that it is allowed. Rows are named as in the
+    /// statement for the claim: by `= ANY`, which is looked up in the primary key even by a plan that was made while
+    /// the table was empty, and with a status that fits no partial index, since one over what is being sent is full of
+    /// dead entries.
     Renew {
-        duration: BigInt => i64,
         ids: Array<SqlUuid> => Vec<Uuid>,
         tokens: Array<SqlUuid> => Vec<Uuid>,
         dots: Array<Bool> => Vec<bool>,
+        duration: BigInt => i64,
     } -> (SqlUuid, SqlUuid) = "
+        WITH n AS (SELECT * FROM UNNEST(?, ?, ?) AS u (id, token, dot))
         UPDATE deliveries d SET
             lease_until = now() + ? * interval '1 microsecond',
             dot_allowed = d.dot_allowed OR n.dot
-        FROM UNNEST(?, ?, ?) AS n (id, token, dot)
-        WHERE d.email_id = n.id AND d.status = 'sending' AND d.lease_token = n.token
+        FROM n
+        WHERE d.email_id = ANY (ARRAY(SELECT id FROM n)) AND d.email_id = n.id
+          AND d.status || '' = 'sending' AND d.lease_token = n.token
         RETURNING d.email_id, d.lease_token"
 }
 

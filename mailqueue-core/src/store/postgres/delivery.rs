@@ -67,6 +67,7 @@ statement! {
     /// Writes states. One that comes with a token is written only while that lease is held (the fence) and nobody has
     /// added to the attempt log since it was claimed. A lease ends with the status `sending`. What is moved into the
     /// past is due now, and no older than that. Binds are sorted by id, so that parallel batches lock in the same order.
+    /// Rows are named by `= ANY`, as in the statement that renews leases.
     #[derive(Default)]
     WriteStates {
         ids: Array<SqlUuid> => Vec<Uuid>,
@@ -83,6 +84,13 @@ statement! {
         due_ins: Array<Nullable<BigInt>> => Vec<Option<i64>>,
         resets_age: Array<Bool> => Vec<bool>,
     } -> (SqlUuid, Timestamptz) = "
+        WITH n AS (
+            SELECT *, COALESCE(CASE WHEN due_at < now() THEN now() ELSE due_at END,
+                               now() + due_in * interval '1 microsecond') AS due
+            FROM UNNEST(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                AS u (id, token, log_length, status, attempt, lost_leases, dot_allowed, maybe_sent, recipients,
+                      attempts, due_at, due_in, resets_age)
+        )
         UPDATE deliveries d SET
             status      = n.status,
             attempt     = n.attempt,
@@ -99,15 +107,9 @@ statement! {
             lease_until = CASE WHEN n.status = 'sending' THEN d.lease_until END,
             finished_at = CASE WHEN n.status IN ('sent', 'failed', 'cancelled', 'unknown')
                           THEN COALESCE(d.finished_at, now()) END
-        FROM (
-            SELECT *, COALESCE(CASE WHEN due_at < now() THEN now() ELSE due_at END,
-                               now() + due_in * interval '1 microsecond') AS due
-            FROM UNNEST(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-                AS u (id, token, log_length, status, attempt, lost_leases, dot_allowed, maybe_sent, recipients,
-                      attempts, due_at, due_in, resets_age)
-        ) AS n
-        WHERE d.email_id = n.id
-          AND (n.token IS NULL OR d.status = 'sending' AND d.lease_token = n.token
+        FROM n
+        WHERE d.email_id = ANY (ARRAY(SELECT id FROM n)) AND d.email_id = n.id
+          AND (n.token IS NULL OR d.status || '' = 'sending' AND d.lease_token = n.token
                AND CASE jsonb_typeof(d.attempts) WHEN 'array' THEN jsonb_array_length(d.attempts) END = n.log_length)
         RETURNING d.email_id, d.due_at"
 }
