@@ -4,7 +4,6 @@ use hyper::StatusCode;
 
 use super::email_response::{EmailResponse, EmailSummary};
 use super::find::{EmailId, find, message_id};
-use super::list::list;
 use super::query::{self, ListQuery};
 use crate::app::App;
 use crate::wire::deadline::in_time;
@@ -14,9 +13,17 @@ use crate::wire::problem_schema::Refused;
 use crate::wire::request::Request;
 use crate::wire::response::{self, Response};
 
-list! {
-    /// A page of messages, newest first.
-    EmailList<EmailSummary<'r>>
+/// A page of messages, newest first.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct EmailList<'r> {
+    /// Always `list`.
+    object: &'static str,
+    /// Whether more follow in the direction asked for, or may.
+    has_more: bool,
+    /// The id to go on from (`after`, or `before` where that was asked for) while more follow.
+    #[schema(required = true, format = "uuid")]
+    next: Option<String>,
+    data: Vec<EmailSummary<'r>>,
 }
 
 /// Look a message up
@@ -38,7 +45,8 @@ pub(crate) async fn get(app: &App, request: &Request) -> Result<Response, Proble
 
 /// List messages
 ///
-/// Newest first.
+/// Newest first. A page costs the same however many messages are kept: with `q`, or with a `status` that most have, it
+/// looks at the next 10,000 messages, and can be short or empty although `has_more` is true. `next` is where to go on.
 #[utoipa::path(
     get, path = "/emails", tag = "Emails", operation_id = "list_emails", security(("key" = [])),
     params(ListQuery),
@@ -53,6 +61,11 @@ pub(crate) async fn list(app: &App, request: &Request) -> Result<Response, Probl
         Ok(record) => EmailSummary::of(record, now),
         Err((partial, fault)) => EmailSummary::partial(partial, fault),
     });
-    let data = summaries.collect();
-    Ok(response::json(StatusCode::OK, &EmailList::new(page.has_more, data)))
+    let list = EmailList {
+        object: "list",
+        has_more: page.has_more,
+        next: page.next.map(|id| id.to_string()),
+        data: summaries.collect(),
+    };
+    Ok(response::json(StatusCode::OK, &list))
 }

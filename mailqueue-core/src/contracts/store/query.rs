@@ -29,6 +29,24 @@ pub struct Filter {
     pub limit: usize,
 }
 
+impl Filter {
+    /// The most messages that one page looks at for what no index tells: a text in a subject, or a status that most
+    /// messages have.
+    pub const SEARCHED: usize = 10_000;
+
+    /// The status, where few messages have it, so that a store finds them without looking at the others.
+    #[must_use]
+    pub fn rare_status(&self) -> Option<Status> {
+        self.status.filter(|status| !matches!(status, Status::Queued | Status::Sent))
+    }
+
+    /// The status, where it is left to look for it message by message.
+    #[must_use]
+    pub fn common_status(&self) -> Option<Status> {
+        self.status.filter(|status| matches!(status, Status::Queued | Status::Sent))
+    }
+}
+
 impl Default for Filter {
     /// The 20 newest.
     fn default() -> Self {
@@ -59,12 +77,15 @@ impl Cursor {
 pub type Listed = Result<Record, (PartialRecord, StoreError)>;
 
 /// A page of messages, newest first.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Page {
     /// The messages. One that cannot be read keeps no other from being listed.
     pub records: Vec<Listed>,
-    /// More messages follow in the direction asked for.
+    /// More messages follow in the direction asked for, or may: a page looks at [`Filter::SEARCHED`] messages at most,
+    /// and can be short or empty although there are more.
     pub has_more: bool,
+    /// The id to go on from while more follow: that of the last message of the page, or the last one looked at.
+    pub next: Option<MessageId>,
 }
 
 impl Page {
@@ -91,7 +112,19 @@ impl Page {
             // Read oldest first, so that the limit keeps the rows next to the cursor.
             rows.reverse();
         }
-        Ok(Self { records: rows.into_iter().map(listed).collect::<Result<_, _>>()?, has_more })
+        let records = rows.into_iter().map(listed).collect::<Result<_, _>>()?;
+        let mut page = Self { records, has_more, next: None };
+        if has_more {
+            page.next = if cursor.is_backwards() { page.ids().next() } else { page.ids().last() };
+        }
+        Ok(page)
+    }
+
+    /// The same page after which the search goes on from `last`, the last message looked at; `None` when there were no
+    /// more to look at.
+    #[must_use]
+    pub fn searched_to(self, last: Option<MessageId>) -> Self {
+        if self.has_more || last.is_none() { self } else { Self { has_more: true, next: last, ..self } }
     }
 
     /// The ids, in order.

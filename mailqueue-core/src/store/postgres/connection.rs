@@ -189,7 +189,7 @@ fn set_defaults(config: &mut Config, options: &PostgresOptions) {
 fn ask_for_settings(config: &mut Config, options: &PostgresOptions) {
     let milliseconds = options.statement_timeout.as_millis();
     let ours = format!(
-        "-c mailqueue.direct=on -c TimeZone=UTC -c default_transaction_isolation=read\\ committed -c lock_timeout=0 \
+        "-c mailqueue.direct=on -c TimeZone=UTC -c jit=off -c max_parallel_workers_per_gather=0 -c default_transaction_isolation=read\\ committed -c lock_timeout=0 \
          -c statement_timeout={milliseconds} -c idle_in_transaction_session_timeout={milliseconds}"
     );
     let theirs = config.get_options().unwrap_or_default();

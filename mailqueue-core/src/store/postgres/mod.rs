@@ -9,6 +9,7 @@ mod due;
 mod error;
 mod insert;
 mod json;
+mod list;
 mod migrate;
 mod pool;
 mod probe;
@@ -131,7 +132,7 @@ impl MessageStore for PostgresStore {
 
     async fn list(&self, filter: &Filter) -> Result<Page, StoreError> {
         let filter = filter.clone();
-        self.runner.run(move |connection| Box::pin(read::list(connection, filter.clone()))).await
+        self.runner.run(move |connection| Box::pin(list::list(connection, filter.clone()))).await
     }
 
     async fn claim(&self, ids: &[MessageId], terms: &LeaseTerms) -> Result<Claims, StoreError> {

@@ -5,8 +5,11 @@
 //! arrays, once is enough for every batch size.
 
 /// Declares a statement: its binds in the order of the `?` in its text, one for each, and the columns it returns.
+/// After `planned anew`, it is prepared at every use, so that the server plans it for its binds.
 macro_rules! statement {
+    (planned anew $($rest:tt)*) => { $crate::store::postgres::statement::statement! { @prepared false; $($rest)* } };
     (
+        @prepared $is_prepared:literal;
         $(#[$doc:meta])*
         $name:ident { $($field:ident: $sql_type:ty => $rust_type:ty),* $(,)? } -> $row:ty = $sql:expr
     ) => {
@@ -34,13 +37,14 @@ macro_rules! statement {
 
         impl diesel::query_builder::QueryId for $name {
             type QueryId = $name;
-            const HAS_STATIC_QUERY_ID: bool = true;
+            const HAS_STATIC_QUERY_ID: bool = $is_prepared;
         }
 
         impl diesel::query_builder::Query for $name {
             type SqlType = $row;
         }
     };
+    ($($rest:tt)*) => { $crate::store::postgres::statement::statement! { @prepared true; $($rest)* } };
 }
 
 pub(super) use statement;

@@ -13,6 +13,7 @@ mod error;
 mod insert;
 mod job;
 mod json;
+mod list;
 mod lock;
 mod migrate;
 mod probe;
@@ -135,7 +136,7 @@ impl MessageStore for SqliteStore {
 
     async fn list(&self, filter: &Filter) -> Result<Page, StoreError> {
         let filter = filter.clone();
-        self.record_reader.run(move |t| read::list(t, &filter)).await
+        self.record_reader.run(move |t| list::list(t, &filter)).await
     }
 
     async fn claim(&self, ids: &[MessageId], terms: &LeaseTerms) -> Result<Claims, StoreError> {

@@ -1,0 +1,2 @@
+DROP INDEX emails_by_recipient;
+DROP INDEX deliveries_ended;
