@@ -13,7 +13,7 @@ use crate::contracts::transport::Transport;
 use crate::queue::local::LocalQueue;
 #[cfg(feature = "redis")]
 use crate::queue::redis::{RedisOptions, RedisQueue};
-use crate::store::batched::Batched;
+use crate::store::batched::{Batched, CallsAtOnce};
 #[cfg(feature = "postgres")]
 use crate::store::postgres::{PostgresOptions, PostgresStore};
 #[cfg(feature = "sqlite")]
@@ -180,10 +180,14 @@ async fn open_store(_: &SecretString, _: StoreOptions) -> Result<Arc<dyn Message
     Err(unknown_store())
 }
 
-/// The calls of one kind that a store gains by. Inserts, renewals and settlements at once leave two of eight connections
-/// to Postgres for everything else; in SQLite one thread writes.
-fn calls_at_once(url: &SecretString) -> NonZeroU32 {
-    if scheme(url) == "sqlite" { NonZeroU32::MIN } else { NonZeroU32::MIN.saturating_add(1) }
+/// The calls that a store gains by. With all of them under way, one of eight connections to Postgres is left for
+/// everything else; in SQLite one thread writes.
+fn calls_at_once(url: &SecretString) -> CallsAtOnce {
+    let one = NonZeroU32::MIN;
+    match scheme(url) {
+        "sqlite" => CallsAtOnce::default(),
+        _ => CallsAtOnce { inserts: one.saturating_add(2), results: one.saturating_add(1) },
+    }
 }
 
 fn unknown_store() -> ConnectError {

@@ -37,24 +37,40 @@ pub struct Batched {
     settlements: Batcher<Arc<Settlement>, Settled>,
 }
 
+/// How many calls of a kind may be under way at once. Each may take a connection of the store, which needs others for
+/// everything else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallsAtOnce {
+    /// Inserts. Further ones are begun where calls take long, and once as many submissions are waiting as the latest carries.
+    pub inserts: NonZeroU32,
+    /// Renewals, and as many settlements. Further ones are begun where calls take long.
+    pub results: NonZeroU32,
+}
+
+impl Default for CallsAtOnce {
+    /// One of each.
+    fn default() -> Self {
+        Self { inserts: NonZeroU32::MIN, results: NonZeroU32::MIN }
+    }
+}
+
 impl Batched {
     /// Gathers calls for `inner`, one call of a kind (inserts, renewals, settlements) at a time. Needs a tokio runtime.
     #[must_use]
     pub fn new(inner: Arc<dyn MessageStore>) -> Self {
-        Self::with_calls(inner, NonZeroU32::MIN)
+        Self::with_calls(inner, CallsAtOnce::default())
     }
 
-    /// The same with at most so many calls of each kind at once: further ones are begun where calls take long. Each may
-    /// take a connection of `inner`, which needs others for everything else.
+    /// The same with several calls of a kind at once.
     #[must_use]
-    pub fn with_calls(inner: Arc<dyn MessageStore>, calls: NonZeroU32) -> Self {
+    pub fn with_calls(inner: Arc<dyn MessageStore>, calls: CallsAtOnce) -> Self {
         let (inserts, renewals, settlements) = (Arc::clone(&inner), Arc::clone(&inner), Arc::clone(&inner));
         Self {
             inner,
             // A caller that stops waiting for a submission has reported that it was not accepted.
             inserts: Batcher::start(
                 WhenCallerLeaves::Skip,
-                Pace::new(calls),
+                Pace::new(calls.inserts).balanced(),
                 |submission: &Arc<Submission>| submission.size(),
                 move |batch| {
                     let store = Arc::clone(&inserts);
@@ -64,7 +80,7 @@ impl Batched {
             renewals: Batcher::start(
                 // Run all the same: a lease is worth keeping as long as its message is being sent.
                 WhenCallerLeaves::Run,
-                Pace::new(calls).gathering(RENEWALS_GATHER),
+                Pace::new(calls.results).gathering(RENEWALS_GATHER),
                 // Small, so their number alone bounds them.
                 |_| 0,
                 move |batch| {
@@ -75,7 +91,7 @@ impl Batched {
             settlements: Batcher::start(
                 // Run all the same: what was sent is sent, whether or not its caller still waits.
                 WhenCallerLeaves::Run,
-                Pace::new(calls).gathering(SETTLEMENTS_GATHER),
+                Pace::new(calls.results).gathering(SETTLEMENTS_GATHER),
                 |_| 0,
                 move |batch| {
                     let store = Arc::clone(&settlements);

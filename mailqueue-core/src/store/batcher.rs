@@ -1,5 +1,6 @@
 //! Micro-batching: items of many callers, gathered into few calls.
 
+use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +11,8 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::pace::{Next, Pace};
+use super::pace::{MAX_BATCH, Next, Pace};
 use crate::contracts::store::StoreError;
-
-/// How many items one call to the store carries at most.
-const MAX_BATCH: usize = 256;
 
 /// How many octets of messages one insert carries at most, unless a single one is larger. The way to the database makes
 /// several copies of a batch.
@@ -60,7 +58,8 @@ impl<I: Send + 'static, O: Send + 'static> Batcher<I, O> {
         let (pending, waiting) = mpsc::channel::<Pending<I, O>>(QUEUE_CAPACITY);
         let running = FuturesUnordered::new();
         let work: Work<I, O> = Box::new(work);
-        let dispatcher = Dispatcher { waiting, next: None, running, pace, when_caller_leaves, work };
+        let dispatcher =
+            Dispatcher { waiting, received: VecDeque::new(), running, pace, when_caller_leaves, work };
         tokio::spawn(dispatcher.run());
         Self { pending, octets, capacity: Arc::new(Semaphore::new(QUEUE_CAPACITY_KIB as usize)) }
     }
@@ -117,8 +116,8 @@ struct Caller<O> {
 /// Begins calls and passes their answers on.
 struct Dispatcher<I, O> {
     waiting: mpsc::Receiver<Pending<I, O>>,
-    /// The item that has waited longest, if it has been received.
-    next: Option<Pending<I, O>>,
+    /// The items that have waited longest, in their order: no more than a batch.
+    received: VecDeque<Pending<I, O>>,
     /// The calls under way. Each tells how long it took.
     running: FuturesUnordered<BoxFuture<'static, Duration>>,
     pace: Pace,
@@ -130,8 +129,8 @@ impl<I: Send + 'static, O: Send + 'static> Dispatcher<I, O> {
     /// Ends when nobody can ask any more and everybody has been answered.
     async fn run(mut self) {
         while self.receive().await {
-            let is_full = self.waiting.len() + 1 >= MAX_BATCH;
-            match self.pace.next(self.running.len(), is_full, Instant::now()) {
+            match self.pace.next(self.running.len(), self.received.len() + self.waiting.len(), Instant::now())
+            {
                 Next::Now => self.begin(),
                 Next::At(time) => self.wait_until(time).await,
             }
@@ -143,7 +142,7 @@ impl<I: Send + 'static, O: Send + 'static> Dispatcher<I, O> {
     async fn receive(&mut self) -> bool {
         loop {
             let has_room = self.pace.has_room(self.running.len());
-            if has_room && self.next.is_some() {
+            if has_room && !self.received.is_empty() {
                 return true;
             }
             tokio::select! {
@@ -151,18 +150,19 @@ impl<I: Send + 'static, O: Send + 'static> Dispatcher<I, O> {
                 Some(took) = self.running.next() => self.pace.ended(took),
                 // Left in the channel while there is no room, so that its capacity tells how much waits.
                 first = self.waiting.recv(), if has_room => match first {
-                    Some(first) => self.next = Some(first),
+                    Some(first) => self.received.push_back(first),
                     None => return false,
                 },
             }
         }
     }
 
-    /// Waits for a time, or until a call ends before it.
+    /// Waits for a time, or until before it a call ends or, where that matters, a further item comes.
     async fn wait_until(&mut self, time: Instant) {
         tokio::select! {
             Some(took) = self.running.next() => self.pace.ended(took),
             () = tokio::time::sleep_until(time) => {}
+            Some(pending) = self.waiting.recv(), if self.pace.counts_waiting() => self.received.push_back(pending),
         }
     }
 
@@ -186,15 +186,17 @@ impl<I: Send + 'static, O: Send + 'static> Dispatcher<I, O> {
 
     fn gather(&mut self) -> Vec<Pending<I, O>> {
         let mut total = 0_usize;
-        let mut batch = Vec::with_capacity(MAX_BATCH.min(self.waiting.len() + 1));
+        let mut batch = Vec::with_capacity(MAX_BATCH.min(self.received.len() + self.waiting.len()));
         while batch.len() < MAX_BATCH {
-            let Some(pending) = self.next.take().or_else(|| self.waiting.try_recv().ok()) else { break };
+            let Some(pending) = self.received.pop_front().or_else(|| self.waiting.try_recv().ok()) else {
+                break;
+            };
             if !self.when_caller_leaves.is_wanted(&pending) {
                 continue;
             }
             total = total.saturating_add(pending.octets);
             if total > MAX_BATCH_OCTETS && !batch.is_empty() {
-                self.next = Some(pending);
+                self.received.push_front(pending);
                 break;
             }
             batch.push(pending);

@@ -9,6 +9,9 @@ use tokio::time::Instant;
 /// tenth of it, however little it carries; and timers are no finer.
 const MIN_GAP: Duration = Duration::from_millis(1);
 
+/// The number of items that a call carries at most.
+pub(super) const MAX_BATCH: usize = 256;
+
 /// The number of items in a call that shows that there are many callers.
 const MANY: usize = 4;
 
@@ -22,6 +25,7 @@ pub(super) struct Pace {
     at_most: NonZeroU32,
     /// The least time between the beginnings of two calls, of which the first was shared by many.
     gathering: Duration,
+    is_balanced: bool,
     /// The beginning of the latest call.
     latest: Option<Instant>,
     /// The number of items in it.
@@ -35,14 +39,21 @@ pub(super) struct Pace {
 pub(super) enum Next {
     /// At once.
     Now,
-    /// At that time, or once there is none under way.
+    /// At that time, or once there is none under way, or once more are waiting.
     At(Instant),
 }
 
 impl Pace {
     /// At most so many calls at once.
     pub(super) fn new(at_most: NonZeroU32) -> Self {
-        Self { at_most, gathering: Duration::ZERO, latest: None, latest_len: 0, usual: Duration::ZERO }
+        Self {
+            at_most,
+            gathering: Duration::ZERO,
+            is_balanced: false,
+            latest: None,
+            latest_len: 0,
+            usual: Duration::ZERO,
+        }
     }
 
     /// The same, for items whose callers can wait for so long while many others ask: fewer calls carry more.
@@ -50,14 +61,27 @@ impl Pace {
         Self { gathering, ..self }
     }
 
+    /// The same, but a call is also begun once as many items are waiting as the latest call carries. Some callers then
+    /// prepare their next item while the database works for the others. It costs the database more, as batches are
+    /// smaller.
+    pub(super) fn balanced(self) -> Self {
+        Self { is_balanced: true, ..self }
+    }
+
+    /// Tells whether a further item that waits can bring a call forward.
+    pub(super) fn counts_waiting(&self) -> bool {
+        self.is_balanced
+    }
+
     /// Tells whether a call may be begun beside so many.
     pub(super) fn has_room(&self, running: usize) -> bool {
         running < self.at_most.get() as usize
     }
 
-    /// The time for a call beside so many; a batch that is full has nothing to wait for.
-    pub(super) fn next(&self, running: usize, is_full: bool, now: Instant) -> Next {
-        let Some(latest) = self.latest.filter(|_| !is_full) else { return Next::Now };
+    /// The time for a call beside so many when so many items are waiting; a batch that is full has nothing to wait for.
+    pub(super) fn next(&self, running: usize, waiting: usize, now: Instant) -> Next {
+        let is_enough = waiting >= MAX_BATCH || (self.is_balanced && waiting >= self.latest_len);
+        let Some(latest) = self.latest.filter(|_| !is_enough) else { return Next::Now };
         let gathering = if self.latest_len >= MANY { self.gathering } else { Duration::ZERO };
         let beside =
             if running > 0 { (self.usual / self.at_most.get()).max(MIN_GAP) } else { Duration::ZERO };
@@ -93,23 +117,23 @@ mod tests {
     #[test]
     fn a_call_beside_no_other_is_begun_at_once() {
         let (pace, now) = pace(Duration::from_secs(1));
-        assert_eq!(pace.next(0, false, now), Next::Now);
+        assert_eq!(pace.next(0, 1, now), Next::Now);
     }
 
     #[test]
     fn slow_calls_are_spread_over_their_time() {
         let (pace, begun) = pace(Duration::from_millis(100));
-        let Next::At(time) = pace.next(1, false, begun) else { panic!("at once") };
+        let Next::At(time) = pace.next(1, 1, begun) else { panic!("at once") };
         assert!((Duration::from_millis(24)..=Duration::from_millis(25)).contains(&(time - begun)));
-        assert_eq!(pace.next(1, false, time), Next::Now);
-        assert_eq!(pace.next(1, true, begun), Next::Now, "there is nothing to gather");
+        assert_eq!(pace.next(1, 1, time), Next::Now);
+        assert_eq!(pace.next(1, MAX_BATCH, begun), Next::Now, "there is nothing to gather");
         assert!(pace.has_room(3) && !pace.has_room(4));
     }
 
     #[test]
     fn quick_calls_gather() {
         let (pace, begun) = pace(Duration::from_micros(100));
-        assert_eq!(pace.next(1, false, begun), Next::At(begun + MIN_GAP));
+        assert_eq!(pace.next(1, 1, begun), Next::At(begun + MIN_GAP));
     }
 
     #[test]
@@ -118,9 +142,18 @@ mod tests {
         let mut pace = Pace::new(NonZeroU32::MIN).gathering(gathering);
         let begun = Instant::now();
         pace.begun(begun, MANY);
-        assert_eq!(pace.next(0, false, begun), Next::At(begun + gathering));
-        assert_eq!(pace.next(0, true, begun), Next::Now, "there is nothing to gather");
+        assert_eq!(pace.next(0, 1, begun), Next::At(begun + gathering));
+        assert_eq!(pace.next(0, MAX_BATCH, begun), Next::Now, "there is nothing to gather");
         pace.begun(begun, MANY - 1);
-        assert_eq!(pace.next(0, false, begun), Next::Now);
+        assert_eq!(pace.next(0, 1, begun), Next::Now);
+    }
+
+    #[test]
+    fn balanced_calls_carry_as_many_as_one_another() {
+        let mut pace = Pace::new(NonZeroU32::MIN).balanced();
+        let begun = Instant::now();
+        pace.begun(begun, 40);
+        assert_eq!(pace.next(1, 40, begun), Next::Now);
+        assert_eq!(pace.next(1, 39, begun), Next::At(begun + MIN_GAP));
     }
 }

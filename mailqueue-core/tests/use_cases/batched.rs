@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mailqueue_core::contracts::store::{Idempotency, Inserted, Lease, Renewal, Submission};
-use mailqueue_core::store::batched::Batched;
+use mailqueue_core::store::batched::{Batched, CallsAtOnce};
 use mailqueue_core::{MessageId, MessageStore, Status, StoreError};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -266,7 +266,8 @@ async fn leases_are_renewed_for_as_long_as_each_caller_says() {
 /// A store whose slow calls overlap, up to three of them.
 async fn overlapping() -> (Arc<FaultyStore>, Arc<Batched>) {
     let store = FaultyStore::new().await;
-    let calls = NonZeroU32::new(3).expect("three");
+    let three = NonZeroU32::new(3).expect("three");
+    let calls = CallsAtOnce { inserts: three, results: three };
     let batched = Arc::new(Batched::with_calls(Arc::clone(&store) as _, calls));
     (store, batched)
 }
