@@ -175,8 +175,9 @@ impl Sweeper {
         let mut heads = Lane::ALL.map(|lane| (lane, None));
         for (lane, head) in &mut heads {
             *head = self.queue.head(*lane).await?;
-            // Ignores an error: the depth is for a metric alone.
-            if let Ok(depth) = self.queue.depth(*lane).await {
+            // Without a head there is nothing to count. Ignores an error: the depth is for a metric alone.
+            let depth = if head.is_some() { self.queue.depth(*lane).await } else { Ok(0) };
+            if let Ok(depth) = depth {
                 telemetry::depth_seen(*lane, depth);
             }
         }
