@@ -47,17 +47,20 @@ async fn a_database_that_refuses_writes_makes_no_copies() {
     let postgres = Postgres::start();
     let system = System::on(postgres.database(), SmtpSink::start().await).await;
     let (_workers, ids) = taken_without_an_answer(&system).await;
-    let switch = |to: &str| {
+    let switch = async |to: &str| {
         let url = postgres.url_for("postgres");
         postgres.query(&url, &format!("ALTER SYSTEM SET default_transaction_read_only = {to}"));
         postgres.query(&url, "SELECT pg_reload_conf()");
+        // The server tells its processes after this, before it starts one that knows it.
+        let setting = async || postgres.query(&url, "SHOW default_transaction_read_only");
+        eventually("the setting is read", async || setting().await[0][0].as_deref() == Some(to)).await;
     };
-    switch("on");
+    switch("on").await;
     system.sink.release();
     let expired = "SELECT count(*) FROM deliveries WHERE lease_until < now()";
     let all = Some(COUNT.to_string());
     eventually("every lease ran out", async || postgres.query(&system.database, expired)[0][0] == all).await;
-    switch("off");
+    switch("off").await;
     judge(&system, &ids).await;
 }
 

@@ -22,13 +22,24 @@ async fn hold_up(url: &str, seconds: u32) {
         format!("BEGIN; LOCK TABLE emails IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep({seconds}); COMMIT");
     let held = url.to_owned();
     tokio::task::spawn_blocking(move || Postgres::shared().query(&held, &sql));
-    until_locks(url, "granted").await;
+    until_locks(url, 1, "granted").await;
 }
 
-/// Waits until somebody has the lock, or waits for it.
-async fn until_locks(url: &str, which: &str) {
+/// Waits until so many have the lock, or wait for it.
+async fn until_locks(url: &str, count: usize, which: &str) {
     let sql = format!("SELECT 1 FROM pg_locks WHERE relation = 'emails'::regclass AND {which}");
-    eventually("somebody comes to the lock", async || !Postgres::shared().query(url, &sql).is_empty()).await;
+    let come = async || Postgres::shared().query(url, &sql).len() >= count;
+    eventually(&format!("{count} come to the lock"), come).await;
+}
+
+/// Submits as many messages as are given to the database at once, each in a call of its own; answers in turn.
+async fn fill_calls(server: &TestServer, url: &str) -> [Reply; 3] {
+    let after = async |waiting, subject| {
+        until_locks(url, waiting, "NOT granted").await;
+        submit(server, subject).await
+    };
+    let (first, second, third) = tokio::join!(submit(server, "first"), after(1, "second"), after(2, "third"));
+    [first, second, third]
 }
 
 fn body(subject: &str) -> String {
@@ -58,22 +69,22 @@ async fn everybody_is_answered_in_time() {
     submit(&server, "before").await.id();
     hold_up(&url, 13).await;
     let begun = Instant::now();
-    let (first, (second, list)) = tokio::join!(submit(&server, "first"), async {
-        // The first is on its way, so the second waits behind it.
-        until_locks(&url, "NOT granted").await;
-        tokio::join!(submit(&server, "second"), server.get("/emails"))
+    let (given, (late, list)) = tokio::join!(fill_calls(&server, &url), async {
+        // Three are on their way, so a further one waits behind them.
+        until_locks(&url, 3, "NOT granted").await;
+        tokio::join!(submit(&server, "late"), server.get("/emails"))
     });
     assert!(begun.elapsed() < Duration::from_millis(11_000), "{:?}", begun.elapsed());
-    for reply in [first, second, list] {
+    for reply in given.into_iter().chain([late, list]) {
         reply.assert_problem(503, "service_unavailable");
         assert!(reply.header("retry-after").is_some());
     }
     // What had been given to the database may be kept, as the answer said. What had not is not: nobody waits for it.
-    until_stored(&server, &["before", "first"]).await;
+    until_stored(&server, &["before", "first", "second", "third"]).await;
     submit(&server, "after").await.id();
     let repeated = submit(&server, "first").await;
     assert_eq!(repeated.header("idempotent-replayed"), Some("true"));
-    until_stored(&server, &["after", "before", "first"]).await;
+    until_stored(&server, &["after", "before", "first", "second", "third"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,8 +106,10 @@ async fn a_frozen_database_is_told_at_once() {
         assert!(reply.header("retry-after").is_some());
     }
     postgres.thaw();
+    // Both had been given to the database and may be kept; a repeat makes sure of it.
     submit(&server, "a").await.id();
-    until_stored(&server, &["a", "before"]).await;
+    submit(&server, "b").await.id();
+    until_stored(&server, &["a", "b", "before"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,7 +123,7 @@ async fn a_client_that_hangs_up_on_a_slow_store_has_sent_its_message() {
     let head = "POST /emails HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
     let request = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
     stream.write_all(request.as_bytes()).await.unwrap();
-    until_locks(&url, "NOT granted").await;
+    until_locks(&url, 1, "NOT granted").await;
     drop(stream);
     until_stored(&server, &["before", "gone"]).await;
 }
