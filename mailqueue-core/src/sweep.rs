@@ -56,7 +56,7 @@ pub struct Swept {
     pub refilled: usize,
     /// True if more is due than one pass puts back: the next should follow soon.
     pub backlog: bool,
-    /// True if the queue was asked and held all that is due, as far as its heads show.
+    /// True if the queue was asked and empty, and nothing was due.
     pub queue_was_whole: bool,
     /// Leases that had run out.
     pub reclaimed: usize,
@@ -168,7 +168,9 @@ impl Sweeper {
                 }
             }
         }
-        Ok(Refill { added, is_whole: missing.is_empty() })
+        // A queue that holds something tells nothing of what lies behind that.
+        let is_whole = missing.is_empty() && heads.iter().all(|(_, head)| head.is_none());
+        Ok(Refill { added, is_whole })
     }
 
     async fn heads(&self) -> Result<Heads, QueueError> {

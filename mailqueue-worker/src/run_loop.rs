@@ -10,6 +10,7 @@ use mailqueue_core::{StoreError, Transport};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::lookahead::Lookahead;
 use crate::slots::{SlotPool, Slots};
 use crate::source::Source;
 
@@ -148,21 +149,33 @@ async fn deliver(
             let started = OnceLock::new();
             let turn = async {
                 let turn = in_time(slots.turn(), &drain).await;
-                started.get_or_init(Instant::now);
+                if turn.is_some() {
+                    started.get_or_init(Instant::now);
+                }
                 turn
             };
             let result = deliverer.attempt_in_turn(job, &drain, turn).await;
-            if let Some(started) = started.get() {
-                slots.ahead().attempted(started.elapsed());
-            }
+            note_attempt(slots.ahead(), started.get(), &drain);
             drop(near);
             result
         }
-        None => deliverer.give_back(job),
+        None => {
+            note_attempt(slots.ahead(), None, &drain);
+            deliverer.give_back(job)
+        }
     };
     drop(claimed);
     deliverer.settle(result).await;
     drop(unsettled);
+}
+
+/// Notes how long an attempt has taken. A turn that did not come tells that those before it are slow.
+fn note_attempt(ahead: &Lookahead, started: Option<&Instant>, drain: &CancellationToken) {
+    match started {
+        Some(started) => ahead.attempted(started.elapsed()),
+        None if drain.is_cancelled() => {}
+        None => ahead.attempted(TURN_TIMEOUT),
+    }
 }
 
 /// A permit; `None` when it takes too long.

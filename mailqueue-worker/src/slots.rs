@@ -171,7 +171,10 @@ impl SlotPool {
         let both = kib(octets).saturating_mul(2).min(self.large_kib);
         // Memory before the place: a message that waits for memory keeps no place from small ones.
         let content = Arc::clone(&self.large).acquire_many_owned(both).await.ok()?;
-        let places = Arc::clone(&self.claimed).acquire_owned().await.ok()?;
+        // None is claimed ahead: what lies here takes memory, and places from small ones.
+        let both = u32::try_from(self.ahead.most() + 1).ok()?;
+        let mut places = Arc::clone(&self.claimed).acquire_many_owned(both).await.ok()?;
+        let places = places.split(1)?;
         let unsettled = Arc::clone(&self.unsettled).acquire_owned().await.ok()?;
         Some(Slots { claimed: Memory { places, content }, unsettled })
     }
@@ -247,6 +250,15 @@ mod tests {
         assert!(pool.acquire(0).now_or_never().is_some(), "small ones have slots all the same");
         held.pop();
         assert!(pool.acquire_large(13 * MIB).now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn no_large_message_is_claimed_ahead() {
+        let pool = SlotPool::new(2, 1024 * MIB);
+        let held = [pool.acquire_large(MIB).await, pool.acquire_large(MIB).await];
+        assert!(pool.acquire_large(MIB).now_or_never().is_none(), "two are sent at once");
+        drop(held);
+        assert!(pool.acquire_large(MIB).now_or_never().is_some());
     }
 
     #[tokio::test]

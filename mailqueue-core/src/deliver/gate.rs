@@ -109,7 +109,7 @@ impl<'a> LeaseGate<'a> {
 #[async_trait]
 impl Gate for LeaseGate<'_> {
     async fn may_send_dot(&self) -> bool {
-        if self.drain.is_cancelled() {
+        if self.drain.is_cancelled() || self.held.is_lost() {
             return false;
         }
         if let (Some(lead), Some(begun)) = (self.lead, self.begun.get())
@@ -119,7 +119,8 @@ impl Gate for LeaseGate<'_> {
         }
         // Taken out: one permission is for one dot.
         let ahead = self.ahead.lock().await.take();
-        let permission = match ahead.filter(|ahead| self.is_fresh(ahead)) {
+        // Asked again where the store gave no answer: it may be back.
+        let permission = match ahead.filter(|ahead| ahead.is_held.is_some() && self.is_fresh(ahead)) {
             Some(ahead) => ahead,
             None => self.ask().await,
         };

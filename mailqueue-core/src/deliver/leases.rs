@@ -43,6 +43,11 @@ impl Held {
         self.lost.cancel();
     }
 
+    /// Tells whether somebody else may hold the message by now.
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.is_cancelled()
+    }
+
     /// Notes that the final dot may be on its way.
     pub(super) fn pass_dot(&self) {
         self.past_dot.store(true, Ordering::Release);

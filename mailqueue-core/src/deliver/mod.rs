@@ -137,7 +137,7 @@ impl Deliverer {
         turn: impl Future<Output = Option<T>> + Send,
     ) -> Unsettled {
         let Job { claimed, held } = job;
-        let mut started = Instant::now();
+        let (mut started, mut has_turn) = (Instant::now(), true);
         let gate = LeaseGate::new(&*self.store, &held, self.options.lease, drain, self.lead_of(&claimed));
         let message = Outgoing {
             id: claimed.lease.id,
@@ -147,7 +147,10 @@ impl Deliverer {
             smtputf8: claimed.smtputf8,
         };
         let sending = async {
-            let Some(_turn) = turn.await else { return withheld() };
+            let Some(_turn) = turn.await else {
+                has_turn = false;
+                return withheld();
+            };
             started = Instant::now();
             gate.begin();
             self.transport.send(&message, &gate).await
@@ -162,7 +165,8 @@ impl Deliverer {
             never = gate.ask_ahead() => match never {},
         };
         telemetry::attempted(&claimed, &report, started.elapsed());
-        let jitter = jitter(&report, drain);
+        // Given back for another worker to take at once.
+        let jitter = if has_turn { jitter(&report, drain) } else { 0.0 };
         self.unsettled(Job { claimed, held }, report, jitter)
     }
 

@@ -114,9 +114,30 @@ async fn is_worth_nothing_without_a_turn() {
     };
     let unsettled = soon(deliverer.attempt_in_turn(job, &never(), turn)).await;
     soon(deliverer.settle(unsettled)).await;
-    let delivery = store.record(id).await.delivery;
+    let record = store.record(id).await;
+    let delivery = &record.delivery;
     assert_eq!((delivery.status, delivery.attempt, delivery.dot_allowed), (Status::Queued, 0, false));
     assert_eq!(transport.sent().len(), 1);
+    claim(&deliverer, id).await;
+}
+
+#[tokio::test]
+async fn is_asked_for_again_where_no_answer_came() {
+    let (store, transport) = (FaultyStore::new().await, MemoryTransport::new());
+    let deliverer = deliverer(&store, &transport, options(LONG));
+    let first = store.submit(&draft("one")).await;
+    deliver(&deliverer, first).await;
+    let id = store.submit(&draft("another")).await;
+    let job = claim(&deliverer, id).await;
+    store.fail(Method::Renew);
+    let turn = async {
+        store.called(Method::Renew, 2).await;
+        store.set(Method::Renew, Mood::Good);
+        Some(())
+    };
+    let unsettled = soon(deliverer.attempt_in_turn(job, &never(), turn)).await;
+    soon(deliverer.settle(unsettled)).await;
+    assert_eq!(store.record(id).await.delivery.status, Status::Sent);
 }
 
 #[tokio::test]
