@@ -93,8 +93,8 @@ async fn a_database_of_another_version_is_refused() {
 async fn the_steps_down_lead_back_to_nothing() {
     let url = migrated().await;
     for down in [
-        include_str!("../migrations/postgres/2026-11-25-000004_index_lists/down.sql"),
-        include_str!("../migrations/postgres/2026-11-25-000003_keep_text_once/down.sql"),
+        include_str!("../migrations/postgres/2026-11-25-000004_keep_text_once/down.sql"),
+        include_str!("../migrations/postgres/2026-11-25-000003_index_lists/down.sql"),
         include_str!("../migrations/postgres/2026-11-25-000002_reserve_space/down.sql"),
         include_str!("../migrations/postgres/2026-11-25-000001_probe_the_store/down.sql"),
         include_str!("../migrations/postgres/2026-11-24-000002_keep_reschedules/down.sql"),

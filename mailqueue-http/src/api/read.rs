@@ -45,8 +45,8 @@ pub(crate) async fn get(app: &App, request: &Request) -> Result<Response, Proble
 
 /// List messages
 ///
-/// Newest first. A page costs the same however many messages are kept: with `q`, or with a `status` that most have, it
-/// looks at the next 10,000 messages, and can be short or empty although `has_more` is true. `next` is where to go on.
+/// Newest first. With `q`, `to` or `status` a page looks at a bounded number of messages, and can be short or empty
+/// although `has_more` is true. `next` is where to go on.
 #[utoipa::path(
     get, path = "/emails", tag = "Emails", operation_id = "list_emails", security(("key" = [])),
     params(ListQuery),

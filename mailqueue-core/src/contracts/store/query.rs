@@ -34,16 +34,18 @@ impl Filter {
     /// messages have.
     pub const SEARCHED: usize = 10_000;
 
-    /// The status, where few messages have it, so that a store finds them without looking at the others.
+    /// The status, where few messages have it, so that a store finds them without looking at the others. `None` for one
+    /// tenant: most of those few may be other tenants'.
     #[must_use]
     pub fn rare_status(&self) -> Option<Status> {
-        self.status.filter(|status| !matches!(status, Status::Queued | Status::Sent))
+        let is_rare = |status: &Status| !matches!(status, Status::Queued | Status::Sent);
+        self.status.filter(|status| self.tenant.is_none() && is_rare(status))
     }
 
     /// The status, where it is left to look for it message by message.
     #[must_use]
     pub fn common_status(&self) -> Option<Status> {
-        self.status.filter(|status| matches!(status, Status::Queued | Status::Sent))
+        self.status.filter(|_| self.rare_status().is_none())
     }
 }
 
@@ -81,8 +83,8 @@ pub type Listed = Result<Record, (PartialRecord, StoreError)>;
 pub struct Page {
     /// The messages. One that cannot be read keeps no other from being listed.
     pub records: Vec<Listed>,
-    /// More messages follow in the direction asked for, or may: a page looks at [`Filter::SEARCHED`] messages at most,
-    /// and can be short or empty although there are more.
+    /// More messages follow in the direction asked for, or may: a page looks at [`Filter::SEARCHED`] messages at most
+    /// for a status, a recipient or a subject, and can be short or empty although there are more.
     pub has_more: bool,
     /// The id to go on from while more follow: that of the last message of the page, or the last one looked at.
     pub next: Option<MessageId>,

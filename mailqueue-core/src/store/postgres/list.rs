@@ -5,7 +5,7 @@
 //! for its binds: a plan for any binds read the whole table.
 
 use diesel::sql_types::{BigInt, Nullable, Text, Uuid as SqlUuid};
-use diesel_async::RunQueryDsl;
+use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection};
 use uuid::Uuid;
 
 use super::super::bodies::BodyColumns;
@@ -160,14 +160,36 @@ pub(super) async fn list(connection: &mut Session, filter: Filter) -> Result<Pag
         },
     };
     let (found, last) = match to {
-        None => among_all(connection, &filter).await?,
-        Some(recipient) => among_those_to(connection, recipient, &filter).await?,
+        None if !is_search(&filter) => among_all(connection, &filter).await?,
+        to => in_snapshot(connection, to, filter.clone()).await?,
     };
     let page = Page::from_rows(found, filter.cursor, filter.limit, |(row, state)| {
         let partial = row.partial(&state);
         Ok::<_, Failure>(row.into_record(state, BodyColumns::default()).map_err(|error| (partial, error)))
     })?;
     Ok(page.searched_to(last.map(MessageId::from)))
+}
+
+/// True where a page looks at messages that it may not show.
+fn is_search(filter: &Filter) -> bool {
+    filter.common_status().is_some() || filter.subject.is_some()
+}
+
+/// Searches with statements that see the same messages: the place to go on from is wrong otherwise.
+async fn in_snapshot(
+    connection: &mut Session,
+    to: Option<String>,
+    filter: Filter,
+) -> Result<(Found, Option<Uuid>), Failure> {
+    connection
+        .transaction(async move |connection| {
+            connection.batch_execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
+            match to {
+                None => among_all(connection, &filter).await,
+                Some(recipient) => among_those_to(connection, recipient, &filter).await,
+            }
+        })
+        .await
 }
 
 fn cursor(filter: &Filter) -> Option<Uuid> {
@@ -183,7 +205,7 @@ async fn among_all(connection: &mut Session, filter: &Filter) -> Result<(Found, 
     let rare_status = filter.rare_status().map(|status| status.as_str());
     let common_status = filter.common_status().map(|status| status.as_str());
     let (subject, limit) = (filter.subject.clone(), Page::rows_for(filter.limit));
-    let is_search = common_status.is_some() || subject.is_some();
+    let is_search = is_search(filter);
     let most = if is_search { Filter::SEARCHED.max(limit) } else { limit };
     let (searched, limit) = (rows(most), rows(limit));
     let found: Found = if backwards {

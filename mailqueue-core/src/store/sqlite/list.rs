@@ -3,6 +3,7 @@
 //! The cost of a page does not grow with the number of messages. A status that few have is found by an index. For
 //! anything else the page looks at the next messages, a bounded number of them.
 
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Binary;
 
@@ -47,19 +48,46 @@ struct Last {
 pub(super) fn list(transaction: &mut Transaction<'_>, filter: &Filter) -> Result<Page, StoreError> {
     let limit = Page::rows_for(filter.limit);
     let Some((sieve, is_search)) = sieve(filter) else { return Ok(Page::default()) };
-    let searched = if is_search { Filter::SEARCHED.max(limit) } else { limit };
-    let next = candidates(sql!(COLUMNS).then(sql!(NO_BODIES)), filter, searched);
-    let select = sql!(AMONG).then(next).then(sieve).then(sql!(FIRST, limit));
-    let rows: Vec<RecordRow> = select.load(transaction.connection).map_err(outcome)?;
-    let may_be_short = is_search && rows.len() < limit;
-    let page = Page::from_rows(rows, filter.cursor, filter.limit, RecordRow::listed)?;
-    if !may_be_short {
+    if !is_search {
+        return Ok(page(transaction, filter, sieve, limit)?.0);
+    }
+    // Both statements see the same messages: `next` is wrong otherwise.
+    transaction.connection.batch_execute("BEGIN").map_err(outcome)?;
+    let searched = search(transaction, filter, sieve);
+    transaction.connection.batch_execute("COMMIT").map_err(outcome)?;
+    searched
+}
+
+/// A page out of the next messages, and where the search has come to.
+fn search(
+    transaction: &mut Transaction<'_>,
+    filter: &Filter,
+    sieve: Statement<'_>,
+) -> Result<Page, StoreError> {
+    let searched = Filter::SEARCHED.max(Page::rows_for(filter.limit));
+    let (page, is_full) = page(transaction, filter, sieve, searched)?;
+    if is_full {
         return Ok(page);
     }
     let last = candidates(sql!(ID), filter, 1).then(sql!(LAST, searched - 1));
     let last: Option<Last> = last.get_result(transaction.connection).optional().map_err(outcome)?;
     let last = last.map(|row| delivery::id(&row.email_id)).transpose()?;
     Ok(page.searched_to(last))
+}
+
+/// A page out of the next `searched` messages, and whether it is full.
+fn page(
+    transaction: &mut Transaction<'_>,
+    filter: &Filter,
+    sieve: Statement<'_>,
+    searched: usize,
+) -> Result<(Page, bool), StoreError> {
+    let limit = Page::rows_for(filter.limit);
+    let next = candidates(sql!(COLUMNS).then(sql!(NO_BODIES)), filter, searched);
+    let select = sql!(AMONG).then(next).then(sieve).then(sql!(FIRST, limit));
+    let rows: Vec<RecordRow> = select.load(transaction.connection).map_err(outcome)?;
+    let is_full = rows.len() >= limit;
+    Ok((Page::from_rows(rows, filter.cursor, filter.limit, RecordRow::listed)?, is_full))
 }
 
 /// The next messages in the direction of the page.

@@ -13,7 +13,7 @@ pub(super) fn serve(connection: &mut SqliteConnection, jobs: Vec<Box<dyn Job>>) 
             continue;
         }
         let now = time::now(connection).map_err(outcome);
-        // No BEGIN: every reading job is one statement, which has its own snapshot.
+        // No BEGIN: a reading job is one statement, which has its own snapshot, or begins a transaction itself.
         let result = now.and_then(|now| job.run(&mut Transaction { connection, now }));
         job.answer(result);
     }
