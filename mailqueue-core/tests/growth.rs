@@ -1,21 +1,24 @@
 //! What a call costs does not grow with the number of messages that wait or are finished.
 
+mod settlement;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, SqliteConnection};
 use mailqueue_core::contracts::store::{
-    Cursor, DueRange, Inserted, LeaseTerms, NewMessage, Renewal, Retention, Settlement, Submission,
+    Cursor, DueRange, Inserted, LeaseTerms, NewMessage, Renewal, Retention, Submission,
 };
 use mailqueue_core::domain::render::render;
 use mailqueue_core::domain::report::{Outcome, Reply, Report, Verdict};
-use mailqueue_core::domain::transition::{AttemptContext, DeliveryPolicy};
+use mailqueue_core::domain::transition::DeliveryPolicy;
 use mailqueue_core::store::postgres::{PostgresOptions, PostgresStore};
 use mailqueue_core::store::sqlite::{SqliteOptions, SqliteStore};
 use mailqueue_core::{Draft, Filter, Lane, Limits, MessageId, MessageStore, Status};
 use mailqueue_testing::{Postgres, eventually};
 use secrecy::SecretString;
+use settlement::settlement;
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -145,15 +148,7 @@ async fn deliver_some(store: &dyn MessageStore) {
         });
         let verdict = Verdict::Answered(outcomes.collect());
         let report = Report { relay: None, dot_sent: true, verdict };
-        let context = AttemptContext {
-            attempt: claimed.delivery.attempt,
-            started_at: claimed.claimed_at,
-            duration: Duration::from_millis(12),
-            age: claimed.age,
-            worker: "worker".into(),
-            jitter: 0.5,
-        };
-        Arc::new(Settlement { lease: claimed.lease, claimed: claimed.delivery, report, context, policy })
+        settlement(&claimed, report, policy)
     });
     for settled in store.settle(settlements.collect()).await {
         settled.expect("it is written down");

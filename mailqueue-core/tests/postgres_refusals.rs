@@ -1,5 +1,7 @@
 //! A row that Postgres refuses fails alone, by its SQLSTATE and in any words.
 
+mod settlement;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +10,10 @@ use mailqueue_core::contracts::store::{
     Claimed, Inserted, LeaseTerms, Renewal, Settled, Settlement, Submission,
 };
 use mailqueue_core::domain::report::{Outcome, Reply, Report, Verdict};
-use mailqueue_core::domain::transition::AttemptContext;
 use mailqueue_core::store::postgres::{PostgresOptions, PostgresStore};
 use mailqueue_core::{DeliveryPolicy, Draft, MessageId, MessageStore, Outbox, Status, StoreError};
 use mailqueue_testing::Postgres;
+use settlement::settlement;
 use uuid::Uuid;
 
 /// The tests' servers do not wait for the disk.
@@ -127,16 +129,7 @@ fn refused_with(claimed: &Claimed, text: &str) -> Arc<Settlement> {
         dot_sent: true,
         verdict: Verdict::Answered(vec![(address, outcome)]),
     };
-    let context = AttemptContext {
-        attempt: claimed.delivery.attempt,
-        started_at: claimed.claimed_at,
-        duration: Duration::from_millis(12),
-        age: claimed.age,
-        worker: "worker".into(),
-        jitter: 0.5,
-    };
-    let policy = DeliveryPolicy::default();
-    Arc::new(Settlement { lease: claimed.lease, claimed: claimed.delivery.clone(), report, context, policy })
+    settlement(claimed, report, DeliveryPolicy::default())
 }
 
 #[tokio::test(flavor = "multi_thread")]

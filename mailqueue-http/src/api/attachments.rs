@@ -13,7 +13,6 @@ use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
 
 use super::find::{EmailId, find, message_id};
-use super::list::list;
 use super::query::{self, WindowQuery};
 use crate::app::App;
 use crate::wire::base64;
@@ -53,9 +52,14 @@ pub(super) struct AttachmentResponse<'r> {
     expires_at: OffsetDateTime,
 }
 
-list! {
-    /// The files of a message.
-    AttachmentList<AttachmentResponse<'r>>
+/// The files of a message.
+#[derive(Serialize, ToSchema)]
+pub(super) struct AttachmentList<'r> {
+    /// Always `list`.
+    object: &'static str,
+    /// Whether more follow in the direction asked for.
+    has_more: bool,
+    data: Vec<AttachmentResponse<'r>>,
 }
 
 parameters! {
@@ -81,7 +85,7 @@ pub(crate) async fn attachments(app: &App, request: &Request) -> Result<Response
     let (range, has_more) = range.of(&ids)?;
     let now = outbox.clock().now();
     let data = range.map(|n| response_of(&record, n, request, now)).collect();
-    Ok(response::json(StatusCode::OK, &AttachmentList::new(has_more, data)))
+    Ok(response::json(StatusCode::OK, &AttachmentList { object: "list", has_more, data }))
 }
 
 /// Look a file up

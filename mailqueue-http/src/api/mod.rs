@@ -9,7 +9,6 @@ mod email_response;
 mod enum_schemas;
 pub(crate) mod find;
 pub(crate) mod health;
-mod list;
 mod new_email;
 pub(crate) mod query;
 pub(crate) mod read;
