@@ -137,7 +137,7 @@ async fn deliver_some(store: &dyn MessageStore) {
     assert_eq!(ids.len(), 10);
     let token = Uuid::from_u128(fastrand::u128(..));
     let duration = Duration::from_secs(60);
-    let terms = LeaseTerms { owner: "worker".into(), token, duration, largest: u64::MAX };
+    let terms = LeaseTerms { owner: "worker".into(), token, duration, largest: u64::MAX, dot_up_to: None };
     let leased = store.claim(&ids, &terms).await.expect("a claim is answered").leased;
     assert_eq!(leased.len(), 10);
     let renewals = leased.iter().map(|claimed| Renewal { lease: claimed.lease, before_dot: true }).collect();

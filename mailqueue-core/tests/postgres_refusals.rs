@@ -114,6 +114,7 @@ async fn claimed(store: &Arc<PostgresStore>, subjects: &[&str]) -> Vec<Claimed> 
         token: Uuid::from_u128(7),
         duration: Duration::from_secs(600),
         largest: u64::MAX,
+        dot_up_to: None,
     };
     let mut leased = store.claim(&ids, &terms).await.expect("a claim is answered").leased;
     leased.sort_by_key(|claimed| ids.iter().position(|id| *id == claimed.lease.id));
@@ -203,6 +204,7 @@ async fn a_message_nobody_may_change_keeps_its_neighbours_from_nothing() {
         token: Uuid::from_u128(7),
         duration,
         largest: u64::MAX,
+        dot_up_to: None,
     };
     let leased =
         store.claim(&ids, &terms(Duration::from_secs(600))).await.expect("a claim is answered").leased;

@@ -239,8 +239,13 @@ async fn the_reserve_is_given_up_for_results_and_kept_again_before_new_mail() {
         CREATE TRIGGER full_deliveries BEFORE UPDATE ON deliveries FOR EACH ROW EXECUTE FUNCTION full_disk()",
     );
     let token = uuid::Uuid::from_u128(fastrand::u128(..));
-    let terms =
-        LeaseTerms { owner: "worker".into(), token, duration: Duration::from_secs(60), largest: u64::MAX };
+    let terms = LeaseTerms {
+        owner: "worker".into(),
+        token,
+        duration: Duration::from_secs(60),
+        largest: u64::MAX,
+        dot_up_to: None,
+    };
     let claims = store.claim(&[waiting], &terms).await.expect("there is space for it");
     assert_eq!(claims.leased.len(), 1);
     assert_eq!(reserve(), 0, "it was given up");

@@ -86,7 +86,7 @@ async fn submit(store: &dyn MessageStore, subject: &str) -> Result<MessageId, St
 async fn claim(store: &dyn MessageStore, ids: &[MessageId]) -> Vec<Claimed> {
     let token = Uuid::from_u128(fastrand::u128(..));
     let duration = Duration::from_millis(1);
-    let terms = LeaseTerms { owner: "worker".into(), token, duration, largest: u64::MAX };
+    let terms = LeaseTerms { owner: "worker".into(), token, duration, largest: u64::MAX, dot_up_to: None };
     store.claim(ids, &terms).await.expect("a claim is answered").leased
 }
 

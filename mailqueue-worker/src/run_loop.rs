@@ -1,7 +1,7 @@
 //! The loop that pulls, claims and sends.
 
 use std::pin::pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
@@ -10,7 +10,6 @@ use mailqueue_core::{StoreError, Transport};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::lookahead::Lookahead;
 use crate::slots::{SlotPool, Slots};
 use crate::source::Source;
 
@@ -144,38 +143,25 @@ async fn deliver(
     drain: CancellationToken,
 ) {
     let Slots { claimed, unsettled } = slot;
-    let result = match in_time(slots.near(), &drain).await {
-        Some(near) => {
-            let started = OnceLock::new();
-            let turn = async {
-                let turn = in_time(slots.turn(), &drain).await;
-                if turn.is_some() {
-                    started.get_or_init(Instant::now);
-                }
-                turn
-            };
-            let result = deliverer.attempt_in_turn(job, &drain, turn).await;
-            note_attempt(slots.ahead(), started.get(), &drain);
-            drop(near);
+    let result = match in_time(slots.turn(), &drain).await {
+        Some(turn) => {
+            let started = Instant::now();
+            let result = deliverer.attempt(job, &drain).await;
+            slots.ahead().attempted(started.elapsed());
+            drop(turn);
             result
         }
         None => {
-            note_attempt(slots.ahead(), None, &drain);
+            if !drain.is_cancelled() {
+                // The attempts before this one are slow.
+                slots.ahead().attempted(TURN_TIMEOUT);
+            }
             deliverer.give_back(job)
         }
     };
     drop(claimed);
     deliverer.settle(result).await;
     drop(unsettled);
-}
-
-/// Notes how long an attempt has taken. A turn that did not come tells that those before it are slow.
-fn note_attempt(ahead: &Lookahead, started: Option<&Instant>, drain: &CancellationToken) {
-    match started {
-        Some(started) => ahead.attempted(started.elapsed()),
-        None if drain.is_cancelled() => {}
-        None => ahead.attempted(TURN_TIMEOUT),
-    }
 }
 
 /// A permit; `None` when it takes too long.

@@ -27,8 +27,6 @@ pub(crate) const MAX_ASIDE: usize = 128;
 pub(crate) struct SlotPool {
     /// One for each message that can be sent at once, and for each that can be ahead.
     claimed: Arc<Semaphore>,
-    /// The messages that are sent, and twice as many that are near their turn.
-    near: Arc<Semaphore>,
     sending: Arc<Semaphore>,
     unsettled: Arc<Semaphore>,
     ahead: Lookahead,
@@ -97,7 +95,6 @@ impl SlotPool {
         let share = memory / 8 / concurrency as u64;
         Self {
             claimed: Arc::new(Semaphore::new(claimed)),
-            near: Arc::new(Semaphore::new(concurrency * 3)),
             sending: Arc::new(Semaphore::new(concurrency)),
             unsettled: Arc::new(Semaphore::new(concurrency * UNSETTLED_PER_SLOT)),
             ahead: Lookahead::new(concurrency),
@@ -153,11 +150,6 @@ impl SlotPool {
         }
         let places = places.split(unsettled.num_permits())?;
         Some(Slots { claimed: Memory { places, content }, unsettled })
-    }
-
-    /// The right to wait for a turn, in the order of the calls. Few wait for one, as their dots may be allowed already.
-    pub(crate) async fn near(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.near).acquire_owned().await.ok()
     }
 
     /// The turn to send one message, in the order of the calls.

@@ -1,7 +1,5 @@
 //! The gate before the final dot.
 
-use std::convert::Infallible;
-use std::future::pending;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -13,7 +11,7 @@ use super::leases::Held;
 use crate::contracts::store::{MessageStore, Renewal};
 use crate::contracts::transport::Gate;
 
-/// A permission is asked for ahead only where the dot has followed on the beginning within this time lately: a crash in
+/// A dot is allowed with the claim only where dots have followed on the beginning within this time lately: a crash in
 /// between leaves a doubt.
 const SHORT_LEAD: Duration = Duration::from_millis(10);
 
@@ -32,7 +30,7 @@ impl Default for Lead {
 
 impl Lead {
     // Relaxed, as no other memory is read because of it; one of two measurements at a time may be lost.
-    fn is_short(&self) -> bool {
+    pub(super) fn is_short(&self) -> bool {
         Duration::from_micros(self.micros.load(Ordering::Relaxed)) <= SHORT_LEAD
     }
 
@@ -44,65 +42,50 @@ impl Lead {
     }
 }
 
-/// The gate before the final dot: the store writes down that the dot may be sent, and only while the lease is held.
+/// The gate before the final dot: it opens once the store has written down that the dot may be sent, with the claim or
+/// when it is asked, and only while the lease is held.
 pub(super) struct LeaseGate<'a> {
     store: &'a dyn MessageStore,
     held: &'a Held,
     lease: Duration,
     drain: &'a CancellationToken,
-    /// `None` where the store is asked for each dot when it comes.
-    lead: Option<&'a Lead>,
-    /// The beginning of the conversation, until its first dot.
-    begun: OnceLock<Instant>,
-    /// The answer for the first dot, where it is asked for ahead. Locked while it is.
-    ahead: tokio::sync::Mutex<Option<Permission>>,
-}
-
-/// The store's answer.
-struct Permission {
-    asked: Instant,
-    /// `None` when the store gave none.
-    is_held: Option<bool>,
+    lead: &'a Lead,
+    begun: Instant,
+    /// Set at the first dot.
+    first: OnceLock<()>,
 }
 
 impl<'a> LeaseGate<'a> {
-    /// With a `lead`, [`ask_ahead`](Self::ask_ahead) asks where that is short.
+    /// The gate of a conversation that begins now, and tells `lead` how soon its first dot follows.
     pub(super) fn new(
         store: &'a dyn MessageStore,
         held: &'a Held,
         lease: Duration,
         drain: &'a CancellationToken,
-        lead: Option<&'a Lead>,
+        lead: &'a Lead,
     ) -> Self {
-        let (begun, ahead) = (OnceLock::new(), tokio::sync::Mutex::default());
-        Self { store, held, lease, drain, lead, begun, ahead }
+        Self { store, held, lease, drain, lead, begun: Instant::now(), first: OnceLock::new() }
     }
 
-    /// Notes that the conversation begins.
-    pub(super) fn begin(&self) {
-        self.begun.get_or_init(Instant::now);
-    }
-
-    /// Asks for the permission for the first dot, if the dot has followed soon lately. To be polled beside the
-    /// conversation; never returns.
-    pub(super) async fn ask_ahead(&self) -> Infallible {
-        if self.lead.is_some_and(Lead::is_short) {
-            let mut ahead = self.ahead.lock().await;
-            *ahead = Some(self.ask().await);
-        }
-        pending().await
-    }
-
-    async fn ask(&self) -> Permission {
+    /// The store's answer, while there is time to act on it.
+    async fn ask(&self) -> bool {
         let asked = Instant::now();
         let renewal = Renewal { lease: self.held.lease(), before_dot: true };
-        let answer = self.store.renew(vec![renewal], self.lease).await;
-        Permission { asked, is_held: answer.ok().map(|held| held.first().copied().unwrap_or(false)) }
+        match self.store.renew(vec![renewal], self.lease).await.as_deref() {
+            Ok([true]) => self.is_fresh(asked.elapsed()),
+            Ok(_) => {
+                self.held.lose();
+                false
+            }
+            // Stays shut without an answer: what is not sent can be sent later, not the other way round.
+            Err(_) => false,
+        }
     }
 
-    /// An answer that took a third of the lease is too old to act on: the margin for the dot's own way is the rest.
-    fn is_fresh(&self, permission: &Permission) -> bool {
-        permission.asked.elapsed() <= self.lease / 3
+    /// A permission that was asked for a third of the lease ago is too old to act on: the margin for the dot's own way is
+    /// the rest.
+    fn is_fresh(&self, age: Duration) -> bool {
+        age <= self.lease / 3
     }
 }
 
@@ -112,28 +95,12 @@ impl Gate for LeaseGate<'_> {
         if self.drain.is_cancelled() || self.held.is_lost() {
             return false;
         }
-        if let (Some(lead), Some(begun)) = (self.lead, self.begun.get())
-            && !self.held.is_past_dot()
-        {
-            lead.note(begun.elapsed());
+        if self.first.set(()).is_ok() {
+            self.lead.note(self.begun.elapsed());
         }
-        // Taken out: one permission is for one dot.
-        let ahead = self.ahead.lock().await.take();
-        // Asked again where the store gave no answer: it may be back.
-        let permission = match ahead.filter(|ahead| ahead.is_held.is_some() && self.is_fresh(ahead)) {
-            Some(ahead) => ahead,
-            None => self.ask().await,
-        };
-        match permission.is_held {
-            // Stays shut without an answer: what is not sent can be sent later, not the other way round.
-            None => return false,
-            Some(false) => {
-                self.held.lose();
-                return false;
-            }
-            Some(true) => {}
-        }
-        if !self.is_fresh(&permission) || self.drain.is_cancelled() {
+        // Taken, as one permission is for one dot.
+        let is_allowed = self.held.take_permission() && self.is_fresh(self.held.since_claim());
+        if !is_allowed && !self.ask().await || self.drain.is_cancelled() {
             return false;
         }
         // Noted before the dot leaves, so that neither a drain nor a lost lease cuts the attempt off.

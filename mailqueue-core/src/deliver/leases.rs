@@ -25,6 +25,8 @@ pub(super) struct Held {
     lease: Lease,
     since: Instant,
     lost: CancellationToken,
+    /// The claim has allowed a dot, and none was sent.
+    has_permission: AtomicBool,
     past_dot: AtomicBool,
 }
 
@@ -46,6 +48,11 @@ impl Held {
     /// Tells whether somebody else may hold the message by now.
     pub(super) fn is_lost(&self) -> bool {
         self.lost.is_cancelled()
+    }
+
+    /// The permission for one dot that came with the claim; `true` once.
+    pub(super) fn take_permission(&self) -> bool {
+        self.has_permission.swap(false, Ordering::AcqRel)
     }
 
     /// Notes that the final dot may be on its way.
@@ -80,10 +87,10 @@ impl Leases {
         leases
     }
 
-    /// Takes a lease into care that was asked for at `since`.
-    pub(super) fn hold(&self, lease: Lease, since: Instant) -> Arc<Held> {
+    /// Takes a lease into care that was asked for at `since`, with the permission for a dot or without.
+    pub(super) fn hold(&self, lease: Lease, since: Instant, has_permission: bool) -> Arc<Held> {
         let (lost, past_dot) = (CancellationToken::new(), AtomicBool::new(false));
-        let held = Arc::new(Held { lease, since, lost, past_dot });
+        let held = Arc::new(Held { lease, since, lost, has_permission: has_permission.into(), past_dot });
         self.lock().insert(lease, Arc::downgrade(&held));
         held
     }

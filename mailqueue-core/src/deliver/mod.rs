@@ -22,8 +22,8 @@ use gate::{Lead, LeaseGate};
 use leases::{Held, Leases};
 use pending_results::PendingResults;
 
-/// The size of the messages whose permission may be asked for ahead: others take longer to be said.
-const MAX_OCTETS_AHEAD: usize = 64 << 10;
+/// The size of the messages whose dot may be allowed with the claim: others take longer to be said.
+const MAX_OCTETS_ALLOWED: u64 = 64 << 10;
 
 /// The delivery options of a deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,34 +111,33 @@ impl Deliverer {
             token: leases::token(),
             duration: self.options.lease,
             largest,
+            dot_up_to: self.may_allow_dots().then_some(MAX_OCTETS_ALLOWED),
         };
         // Taken before the question, so that a slow answer makes a lease seem shorter, never longer.
         let asked = Instant::now();
         let claims = self.store.claim(ids, &terms).await?;
         let job = |claimed: Claimed| {
             telemetry::claimed(&claimed);
-            Job { held: self.leases.hold(claimed.lease, asked), claimed }
+            Job { held: self.leases.hold(claimed.lease, asked, claimed.delivery.dot_allowed), claimed }
         };
         Ok(Claim { jobs: claims.leased.into_iter().map(job).collect(), too_large: claims.too_large })
+    }
+
+    /// A dot that is allowed with the claim costs the store one write less. A crash before it leaves a doubt that a
+    /// question right before the dot would not, so it must follow soon. Where doubt is held, it would park a message that
+    /// nobody has sent.
+    fn may_allow_dots(&self) -> bool {
+        self.options.policy.on_unknown == OnUnknown::Retry
+            && self.lead.is_short()
+            && self.transport.is_untroubled()
     }
 
     /// Makes one attempt. Ends early, with the message given back untouched, when `drain` is cancelled or the lease is
     /// lost before the final dot. Never panics: what panics inside costs this message its attempt.
     pub async fn attempt(&self, job: Job, drain: &CancellationToken) -> Unsettled {
-        self.attempt_in_turn(job, drain, std::future::ready(Some(()))).await
-    }
-
-    /// The same, as soon as `turn` is there, and no attempt where that is `None`. Meanwhile the permission for the dot
-    /// may be asked for, so there should not be many that wait. The turn is dropped once the relay has answered.
-    pub async fn attempt_in_turn<T: Send>(
-        &self,
-        job: Job,
-        drain: &CancellationToken,
-        turn: impl Future<Output = Option<T>> + Send,
-    ) -> Unsettled {
         let Job { claimed, held } = job;
-        let (mut started, mut has_turn) = (Instant::now(), true);
-        let gate = LeaseGate::new(&*self.store, &held, self.options.lease, drain, self.lead_of(&claimed));
+        let started = Instant::now();
+        let gate = LeaseGate::new(&*self.store, &held, self.options.lease, drain, &self.lead);
         let message = Outgoing {
             id: claimed.lease.id,
             sender: claimed.sender.clone(),
@@ -146,35 +145,17 @@ impl Deliverer {
             raw: claimed.raw.clone(),
             smtputf8: claimed.smtputf8,
         };
-        let sending = async {
-            let Some(_turn) = turn.await else {
-                has_turn = false;
-                return withheld();
-            };
-            started = Instant::now();
-            gate.begin();
-            self.transport.send(&message, &gate).await
-        };
-        let sending = AssertUnwindSafe(sending).catch_unwind();
+        let sending = AssertUnwindSafe(self.transport.send(&message, &gate)).catch_unwind();
         let report = tokio::select! {
             // A report that is there wins over a lost lease: what was sent is not given back.
             biased;
             report = sending => report.unwrap_or_else(|_| panicked(&message, held.is_past_dot())),
             () = held.lost_before_dot() => withheld(),
             () = until_drained_before_dot(drain, &held) => withheld(),
-            never = gate.ask_ahead() => match never {},
         };
         telemetry::attempted(&claimed, &report, started.elapsed());
-        // Given back for another worker to take at once.
-        let jitter = if has_turn { jitter(&report, drain) } else { 0.0 };
+        let jitter = jitter(&report, drain);
         self.unsettled(Job { claimed, held }, report, jitter)
-    }
-
-    /// How soon the dot follows, for a message whose permission may be asked for ahead.
-    fn lead_of(&self, claimed: &Claimed) -> Option<&Lead> {
-        // Where doubt is held, a permission that came too early would park a message that nobody has sent.
-        let may = self.options.policy.on_unknown == OnUnknown::Retry && claimed.raw.len() <= MAX_OCTETS_AHEAD;
-        may.then_some(&*self.lead)
     }
 
     /// Gives a message back without an attempt, untouched; for another worker to take at once.

@@ -107,7 +107,8 @@ enum Worker<const R: usize> {
     Idle,
     /// It talks to a server; the dot has not been allowed.
     Talking(Row<R>),
-    /// The gate has let it through; the dot leaves when the worker gets round to it, if the server takes the envelope.
+    /// The dot is allowed, with the claim or by the gate; it leaves when the worker gets round to it, if the server takes the
+    /// envelope. A permission that has grown too old is asked for anew.
     PastGate(Row<R>),
     /// It knows the result and has it not written down, as far as it knows.
     Reporting(Row<R>, Said<R>),
@@ -135,7 +136,8 @@ struct World<const R: usize> {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Step<const R: usize> {
-    Claim(usize),
+    /// A worker claims the message, and the dot is allowed with that or not.
+    Claim(usize, bool),
     /// The gate answers, or its answer is lost on the way.
     Gate(usize, bool),
     /// The conversation ends before the dot.

@@ -5,18 +5,23 @@ use mailqueue_core::domain::transition::Event;
 use super::{Holder, Missing, Protocol, Row, Said, Settling, Word, Worker, World};
 
 impl<const R: usize> Protocol<R> {
-    pub(super) fn claim(&self, world: &mut World<R>, worker: usize) -> Option<()> {
+    pub(super) fn claim(&self, world: &mut World<R>, worker: usize, with_dot: bool) -> Option<()> {
         let mut row = self.decide(&world.row, &Event::Claimed)?;
+        if with_dot && self.missing != Missing::GateWritesDown {
+            row = self.decide(&row, &Event::DotAllowed)?;
+        }
         if self.missing == Missing::MemoryOfDoubt {
             row.recipients.iter_mut().for_each(|(_, maybe_sent)| *maybe_sent = false);
         }
         (world.row, world.holder, world.logged) = (row, Holder::Worker(worker), false);
-        world.workers[worker] = Worker::Talking(row);
+        world.workers[worker] = if with_dot { Worker::PastGate(row) } else { Worker::Talking(row) };
         Some(())
     }
 
     pub(super) fn gate(&self, world: &mut World<R>, worker: usize, is_heard: bool) -> Option<()> {
-        let Worker::Talking(claimed) = world.workers[worker] else { return None };
+        let (Worker::Talking(claimed) | Worker::PastGate(claimed)) = world.workers[worker] else {
+            return None;
+        };
         let is_held = world.holder == Holder::Worker(worker);
         if is_held && self.missing != Missing::GateWritesDown {
             world.row = self.decide(&world.row, &Event::DotAllowed)?;

@@ -60,13 +60,14 @@ impl<const R: usize> Model for Protocol<R> {
                 steps.push(Step::Crash(n));
             }
             match worker {
-                Worker::Idle => steps.push(Step::Claim(n)),
+                Worker::Idle => steps.extend([Step::Claim(n, false), Step::Claim(n, true)]),
                 Worker::Talking(row) => {
                     steps.extend([Step::Gate(n, true), Step::Gate(n, false)]);
                     steps.extend(early(row).map(|said| Step::EndEarly(n, said)));
                 }
                 Worker::PastGate(row) => {
-                    // The gate may be asked before the conversation, which can still end early then.
+                    steps.extend([Step::Gate(n, true), Step::Gate(n, false)]);
+                    // The dot may be allowed before the conversation, which can still end early then.
                     steps.extend(early(row).map(|said| Step::EndEarly(n, said)));
                     for words in answers(row, &[Word::Accepted, Word::Deferred, Word::Refused, Word::Lost]) {
                         steps.extend([Step::Dot(n, words, false), Step::Dot(n, words, true)]);
@@ -84,7 +85,7 @@ impl<const R: usize> Model for Protocol<R> {
     fn next_state(&self, world: &World<R>, step: Step<R>) -> Option<World<R>> {
         let mut next = *world;
         match step {
-            Step::Claim(n) => self.claim(&mut next, n)?,
+            Step::Claim(n, with_dot) => self.claim(&mut next, n, with_dot)?,
             Step::Gate(n, is_heard) => self.gate(&mut next, n, is_heard)?,
             Step::EndEarly(n, said) => {
                 let (Worker::Talking(claimed) | Worker::PastGate(claimed)) = world.workers[n] else {

@@ -155,7 +155,7 @@ impl FaultyStore {
     /// Claims what can be claimed of `ids`, as some other worker.
     pub(crate) async fn claim(&self, ids: &[MessageId], duration: Duration) -> Vec<Claimed> {
         let token = Uuid::from_u128(fastrand::u128(..));
-        let terms = LeaseTerms { owner: "other".into(), token, duration, largest: u64::MAX };
+        let terms = LeaseTerms { owner: "other".into(), token, duration, largest: u64::MAX, dot_up_to: None };
         self.inner.claim(ids, &terms).await.expect("a claim is answered").leased
     }
 

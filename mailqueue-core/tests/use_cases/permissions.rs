@@ -1,4 +1,4 @@
-//! The permission for the final dot, asked for before its turn.
+//! The permission for the final dot that comes with the claim.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use mailqueue_core::transport::memory::MemoryTransport;
 use mailqueue_core::{DeliveryPolicy, Gate, MessageId, OnUnknown, Outgoing, Status, Transport};
 
 use super::delivering::{claim, deliver, deliverer, never, options};
-use super::harness::{FaultyStore, LONG, Method, Mood, draft, soon, until};
+use super::harness::{FaultyStore, LONG, Method, draft, soon};
 
 /// Refuses every recipient of all but the first message, before it asks the gate.
 #[derive(Clone, Default)]
@@ -46,27 +46,46 @@ async fn claimed_after_a_dot(store: &FaultyStore, deliverer: &Deliverer) -> (Mes
     (id, claim(deliverer, id).await)
 }
 
-/// An attempt once `turn` is there, and its result written down.
-async fn send_in_turn(deliverer: &Deliverer, job: Job, turn: impl Future<Output = Option<()>> + Send) {
-    let unsettled = soon(deliverer.attempt_in_turn(job, &never(), turn)).await;
+async fn send(deliverer: &Deliverer, job: Job) {
+    let unsettled = soon(deliverer.attempt(job, &never())).await;
     soon(deliverer.settle(unsettled)).await;
 }
 
 #[tokio::test]
-async fn is_asked_for_ahead_where_dots_follow_soon() {
+async fn comes_with_the_claim_where_dots_follow_soon() {
     let (store, transport) = (FaultyStore::new().await, MemoryTransport::new());
     let deliverer = deliverer(&store, &transport, options(LONG));
     let (id, job) = claimed_after_a_dot(&store, &deliverer).await;
-    let turn = async {
-        until(|| async { store.record(id).await.delivery.dot_allowed.then_some(()) }).await;
-        // The dot needs no further answer.
-        store.fail(Method::Renew);
-        Some(())
-    };
-    send_in_turn(&deliverer, job, turn).await;
-    let record = store.record(id).await;
-    assert_eq!((record.delivery.status, record.delivery.dot_allowed), (Status::Sent, false));
+    assert!(store.record(id).await.delivery.dot_allowed);
+    // The dot needs no further answer.
+    store.fail(Method::Renew);
+    send(&deliverer, job).await;
+    let delivery = store.record(id).await.delivery;
+    assert_eq!((delivery.status, delivery.dot_allowed), (Status::Sent, false));
     assert_eq!(transport.sent().len(), 2);
+}
+
+#[tokio::test]
+async fn does_not_come_with_the_claim_where_nothing_is_known_of_the_relay() {
+    let (store, transport) = (FaultyStore::new().await, MemoryTransport::new());
+    let deliverer = deliverer(&store, &transport, options(LONG));
+    let id = store.submit(&draft("one")).await;
+    let job = claim(&deliverer, id).await;
+    assert!(!store.record(id).await.delivery.dot_allowed);
+    send(&deliverer, job).await;
+    assert_eq!(store.calls(Method::Renew), [1]);
+}
+
+#[tokio::test]
+async fn does_not_come_with_the_claim_for_large_messages() {
+    let (store, transport) = (FaultyStore::new().await, MemoryTransport::new());
+    let deliverer = deliverer(&store, &transport, options(LONG));
+    deliver(&deliverer, store.submit(&draft("one")).await).await;
+    let id = store.submit(&draft("large").text("long ".repeat(20_000))).await;
+    let job = claim(&deliverer, id).await;
+    assert!(!store.record(id).await.delivery.dot_allowed);
+    send(&deliverer, job).await;
+    assert_eq!(store.record(id).await.delivery.status, Status::Sent);
 }
 
 #[tokio::test]
@@ -75,13 +94,9 @@ async fn is_asked_for_with_the_dot_where_doubt_is_held() {
     let policy = DeliveryPolicy { on_unknown: OnUnknown::Hold, ..options(LONG).policy };
     let deliverer = deliverer(&store, &transport, DeliverOptions { policy, ..options(LONG) });
     let (id, job) = claimed_after_a_dot(&store, &deliverer).await;
-    let turn = async {
-        // Whatever is asked for beside this has been asked for by then.
-        tokio::task::yield_now().await;
-        assert_eq!(store.calls(Method::Renew).len(), 1, "for the first message alone");
-        Some(())
-    };
-    send_in_turn(&deliverer, job, turn).await;
+    assert!(!store.record(id).await.delivery.dot_allowed);
+    send(&deliverer, job).await;
+    assert_eq!(store.calls(Method::Renew), [1, 1], "one for each message");
     assert_eq!(store.record(id).await.delivery.status, Status::Sent);
 }
 
@@ -90,11 +105,7 @@ async fn leaves_no_doubt_when_the_conversation_ends_before_the_dot() {
     let (store, transport) = (FaultyStore::new().await, Refusing::default());
     let deliverer = deliverer(&store, &transport, options(LONG));
     let (id, job) = claimed_after_a_dot(&store, &deliverer).await;
-    let turn = async {
-        until(|| async { store.record(id).await.delivery.dot_allowed.then_some(()) }).await;
-        Some(())
-    };
-    send_in_turn(&deliverer, job, turn).await;
+    send(&deliverer, job).await;
     let delivery = store.record(id).await.delivery;
     assert_eq!(
         (delivery.status, delivery.dot_allowed, delivery.maybe_sent()),
@@ -103,51 +114,81 @@ async fn leaves_no_doubt_when_the_conversation_ends_before_the_dot() {
 }
 
 #[tokio::test]
-async fn is_worth_nothing_without_a_turn() {
+async fn leaves_no_doubt_when_the_message_is_given_back() {
     let (store, transport) = (FaultyStore::new().await, MemoryTransport::new());
     let deliverer = deliverer(&store, &transport, options(LONG));
     let (id, job) = claimed_after_a_dot(&store, &deliverer).await;
-    let turn = async {
-        until(|| async { store.record(id).await.delivery.dot_allowed.then_some(()) }).await;
-        None::<()>
-    };
-    send_in_turn(&deliverer, job, turn).await;
-    let record = store.record(id).await;
-    let delivery = &record.delivery;
+    soon(deliverer.settle(deliverer.give_back(job))).await;
+    let delivery = store.record(id).await.delivery;
     assert_eq!((delivery.status, delivery.attempt, delivery.dot_allowed), (Status::Queued, 0, false));
+    assert!(!delivery.maybe_sent());
     assert_eq!(transport.sent().len(), 1);
     claim(&deliverer, id).await;
 }
 
 #[tokio::test]
-async fn is_asked_for_again_where_no_answer_came() {
+async fn is_worth_nothing_once_the_worker_drains() {
     let (store, transport) = (FaultyStore::new().await, MemoryTransport::new());
     let deliverer = deliverer(&store, &transport, options(LONG));
     let (id, job) = claimed_after_a_dot(&store, &deliverer).await;
-    store.fail(Method::Renew);
-    let turn = async {
-        store.called(Method::Renew, 2).await;
-        store.set(Method::Renew, Mood::Good);
-        Some(())
-    };
-    send_in_turn(&deliverer, job, turn).await;
-    assert_eq!(store.record(id).await.delivery.status, Status::Sent);
+    let drain = never();
+    drain.cancel();
+    let unsettled = soon(deliverer.attempt(job, &drain)).await;
+    soon(deliverer.settle(unsettled)).await;
+    let delivery = store.record(id).await.delivery;
+    assert_eq!(
+        (delivery.status, delivery.dot_allowed, delivery.maybe_sent()),
+        (Status::Queued, false, false)
+    );
+    assert_eq!(transport.sent().len(), 1);
 }
 
 #[tokio::test]
-async fn holds_up_no_drain_while_it_is_asked_for() {
+async fn is_asked_for_anew_when_it_is_old() {
     let (store, transport) = (FaultyStore::new().await, MemoryTransport::new());
-    let deliverer = deliverer(&store, &transport, options(Duration::from_secs(60)));
+    let lease = Duration::from_millis(900);
+    let deliverer = deliverer(&store, &transport, options(lease));
     let (id, job) = claimed_after_a_dot(&store, &deliverer).await;
-    store.set(Method::Renew, Mood::Holding);
-    let drain = never();
-    let attempt = deliverer.attempt_in_turn(job, &drain, std::future::ready(Some(())));
-    let drained = async {
-        store.called(Method::Renew, 2).await;
-        drain.cancel();
-    };
-    let (unsettled, ()) = soon(async { tokio::join!(attempt, drained) }).await;
-    soon(deliverer.settle(unsettled)).await;
+    store.pass(lease / 3).await;
+    // Without an answer no dot is sent.
+    store.fail(Method::Renew);
+    send(&deliverer, job).await;
     assert_eq!(store.record(id).await.delivery.status, Status::Queued);
-    assert_eq!(transport.sent().len(), 1, "given back");
+    assert_eq!(transport.sent().len(), 1);
+}
+
+/// Asks the gate for two dots in a row, and sends neither.
+#[derive(Clone)]
+struct Twice(tokio::sync::mpsc::UnboundedSender<[bool; 2]>);
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl Transport for Twice {
+    async fn send(&self, _: &Outgoing, gate: &dyn Gate) -> Report {
+        let answers = [gate.may_send_dot().await, gate.may_send_dot().await];
+        self.0.send(answers).expect("somebody listens");
+        Report { relay: None, dot_sent: false, verdict: Verdict::Withheld }
+    }
+
+    async fn ready(&self) -> usize {
+        usize::MAX
+    }
+
+    fn is_untroubled(&self) -> bool {
+        true
+    }
+
+    async fn close(&self) {}
+}
+
+#[tokio::test]
+async fn is_for_one_dot() {
+    let (answers, mut asked) = tokio::sync::mpsc::unbounded_channel();
+    let store = FaultyStore::new().await;
+    let deliverer = deliverer(&store, &Twice(answers), options(LONG));
+    let (_, job) = claimed_after_a_dot(&store, &deliverer).await;
+    assert_eq!(asked.recv().await, Some([true, true]));
+    store.fail(Method::Renew);
+    send(&deliverer, job).await;
+    assert_eq!(asked.recv().await, Some([true, false]));
 }

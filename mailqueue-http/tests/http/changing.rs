@@ -37,6 +37,7 @@ async fn claimed(server: &TestServer, id: &str) -> Status {
         token: uuid::Uuid::nil(),
         duration: Duration::from_secs(60),
         largest: u64::MAX,
+        dot_up_to: None,
     };
     let claimed = store.claim(&[id.parse().unwrap()], &terms).await.unwrap();
     claimed.leased[0].delivery.status

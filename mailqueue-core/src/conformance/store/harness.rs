@@ -193,7 +193,7 @@ pub(super) fn draft_for_two(subject: &str) -> Draft {
 /// Terms under a token of their own.
 pub(super) fn terms(owner: &str, duration: Duration) -> LeaseTerms {
     let token = Uuid::from_u128(fastrand::u128(..));
-    LeaseTerms { owner: owner.to_owned(), token, duration, largest: u64::MAX }
+    LeaseTerms { owner: owner.to_owned(), token, duration, largest: u64::MAX, dot_up_to: None }
 }
 
 /// A key, with a hash that stands for `what`.

@@ -106,6 +106,8 @@ macro_rules! message_store_conformance {
             reclaiming {
                 lines_up_again_what_was_surely_not_sent
                 remembers_that_the_dot_was_allowed
+                remembers_that_the_dot_was_allowed_with_the_claim
+                forgets_a_dot_that_was_not_sent
                 remembers_the_dot_through_later_renewals
                 holds_what_may_have_been_sent
                 forgets_the_dot_with_the_next_claim

@@ -3,10 +3,13 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::harness::{ANA, Harness, LONG, SHORT, deferred, draft, eager, holding, impatient, report};
-use crate::contracts::store::{MessageStore, Reclaimed, Renewal};
+use super::harness::{
+    ANA, Harness, LONG, SHORT, deferred, draft, eager, holding, impatient, report, terms, unsent, wait_until,
+};
+use crate::contracts::store::{LeaseTerms, MessageStore, Reclaimed, Renewal};
 use crate::domain::attempt::AttemptOutcome;
 use crate::domain::id::MessageId;
+use crate::domain::report::Verdict;
 use crate::domain::status::Status;
 
 /// Without an allowed dot no copy can be out: the message simply waits again.
@@ -28,6 +31,44 @@ pub async fn remembers_that_the_dot_was_allowed(store: Arc<dyn MessageStore>) {
     let (_, reclaimed) = harness.lose(id, true, &eager()).await;
     assert_eq!(reclaimed, Reclaimed { id, status: Status::Queued, ambiguous: true });
     assert!(harness.record(id).await.delivery.maybe_sent());
+}
+
+/// A dot that is allowed with the claim is remembered too; so it is of the messages alone that are small enough.
+pub async fn remembers_that_the_dot_was_allowed_with_the_claim(store: Arc<dyn MessageStore>) {
+    let harness = Harness::new(store);
+    let small = harness.submit(&draft("small")).await;
+    let large = harness.submit(&draft("large").html("x".repeat(5000))).await;
+    let terms = LeaseTerms { dot_up_to: Some(4096), ..terms("worker", SHORT) };
+    let claims = harness.store.claim(&[small, large], &terms).await.expect("a claim is answered");
+    assert_eq!(claims.leased.len(), 2);
+    for claimed in claims.leased {
+        let (id, is_small) = (claimed.lease.id, claimed.lease.id == small);
+        assert_eq!(claimed.delivery, harness.record(id).await.delivery, "the answer tells what is kept");
+        assert_eq!(claimed.delivery.dot_allowed, is_small);
+    }
+    assert!(harness.reclaim(small, &eager()).await.ambiguous);
+    assert!(harness.record(small).await.delivery.maybe_sent());
+    let kept = harness.record(large).await.delivery;
+    assert!(!kept.maybe_sent());
+}
+
+/// A dot that was allowed with the claim and not sent leaves no doubt, once that is reported.
+pub async fn forgets_a_dot_that_was_not_sent(store: Arc<dyn MessageStore>) {
+    let harness = Harness::new(store);
+    let id = harness.submit(&draft("given back")).await;
+    for verdict in [Verdict::Withheld, report([(ANA, deferred())]).verdict] {
+        let terms = LeaseTerms { dot_up_to: Some(u64::MAX), ..terms("worker", LONG) };
+        let claimed = wait_until("it is due again", || async {
+            let claims = harness.store.claim(&[id], &terms).await.expect("a claim is answered");
+            claims.leased.into_iter().next()
+        })
+        .await;
+        assert!(claimed.delivery.dot_allowed);
+        harness.settle(&claimed, unsent(verdict), eager()).await;
+        let delivery = harness.record(id).await.delivery;
+        assert_eq!((delivery.status, delivery.dot_allowed), (Status::Queued, false));
+        assert!(!delivery.maybe_sent());
+    }
 }
 
 /// A renewal that asks for no dot takes none back.

@@ -23,6 +23,9 @@ pub struct LeaseTerms {
     pub duration: Duration,
     /// How many octets a message may have as it is sent: what there is memory for.
     pub largest: u64,
+    /// A message of at most so many octets is allowed one final dot with its lease. It counts from then on as maybe sent, as
+    /// one that is renewed with [`before_dot`](Renewal::before_dot). `None` allows no dot.
+    pub dot_up_to: Option<u64>,
 }
 
 /// The outcome of a claim.
@@ -59,7 +62,7 @@ pub struct Claimed {
     pub lease: Lease,
     /// The lane it waited in.
     pub lane: Lane,
-    /// The state it is in now: `sending`.
+    /// The state it is in now: `sending`, with the dot allowed or not.
     pub delivery: Delivery,
     /// The time it was claimed, by the store's clock.
     pub claimed_at: OffsetDateTime,

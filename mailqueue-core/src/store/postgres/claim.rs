@@ -26,6 +26,7 @@ statement! {
     Claim {
         ids: Array<SqlUuid> => Vec<Uuid>,
         largest: BigInt => i64,
+        dot_up_to: BigInt => i64,
         owner: Text => String,
         token: SqlUuid => Uuid,
         duration: BigInt => i64,
@@ -39,7 +40,7 @@ statement! {
         UPDATE deliveries d SET
             status      = 'sending',
             attempt     = d.attempt + 1,
-            dot_allowed = false,
+            dot_allowed = d.octets <= ?,
             lease_owner = ?,
             lease_token = ?,
             lease_until = now() + ? * interval '1 microsecond',
@@ -67,6 +68,7 @@ statement! {
         UPDATE deliveries SET
             status      = 'queued',
             attempt     = attempt - 1,
+            dot_allowed = false,
             due_at      = now() + ? * interval '1 microsecond',
             lease_owner = NULL,
             lease_token = NULL,
@@ -135,18 +137,19 @@ async fn claim_together(
     ids: Vec<MessageId>,
     terms: LeaseTerms,
 ) -> Result<Claims, Failure> {
-    // Saturating loses nothing: the column has 32 bits, so no message is as large.
-    let largest = i64::try_from(terms.largest).unwrap_or(i64::MAX);
+    let largest = octets(terms.largest);
     let statement = Claim {
         ids: ids.iter().map(|id| id.as_uuid()).collect(),
         largest,
+        // No message has fewer than none.
+        dot_up_to: terms.dot_up_to.map_or(-1, octets),
         owner: terms.owner,
         token: terms.token,
         duration: microseconds::of(terms.duration),
     };
     let rows: Vec<ClaimedRow> = statement.load(connection).await?;
     let (leased, unreadable) = read(rows, terms.token);
-    let octets = leased.iter().map(|claimed| claimed.raw.len()).sum();
+    let carried = leased.iter().map(|claimed| claimed.raw.len()).sum();
     // Not in the claim's transaction: if this fails, the leases run out and the sweep postpones the rows.
     if !unreadable.is_empty() {
         let wait = microseconds::of(unreadable::RETRY_INTERVAL);
@@ -160,8 +163,13 @@ async fn claim_together(
         // Reads the rows anew: one that another worker has leased in between is not named.
         too_large = name_too_large(connection, &left, largest).await?;
     }
-    connection.close_if_larger_than(octets);
+    connection.close_if_larger_than(carried);
     Ok(Claims { leased, too_large })
+}
+
+/// A number of octets. Saturating loses nothing: the column has 32 bits, so no message is as large.
+fn octets(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 async fn name_too_large(

@@ -12,6 +12,7 @@ use super::job::Transaction;
 use super::statement::sql;
 use super::time::{between, later, time};
 use crate::contracts::store::{Claimed, Claims, Lease, LeaseTerms, Renewal, StoreError, TooLarge};
+use crate::domain::delivery::Delivery;
 use crate::domain::id::MessageId;
 use crate::domain::transition::{DeliveryPolicy, Event, decide};
 use crate::telemetry;
@@ -76,14 +77,15 @@ const POSTPONE: &str = "UPDATE deliveries SET due_at = ? WHERE email_id = ?";
 impl Claimable {
     fn claimed(self, transaction: &Transaction<'_>, terms: &LeaseTerms) -> Result<Claimed, StoreError> {
         let row = &self.delivery;
-        // The policy has no effect on a claim.
-        let next = decide(&row.delivery()?, &Event::Claimed, &DeliveryPolicy::default())
-            .map_err(unreadable::value)?;
+        let mut delivery = decided(&row.delivery()?, &Event::Claimed)?;
+        if terms.dot_up_to.is_some_and(|most| self.octets.unsigned_abs() <= most) {
+            delivery = decided(&delivery, &Event::DotAllowed)?;
+        }
         let raw = self.raw.ok_or_else(|| StoreError::Unreadable("its content is gone".into()))?;
         Ok(Claimed {
             lease: Lease { id: row.id()?, token: terms.token },
             lane: row.lane()?,
-            delivery: next.delivery,
+            delivery,
             claimed_at: time(transaction.now)?,
             waited: between(row.due_at, transaction.now),
             age: between(row.due_since, transaction.now),
@@ -94,13 +96,20 @@ impl Claimable {
     }
 }
 
-const LEASE: &str = "UPDATE deliveries SET status = 'sending', attempt = ?, dot_allowed = 0, claimed_at = ?,
+/// The state that follows. The policy has no effect on what happens here.
+fn decided(delivery: &Delivery, event: &Event) -> Result<Delivery, StoreError> {
+    let next = decide(delivery, event, &DeliveryPolicy::default()).map_err(unreadable::value)?;
+    Ok(next.delivery)
+}
+
+const LEASE: &str = "UPDATE deliveries SET status = 'sending', attempt = ?, dot_allowed = ?, claimed_at = ?,
     lease_owner = ?, lease_token = ?, lease_until = ? WHERE email_id = ?";
 
 fn lease(transaction: &mut Transaction<'_>, claimed: &Claimed, terms: &LeaseTerms) -> Result<(), StoreError> {
     sql!(
         LEASE,
         claimed.delivery.attempt,
+        claimed.delivery.dot_allowed,
         transaction.now,
         &*terms.owner,
         terms.token,
