@@ -2,9 +2,7 @@
 
 use super::Outbox;
 use super::error::SubmitError;
-use super::prepare::Prepared;
 use super::submit::Receipt;
-use crate::contracts::store::Submission;
 use crate::domain::draft::Draft;
 use crate::domain::idempotency::IdempotencyKey;
 
@@ -25,14 +23,14 @@ impl Outbox {
         drafts: Vec<Draft>,
         key: Option<IdempotencyKey>,
     ) -> Result<Vec<Receipt>, SubmitError> {
-        let Prepared { idempotency, messages } = self.prepare_offloaded(drafts, key).await?;
-        match (messages, idempotency) {
-            (Err(SubmitError::Invalid(invalid)), Some(key)) => {
-                // A repeat is not judged anew: what was scheduled may lie in the past by now.
-                let ids = self.store.find_by_key(&key).await?.ok_or(invalid)?;
-                Ok(ids.into_iter().map(|id| Receipt { id, replayed: true }).collect())
-            }
-            (messages, idempotency) => self.keep(Submission { messages: messages?, idempotency }).await,
+        let refused = match self.prepare_offloaded(drafts, key).await? {
+            Ok(submission) => return self.keep(submission).await,
+            Err(refused) => *refused,
+        };
+        match refused {
+            // A repeat is not judged anew: what was scheduled may lie in the past by now.
+            (SubmitError::Invalid(invalid), Some(key)) => Ok(self.replay(&key).await?.ok_or(invalid)?),
+            (error, _) => Err(error),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::Outbox;
 use super::error::SubmitError;
 use super::prepare::combined;
 use super::submit::Receipt;
-use crate::contracts::store::{Idempotency, NewMessage, Submission};
+use crate::contracts::store::Submission;
 use crate::domain::draft::Draft;
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::message::Message;
@@ -37,20 +37,18 @@ impl Outbox {
         let parts: Arc<[Part]> = parts.into();
         let octets = parts.iter().flatten().map(Draft::size).sum();
         let (outbox, all) = (self.clone(), Arc::clone(&parts));
-        let sorted = self.offload(octets, move || outbox.sorted(&all, key, now)).await??;
-        let Sorted { idempotency, messages, mut verdicts } = sorted;
-        let receipts = match (messages.is_empty(), idempotency) {
-            (false, idempotency) => self.keep(Submission { messages, idempotency }).await?,
-            (true, None) => Vec::new(),
+        let valid = self.offload(octets, move || outbox.valid(&all, key, now)).await??;
+        let (submission, mut verdicts) = valid;
+        let receipts = match &submission.idempotency {
+            _ if !submission.messages.is_empty() => self.keep(submission).await?,
+            None => Vec::new(),
             // Nothing is valid any more, but a repeat gets what was accepted at the first time.
-            (true, Some(key)) => {
-                let ids = self.store.find_by_key(&key).await?.unwrap_or_default();
-                ids.into_iter().map(|id| Receipt { id, replayed: true }).collect()
-            }
+            Some(key) => self.replay(key).await?.unwrap_or_default(),
         };
         if let Some(first) = receipts.first().filter(|receipt| receipt.replayed) {
             let (outbox, at) = (self.clone(), first.id.made_at().unwrap_or(now));
-            verdicts = self.offload(octets, move || outbox.checked(&parts, at).1).await?;
+            let verdicts_then = move || parts.iter().map(|part| outbox.checked(part, at).map(drop)).collect();
+            verdicts = self.offload(octets, verdicts_then).await?;
         }
         if verdicts.iter().filter(|verdict| verdict.is_ok()).count() != receipts.len() {
             // The rules are others than at the first time, so what was accepted then is not what is valid now.
@@ -60,43 +58,31 @@ impl Outbox {
         Ok(verdicts.into_iter().filter_map(|one| one.map(|()| receipts.next()).transpose()).collect())
     }
 
-    fn sorted(
+    /// The valid messages, maybe none, and the verdict on every part.
+    fn valid(
         &self,
         parts: &[Part],
         key: Option<IdempotencyKey>,
         now: OffsetDateTime,
-    ) -> Result<Sorted, SubmitError> {
+    ) -> Result<(Submission, Vec<Result<(), ValidationError>>), SubmitError> {
         let idempotency = self.idempotency(key, || combined(parts.iter().map(fingerprint)));
-        let (messages, verdicts) = self.checked(parts, now);
-        Ok(Sorted { idempotency, messages: self.rendered(messages, now)?, verdicts })
-    }
-
-    /// The valid messages, and the verdict on every part.
-    fn checked(
-        &self,
-        parts: &[Part],
-        now: OffsetDateTime,
-    ) -> (Vec<Message>, Vec<Result<(), ValidationError>>) {
-        let check = |draft: &Draft| {
-            let message = draft.check_content(&self.limits, now)?;
-            let foreign = self.sender_fault(&message);
-            foreign.map_or(Ok(message), |fault| Err(fault.into()))
-        };
         let (mut messages, mut verdicts) = (Vec::new(), Vec::with_capacity(parts.len()));
         for part in parts {
-            let checked = part.as_ref().map_err(Clone::clone).and_then(check);
-            verdicts.push(checked.map(|message| messages.push(message)));
+            match self.checked(part, now) {
+                Ok(message) => {
+                    messages.push(self.rendered(message, now)?);
+                    verdicts.push(Ok(()));
+                }
+                Err(invalid) => verdicts.push(Err(invalid)),
+            }
         }
-        (messages, verdicts)
+        Ok((Submission { messages, idempotency }, verdicts))
     }
-}
 
-/// Several messages, the valid ones apart.
-struct Sorted {
-    idempotency: Option<Idempotency>,
-    messages: Vec<NewMessage>,
-    /// The verdict on every part.
-    verdicts: Vec<Result<(), ValidationError>>,
+    fn checked(&self, part: &Part, now: OffsetDateTime) -> Result<Message, ValidationError> {
+        let message = part.as_ref().map_err(Clone::clone)?.check_content(&self.limits, now)?;
+        self.sender_fault(&message).map_or(Ok(message), |fault| Err(fault.into()))
+    }
 }
 
 /// A part that could not be read as a draft is hashed by its faults.

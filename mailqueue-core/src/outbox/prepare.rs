@@ -24,13 +24,8 @@ const MAX_INLINE_OCTETS: usize = 64 << 10;
 /// The time for which an idempotency key is remembered, counted from acceptance or, if that is later, the scheduled time.
 const KEY_RETENTION: Duration = Duration::from_secs(24 * 3600);
 
-/// Drafts on their way to the store.
-pub(super) struct Prepared {
-    /// The key under which they may be repeated.
-    pub(super) idempotency: Option<Idempotency>,
-    /// The messages, or their faults.
-    pub(super) messages: Result<Vec<NewMessage>, SubmitError>,
-}
+/// A submission, or the reason why it cannot be kept and the key under which it may have been kept before.
+pub(super) type Prepared = Result<Submission, Box<(SubmitError, Option<Idempotency>)>>;
 
 impl Outbox {
     /// Checks and renders messages without keeping them, for a host that keeps them in a transaction of its own.
@@ -42,8 +37,7 @@ impl Outbox {
     ///
     /// As [`submit_all`](Self::submit_all), less the store's.
     pub fn prepare(&self, drafts: &[Draft], key: Option<IdempotencyKey>) -> Result<Submission, SubmitError> {
-        let Prepared { idempotency, messages } = self.prepared(drafts, key);
-        Ok(Submission { messages: messages?, idempotency })
+        self.prepared(drafts, key).map_err(|refused| refused.0)
     }
 
     /// The same off the async runtime. If the caller has stopped waiting before it is begun, it is not done.
@@ -72,40 +66,41 @@ impl Outbox {
 
     fn prepared(&self, drafts: &[Draft], key: Option<IdempotencyKey>) -> Prepared {
         let idempotency = self.idempotency(key, || combined(drafts.iter().map(Draft::fingerprint)));
-        Prepared { idempotency, messages: self.messages(drafts, self.clock().now()) }
+        match self.messages(drafts, self.clock().now()) {
+            Ok(messages) => Ok(Submission { messages, idempotency }),
+            Err(error) => Err(Box::new((error, idempotency))),
+        }
     }
 
     fn messages(&self, drafts: &[Draft], now: OffsetDateTime) -> Result<Vec<NewMessage>, SubmitError> {
-        let messages = self.checked_drafts(drafts, now)?;
-        self.check_senders(&messages)?;
-        self.rendered(messages, now)
-    }
-
-    fn checked_drafts(&self, drafts: &[Draft], now: OffsetDateTime) -> Result<Vec<Message>, ValidationError> {
-        let mut faults = Vec::new();
-        let mut messages = Vec::with_capacity(drafts.len());
+        let (mut faults, mut foreign, mut messages) = (Vec::new(), Vec::new(), Vec::new());
         for (n, draft) in drafts.iter().enumerate() {
+            let locate = |fault: FieldError| if drafts.len() > 1 { fault.within(n) } else { fault };
             match draft.check_content(&self.limits, now) {
-                Ok(message) => messages.push(message),
-                Err(invalid) if drafts.len() == 1 => faults.extend(invalid.faults),
-                Err(invalid) => faults.extend(invalid.faults.into_iter().map(|fault| fault.within(n))),
+                Err(invalid) => faults.extend(invalid.faults.into_iter().map(locate)),
+                Ok(message) => match self.sender_fault(&message) {
+                    Some(fault) => foreign.push(locate(fault)),
+                    // Rendered only while all may be kept, because it costs more than the checks.
+                    None if faults.is_empty() && foreign.is_empty() => {
+                        messages.push(self.rendered(message, now)?);
+                    }
+                    None => {}
+                },
             }
         }
-        if faults.is_empty() { Ok(messages) } else { Err(ValidationError { faults }) }
+        match (faults.is_empty(), foreign.is_empty()) {
+            (false, _) => Err(ValidationError { faults }.into()),
+            (true, false) => Err(SubmitError::ForeignSender(foreign)),
+            (true, true) => Ok(messages),
+        }
     }
 
-    pub(super) fn rendered(
-        &self,
-        messages: Vec<Message>,
-        now: OffsetDateTime,
-    ) -> Result<Vec<NewMessage>, SubmitError> {
-        let rendered = messages.into_iter().map(|message| {
-            let id = MessageId::new(now);
-            // A scheduled message carries its own time as its Date, not that of its submission.
-            let raw = render(&message, id, message.scheduled_at.unwrap_or(now)).map_err(Arc::new)?;
-            Ok(NewMessage { id, tenant: self.tenant_name(), message, raw })
-        });
-        rendered.collect()
+    /// A checked message with its id and its bytes.
+    pub(super) fn rendered(&self, message: Message, now: OffsetDateTime) -> Result<NewMessage, SubmitError> {
+        let id = MessageId::new(now);
+        // A scheduled message carries its own time as its Date, not that of its submission.
+        let raw = render(&message, id, message.scheduled_at.unwrap_or(now)).map_err(Arc::new)?;
+        Ok(NewMessage { id, tenant: self.tenant_name(), message, raw })
     }
 
     /// The record under which a submission may be repeated.
@@ -120,15 +115,6 @@ impl Outbox {
 
     fn tenant_name(&self) -> String {
         self.tenant.as_deref().unwrap_or_default().to_owned()
-    }
-
-    fn check_senders(&self, messages: &[Message]) -> Result<(), SubmitError> {
-        let faults = messages.iter().enumerate().filter_map(|(n, message)| {
-            let fault = self.sender_fault(message)?;
-            Some(if messages.len() > 1 { fault.within(n) } else { fault })
-        });
-        let faults: Vec<FieldError> = faults.collect();
-        if faults.is_empty() { Ok(()) } else { Err(SubmitError::ForeignSender(faults)) }
     }
 
     pub(super) fn sender_fault(&self, message: &Message) -> Option<FieldError> {

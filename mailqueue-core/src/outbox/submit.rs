@@ -6,7 +6,7 @@ use super::Outbox;
 use super::admission::Load;
 use super::error::SubmitError;
 use crate::contracts::queue::Entry;
-use crate::contracts::store::{Inserted, StoreError, Submission};
+use crate::contracts::store::{Idempotency, Inserted, StoreError, Submission};
 use crate::domain::draft::Draft;
 use crate::domain::id::MessageId;
 use crate::domain::idempotency::{IdempotencyKey, IdempotencyKeyError};
@@ -81,17 +81,21 @@ impl Outbox {
     pub(super) async fn keep(&self, submission: Submission) -> Result<Vec<Receipt>, SubmitError> {
         let submission = Arc::new(submission);
         let inserted = self.insert(&submission).await?;
-        let (ids, replayed) = match inserted {
+        match inserted {
             Inserted::Stored => {
                 // After the commit, because a worker that pulls an id without a row drops it.
                 self.announce(&submission);
                 telemetry::accepted(submission.messages.len());
-                (submission.ids(), false)
+                Ok(receipts(submission.ids(), false))
             }
-            Inserted::Replayed(ids) => (ids, true),
-            Inserted::KeyReused => return Err(SubmitError::KeyReused),
-        };
-        Ok(ids.into_iter().map(|id| Receipt { id, replayed }).collect())
+            Inserted::Replayed(ids) => Ok(receipts(ids, true)),
+            Inserted::KeyReused => Err(SubmitError::KeyReused),
+        }
+    }
+
+    /// The messages that were accepted before under the same key; `None` when there are none.
+    pub(super) async fn replay(&self, key: &Idempotency) -> Result<Option<Vec<Receipt>>, StoreError> {
+        Ok(self.store.find_by_key(key).await?.map(|ids| receipts(ids, true)))
     }
 
     /// Has a submission kept if it is admitted.
@@ -112,4 +116,8 @@ impl Outbox {
         }
         Ok(inserted?)
     }
+}
+
+fn receipts(ids: Vec<MessageId>, replayed: bool) -> Vec<Receipt> {
+    ids.into_iter().map(|id| Receipt { id, replayed }).collect()
 }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use futures_util::{FutureExt, stream};
+use mailqueue_core::Draft;
 use utoipa::ToSchema;
 
 use crate::wire::offload::offload;
@@ -45,12 +46,8 @@ const NAMES: [(&str, Field); 6] = [
 /// The values of the fields.
 #[derive(Debug, Default)]
 pub(crate) struct Fields {
-    /// The subject.
-    pub(crate) subject: String,
-    /// The message.
-    pub(crate) message: String,
-    /// The recipient; empty when none was named.
-    pub(crate) to: String,
+    /// The message that they stand for, still without a sender; nobody is its recipient when none was named.
+    pub(crate) draft: Draft,
     /// True where the field that people do not see was filled in.
     pub(crate) trapped: bool,
     /// The fields that were sent, each by the name that it had.
@@ -95,11 +92,21 @@ impl Fields {
         }
         self.sent.push((name, field));
         match field {
-            Field::Subject => self.subject = value,
-            Field::Message => self.message = value,
-            Field::To => self.to = value,
+            Field::Subject => self.draft.subject = value,
+            Field::Message => self.draft.text = Some(value),
+            Field::To => self.draft.to = vec![value],
         }
         Ok(())
+    }
+
+    /// The text of the message; empty when none was sent.
+    pub(crate) fn message(&self) -> &str {
+        self.draft.text.as_deref().unwrap_or_default()
+    }
+
+    /// The recipient; empty when none was named.
+    pub(crate) fn to(&self) -> &str {
+        self.draft.to.first().map_or("", String::as_str)
     }
 
     /// The name by which the sender knows a field.

@@ -69,9 +69,9 @@ pub(crate) async fn submit(app: &App, request: &mut Request) -> Result<Response,
     };
     if request.accept.html {
         let filled = FormValues {
-            subject: &fields.subject,
-            message: &fields.message,
-            to: &fields.to,
+            subject: &fields.draft.subject,
+            message: fields.message(),
+            to: fields.to(),
             errors: &errors,
         };
         return Ok(PAGES.form(request, StatusCode::UNPROCESSABLE_ENTITY, &rules.view(), &filled));
@@ -97,7 +97,7 @@ fn accepted(request: &Request, id: MessageId, fields: &Fields) -> Response {
         let query = if request.asks_language() { format!("?lang={tag}") } else { String::new() };
         return response::see_other(&(location + &query));
     }
-    let Fields { subject, message, .. } = fields;
+    let (subject, message) = (&fields.draft.subject, fields.message());
     let body = format!("Mensagem enfileirada! Assunto: {subject} Mensagem: {message}\n");
     let mut response = response::text(StatusCode::OK, body);
     response::locate(&mut response, &location);
@@ -167,13 +167,13 @@ impl<'a> Rules<'a> {
             let pointer = format!("/{}", fields.name(field));
             errors.push(FormError { key, fault: FieldError::new(pointer, detail) });
         };
-        if fields.subject.trim().is_empty() {
+        if fields.draft.subject.trim().is_empty() {
             error(Field::Subject, "subject_missing", "must not be empty");
         }
-        if fields.message.trim().is_empty() {
+        if fields.message().trim().is_empty() {
             error(Field::Message, "message_missing", "must not be empty");
         }
-        let to = match self.recipient(fields.to.trim()) {
+        let to = match self.recipient(fields.to().trim()) {
             Ok(to) => to,
             Err((key, detail)) => {
                 error(Field::To, key, &detail);
@@ -183,7 +183,7 @@ impl<'a> Rules<'a> {
         if !errors.is_empty() {
             return Err(errors);
         }
-        Ok(Draft::new(sender, to, fields.subject.as_str()).text(fields.message.as_str()))
+        Ok(Draft { from: sender.to_owned(), to: vec![to], ..fields.draft.clone() })
     }
 
     fn recipient(&self, to: &str) -> Result<String, (&'static str, String)> {

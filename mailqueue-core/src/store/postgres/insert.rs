@@ -1,9 +1,13 @@
 //! Keeping submissions.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::io::Write;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use diesel::pg::Pg;
+use diesel::serialize::{self, IsNull, Output, ToSql};
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncConnection, AsyncConnectionCore, RunQueryDsl};
 use time::OffsetDateTime;
@@ -15,7 +19,6 @@ use super::error::Failure;
 use super::json::Json;
 use super::run::{Purpose, Runner};
 use super::session::Session;
-use super::shared_bytes::SharedBytes;
 use super::space::SpaceCheck;
 use super::statement::statement;
 use super::{probe, reserve};
@@ -97,6 +100,22 @@ statement! {
     FindByKey { tenant: Text => String, key: Text => String, fingerprint: Binary => Vec<u8> } -> (Array<SqlUuid>,) = "
         SELECT email_ids FROM idempotency_keys
         WHERE tenant = ? AND key = ? AND fingerprint = ? AND expires_at >= now()"
+}
+
+/// A value kept as bytea, whose octets are shared rather than copied.
+pub(super) struct SharedBytes(Bytes);
+
+impl fmt::Debug for SharedBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} octets", self.0.len())
+    }
+}
+
+impl ToSql<Binary, Pg> for SharedBytes {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
+        out.write_all(&self.0)?;
+        Ok(IsNull::No)
+    }
 }
 
 type KeyRow = (String, String, Vec<u8>, Vec<Uuid>);

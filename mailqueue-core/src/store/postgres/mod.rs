@@ -22,7 +22,6 @@ mod run;
 mod server_settings;
 mod session;
 mod settle;
-mod shared_bytes;
 mod space;
 mod statement;
 mod value;

@@ -19,12 +19,7 @@ use crate::domain::id::MessageId;
 use crate::domain::record::Participants;
 use crate::domain::rendered_text::line_ends;
 
-/// A submission with its columns written: done by the caller, so that the one thread that writes need not.
-struct Prepared {
-    submission: Arc<Submission>,
-    columns: Vec<Columns>,
-}
-
+/// What a message's columns hold as JSON: written by the caller, so that the one thread that writes need not.
 struct Columns {
     people: String,
     headers: String,
@@ -32,14 +27,6 @@ struct Columns {
     attachments: String,
     recipients: String,
     line_ends: Option<String>,
-}
-
-impl Prepared {
-    /// Prepares a submission.
-    fn new(submission: Arc<Submission>) -> Result<Self, StoreError> {
-        let columns = submission.messages.iter().map(Columns::of).collect::<Result<_, _>>()?;
-        Ok(Self { submission, columns })
-    }
 }
 
 impl Columns {
@@ -71,24 +58,28 @@ pub(super) async fn insert(
     }
     join_all(submissions.into_iter().map(|submission| {
         let octets = submission.size();
+        let columns: Result<Vec<_>, _> = submission.messages.iter().map(Columns::of).collect();
+        // In the queue now, not when polled, so that the writer finds them together.
         let waiting =
-            // In the queue now, not when polled, so that the writer finds them together.
-            Prepared::new(submission).map(|prepared| writer.bring(octets, move |t| insert_on(t, &prepared)));
+            columns.map(|columns| writer.bring(octets, move |t| insert_on(t, &submission, &columns)));
         async { waiting?.await }
     }))
     .await
 }
 
 /// Keeps a submission, unless its key says that it is kept already.
-fn insert_on(transaction: &mut Transaction<'_>, prepared: &Prepared) -> Result<Inserted, StoreError> {
-    let submission = &prepared.submission;
+fn insert_on(
+    transaction: &mut Transaction<'_>,
+    submission: &Submission,
+    columns: &[Columns],
+) -> Result<Inserted, StoreError> {
     if let Some(key) = &submission.idempotency {
         if let Some(earlier) = earlier(transaction, key)? {
             return Ok(earlier);
         }
         remember(transaction, key, submission)?;
     }
-    for (new, columns) in submission.messages.iter().zip(&prepared.columns) {
+    for (new, columns) in submission.messages.iter().zip(columns) {
         insert_email(transaction, new, columns)?;
         insert_delivery(transaction, new, columns)?;
     }
