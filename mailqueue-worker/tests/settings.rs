@@ -126,3 +126,36 @@ fn an_option_that_the_store_names_is_shown_as_its_variable() {
         assert!(text.contains(variable) && !text.contains('`'), "{text}");
     }
 }
+
+/// The variables that a part of compose.yaml names: `x-settings`, or the environment of a service.
+fn named_in(compose: &str, part: &str) -> Vec<String> {
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let mut lines = compose.lines().skip_while(|line| !line.trim_start().starts_with(&format!("{part}:")));
+    let depth = indent(lines.next().expect("the part is there"));
+    let inside = lines.take_while(|line| line.trim().is_empty() || indent(line) > depth);
+    let name = |line: &str| line.trim().split_once(':').map(|(name, _)| name.to_owned());
+    let is_variable = |name: &String| name.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+    inside.filter_map(name).filter(is_variable).collect()
+}
+
+#[test]
+fn compose_passes_every_setting_on() {
+    use clap::Args;
+    use mailqueue_worker::service::settings::{HttpArgs, SharedArgs, WorkerArgs};
+
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/compose.yaml");
+    let compose = std::fs::read_to_string(path).expect("it is there");
+    let command = || clap::Command::new("mailqueue");
+    for (part, known) in [
+        ("x-settings", SharedArgs::augment_args(command())),
+        ("app", HttpArgs::augment_args(command())),
+        ("worker", WorkerArgs::augment_args(command())),
+    ] {
+        let named = named_in(&compose, part);
+        for argument in known.get_arguments() {
+            let variable = argument.get_env().and_then(std::ffi::OsStr::to_str).expect("each has a variable");
+            assert!(named.iter().any(|name| name == variable), "{part} lacks {variable}");
+        }
+        assert_eq!(named.len(), known.get_arguments().count(), "{part} names what is no setting: {named:?}");
+    }
+}
