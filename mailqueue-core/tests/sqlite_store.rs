@@ -338,7 +338,7 @@ async fn a_file_that_is_no_database_is_refused() {
     for path in [text.as_path(), missing.as_path(), folder.path()] {
         let options = SqliteOptions::default();
         let error = SqliteStore::open(path, &options).await.expect_err("it is no database");
-        assert!(matches!(error, StoreError::Unavailable(_) | StoreError::Unreadable(_)), "{error:?}");
+        assert!(matches!(error, StoreError::Refused(_) | StoreError::Unreadable(_)), "{error:?}");
     }
 }
 

@@ -39,17 +39,18 @@ async fn run(args: Args) -> Result<(), Failure> {
     let (store, queue) = (Arc::clone(&backends.store), Arc::clone(&backends.queue));
     let outbox = Outbox::start_within(capacity, store, queue).await;
     let app = App::with_metrics(outbox, options, move || measured.render());
+    let worker = (workers > 0).then(|| backends.worker(&service)).transpose()?;
     let server = Server::bind(listen, app).await;
     let server = server.map_err(|error| format!("MAILQUEUE_LISTEN: {listen}: {error}"))?;
     announce(&server, workers)?;
     // A little less than until the process ends the hard way.
     let server = server.drain_within(service.shutdown_grace * 4 / 5);
-    if workers == 0 {
+    let Some(worker) = worker else {
         server.run(shutdown.cancelled_owned()).await;
         return Ok(());
-    }
+    };
     // The server has the other half of the memory (see `Args::resolve`).
-    let worker = backends.worker(&service).concurrency(workers).memory(service.memory / 2).build();
+    let worker = worker.concurrency(workers).memory(service.memory / 2).build();
     Ok(both(server, worker, shutdown).await?)
 }
 

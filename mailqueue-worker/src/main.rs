@@ -74,7 +74,7 @@ async fn run(args: Args) -> Result<(), Failure> {
     let admin = admin.map_err(|error| format!("MAILQUEUE_ADMIN_LISTEN: {admin_listen}: {error}"))?;
     // Not awaited: it answers while the worker drains and ends with the process.
     tokio::spawn(admin.serve());
-    let mut worker = backends.worker(&service).concurrency(concurrency);
+    let mut worker = backends.worker(&service)?.concurrency(concurrency);
     if let Some(name) = worker_name {
         worker = worker.name(name);
     }

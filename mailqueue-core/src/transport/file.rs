@@ -50,6 +50,17 @@ impl FileTransport {
         &self.directory
     }
 
+    /// Finds out whether messages can be written: creates the directory where it is missing, and a file that is removed
+    /// again.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    pub fn check(&self) -> io::Result<()> {
+        // A name of its own, since another process may check at the same moment.
+        Draft::write(&self.directory, "check", &Bytes::new()).map(drop)
+    }
+
     fn report(&self, dot_sent: bool, verdict: Verdict) -> Report {
         Report { relay: Some(self.name.clone()), dot_sent, verdict }
     }

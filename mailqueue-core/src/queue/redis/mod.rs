@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use redis::IntoConnectionInfo;
+use redis::{ConnectionInfo, IntoConnectionInfo};
 use secrecy::{ExposeSecret, SecretString};
 use time::OffsetDateTime;
 
@@ -66,9 +66,7 @@ impl RedisQueue {
         if timeout < Duration::from_millis(1) || connections == 0 {
             return Err(RedisOpenError::Bounds);
         }
-        // Redis's own errors are dropped, for they may quote the URL.
-        let to = Uri::parse(url.expose_secret()).map_err(|_| RedisOpenError::Url)?.to_string();
-        let to = to.into_connection_info().map_err(|_| RedisOpenError::Url)?;
+        let to = connection_info(url)?;
         // CLIENT SETINFO is of no use to us, and a user without it would fill Redis's log of denied commands.
         let settings = to.redis_settings().clone().set_skip_set_lib_name();
         let to = to.set_redis_settings(settings);
@@ -76,6 +74,16 @@ impl RedisQueue {
         let (lanes, breaker) = (Lanes::new(keys, connections, cap), Breaker::new(&name));
         let refusals = Refusals::new(&name);
         Ok(Self { shared: Arc::new(Shared { lanes, breaker, refusals, timeout }) })
+    }
+
+    /// The server and the database that a URL names, without user, password and parameters.
+    ///
+    /// # Errors
+    ///
+    /// [`RedisOpenError::Url`]
+    pub fn name(url: &SecretString) -> Result<String, RedisOpenError> {
+        let to = connection_info(url)?;
+        Ok(format!("redis://{}/{}", to.addr(), to.redis_settings().db()))
     }
 
     /// Makes a call for at most `limit`, unless Redis is known to be out of reach, and counts it if it fails.
@@ -112,6 +120,12 @@ impl RedisQueue {
         self.shared.refusals.note(operation, &done);
         Ok(done?)
     }
+}
+
+/// Redis's own errors are dropped, for they may quote the URL.
+fn connection_info(url: &SecretString) -> Result<ConnectionInfo, RedisOpenError> {
+    let to = Uri::parse(url.expose_secret()).map_err(|_| RedisOpenError::Url)?.to_string();
+    to.into_connection_info().map_err(|_| RedisOpenError::Url)
 }
 
 impl Shared {

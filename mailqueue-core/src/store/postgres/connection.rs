@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::Config;
+use tokio_postgres::config::Host;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::{self, DriverError};
@@ -96,15 +97,34 @@ impl Target {
         Ok(target)
     }
 
+    /// The servers and the database, as logs may show them.
+    pub(super) fn name(&self) -> String {
+        let host = |host: &Host| match host {
+            Host::Tcp(name) if name.contains(':') => format!("[{name}]"),
+            Host::Tcp(name) => name.clone(),
+            #[cfg(unix)]
+            Host::Unix(path) => path.display().to_string(),
+        };
+        let ports = self.config.get_ports();
+        let servers = self.config.get_hosts().iter().enumerate().map(|(n, server)| {
+            // One port stands for all servers.
+            let port = ports.get(n).or(ports.first()).copied().unwrap_or(5432);
+            format!("{}:{port}", host(server))
+        });
+        let servers: Vec<String> = servers.collect();
+        format!("postgres://{}/{}", servers.join(","), self.config.get_dbname().unwrap_or_default())
+    }
+
     /// Opens a connection and finds out whether it leads to a server or to a pooler; further ones are opened likewise.
     pub(super) async fn connect_first(&mut self) -> Result<Session, StoreError> {
-        let mut session = match self.try_connect().await {
+        let session = match self.try_connect().await {
             Err(Some(error)) if error.is_of_start() && self.mode.is_direct() => {
                 self.pool_transactions();
-                self.connect().await?
+                self.try_connect().await
             }
-            result => result.map_err(unreachable)?,
+            result => result,
         };
+        let mut session = session.map_err(|error| outcome(error, DriverError::outcome_of_first_login))?;
         if self.mode.is_direct() && !is_direct(&mut session).await? {
             self.pool_transactions();
             session.set_mode(self.mode.clone());
@@ -114,7 +134,7 @@ impl Target {
 
     /// Opens one connection.
     pub(super) async fn connect(&self) -> Result<Session, StoreError> {
-        self.try_connect().await.map_err(unreachable)
+        self.try_connect().await.map_err(|error| outcome(error, DriverError::outcome_of_login))
     }
 
     /// `None` is for no answer in time.
@@ -156,11 +176,8 @@ impl Target {
     }
 }
 
-fn unreachable(error: Option<DriverError>) -> StoreError {
-    error.map_or_else(
-        || StoreError::Unavailable("it did not answer in time".into()),
-        |error| error.outcome_of_login(),
-    )
+fn outcome(error: Option<DriverError>, of_login: fn(DriverError) -> StoreError) -> StoreError {
+    error.map_or_else(|| StoreError::Unavailable("it did not answer in time".into()), of_login)
 }
 
 /// Tells whether the settings of the start have reached the server: a pooler may drop them in silence.

@@ -74,6 +74,18 @@ impl DriverError {
         }
     }
 
+    /// The same for the first connection: a server that refuses the user or has no such database is set up otherwise
+    /// than the URL says, and time does not change that.
+    pub(super) fn outcome_of_first_login(self) -> StoreError {
+        let code = self.0.code().map(|code| code.code().get(..2).unwrap_or_default());
+        // Authorization, catalog. The driver has no code for a password that the URL lacks.
+        let is_final = matches!(code, Some("28" | "3D")) || self.0.to_string() == "invalid configuration";
+        match self.outcome_of_login() {
+            StoreError::Unavailable(detail) if is_final => StoreError::Refused(detail),
+            other => other,
+        }
+    }
+
     /// The socket's own words; the driver's message alone says only that there was an error.
     fn words(&self) -> String {
         use std::error::Error;

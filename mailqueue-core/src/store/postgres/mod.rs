@@ -68,8 +68,8 @@ impl PostgresStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unavailable`] when it cannot be reached, [`StoreError::Refused`] when the URL is faulty, the
-    /// tables are a newer version's, the database's encoding is not UTF8, or the server may lose what it has committed
+    /// [`StoreError::Unavailable`] when it cannot be reached, [`StoreError::Refused`] when the URL is faulty, the server
+    /// does not let this user in or has no such database, the tables are a newer version's, the database's encoding is not UTF8, or the server may lose what it has committed
     /// and the options do not allow that. No error repeats the URL.
     pub async fn open(url: &SecretString, options: &PostgresOptions) -> Result<Self, StoreError> {
         let mut target = Target::parse(url, options)?;
@@ -95,6 +95,15 @@ impl PostgresStore {
     /// [`StoreError::Refused`], without any part of the URL.
     pub fn check(url: &SecretString) -> Result<(), StoreError> {
         Target::parse(url, &PostgresOptions::default()).map(|_| ())
+    }
+
+    /// The server and the database that a URL names, without user, password and parameters.
+    ///
+    /// # Errors
+    ///
+    /// As [`check`](Self::check).
+    pub fn name(url: &SecretString) -> Result<String, StoreError> {
+        Target::parse(url, &PostgresOptions::default()).map(|target| target.name())
     }
 
     /// Keeps a prepared submission in a transaction of the host's own, on its own connection: it is accepted iff that

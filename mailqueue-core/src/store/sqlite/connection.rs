@@ -7,7 +7,7 @@ use diesel::connection::SimpleConnection;
 use diesel::declare_sql_function;
 use diesel::prelude::*;
 
-use super::error::is_locked;
+use super::error::{is_locked, of_file, of_opening};
 use crate::contracts::error_detail::ErrorDetail;
 use crate::contracts::store::StoreError;
 
@@ -44,22 +44,23 @@ extern "SQL" {
 
 /// Opens the file, which is created if it is not there, readable for its owner alone: it holds people's mail.
 pub(super) fn open(path: &Path) -> Result<SqliteConnection, StoreError> {
-    let fault = |error: &dyn std::fmt::Display| StoreError::Unavailable(error.to_string().into());
     // An absolute path is never taken for a URI or for `:memory:`.
-    let path = std::path::absolute(path).map_err(|error| fault(&error))?;
+    let path = std::path::absolute(path).map_err(|error| of_file(&error))?;
     // Created first: SQLite would make it readable for all, and gives its log the database's rights.
-    create(&path).map_err(|error| fault(&error))?;
-    let path = path.to_str().ok_or_else(|| fault(&"its path is not valid UTF-8"))?;
-    let mut connection = SqliteConnection::establish(path).map_err(|error| fault(&error))?;
+    create(&path).map_err(|error| of_file(&error))?;
+    let refused = |detail: &str| StoreError::Refused(detail.into());
+    let path = path.to_str().ok_or_else(|| refused("its path is not valid UTF-8"))?;
+    let mut connection =
+        SqliteConnection::establish(path).map_err(|error| refused(&format!("its file: {error}")))?;
     // First of all, so that the pragmas below wait for a lock as well.
-    connection.batch_execute(BUSY_TIMEOUT).map_err(|error| fault(&error))?;
+    connection.batch_execute(BUSY_TIMEOUT).map_err(of_opening)?;
     for pragma in PRAGMAS {
-        retry_while_locked(|| connection.batch_execute(pragma)).map_err(|error| fault(&error))?;
+        retry_while_locked(|| connection.batch_execute(pragma)).map_err(of_opening)?;
     }
     contains_folded_utils::register_impl(&mut connection, |text: String, wanted: String| {
         text.to_lowercase().contains(&wanted)
     })
-    .map_err(|error| fault(&error))?;
+    .map_err(of_opening)?;
     Ok(connection)
 }
 

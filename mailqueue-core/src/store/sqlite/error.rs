@@ -1,5 +1,7 @@
 //! The outcome that an error of SQLite stands for.
 
+use std::io;
+
 use diesel::result::{DatabaseErrorKind, Error};
 
 use crate::contracts::store::StoreError;
@@ -20,6 +22,28 @@ pub(super) fn outcome(error: Error) -> StoreError {
             StoreError::Refused("a value cannot be written to a column".into())
         }
         _ => StoreError::Unavailable("the connection to SQLite is in a state it should not be in".into()),
+    }
+}
+
+/// The outcome of opening a file that cannot be opened. A folder that is missing or not writable stays so.
+pub(super) fn of_file(error: &io::Error) -> StoreError {
+    use io::ErrorKind::{IsADirectory, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
+    let detail = format!("its file cannot be written to: {error}").into();
+    match error.kind() {
+        NotFound | PermissionDenied | NotADirectory | IsADirectory | ReadOnlyFilesystem => {
+            StoreError::Refused(detail)
+        }
+        _ => StoreError::Unavailable(detail),
+    }
+}
+
+/// The outcome of preparing a connection that is not of use; a lock and a disk may come free.
+pub(super) fn of_opening(error: Error) -> StoreError {
+    let may_pass = is_locked(&error)
+        || matches!(&error, Error::DatabaseError(_, told) if told.message() == "disk I/O error");
+    match outcome(error) {
+        StoreError::Unavailable(detail) if !may_pass => StoreError::Refused(detail),
+        other => other,
     }
 }
 

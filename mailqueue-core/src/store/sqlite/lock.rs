@@ -4,7 +4,7 @@ use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::contracts::error_detail::ErrorDetail;
+use super::error::of_file;
 use crate::contracts::store::StoreError;
 
 /// How long a lock is waited for: a store that was just dropped still finishes what it was given.
@@ -16,7 +16,6 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 /// It is a file of its own beside the database: SQLite loses its own locks when anybody else in the process closes the
 /// database file.
 pub(super) fn take(path: &Path) -> Result<File, StoreError> {
-    let fault = |error: std::io::Error| StoreError::Unavailable(ErrorDetail::of(error));
     let mut name = path.file_name().unwrap_or_default().to_owned();
     // Appended, as replacing the extension would give `mail.db` and `mail.sqlite` one lock.
     name.push("-lock");
@@ -25,7 +24,7 @@ pub(super) fn take(path: &Path) -> Result<File, StoreError> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     // The file is never deleted: another process could then lock a new one beside a lock that is held.
-    let file = options.open(path.with_file_name(name)).map_err(fault)?;
+    let file = options.open(path.with_file_name(name)).map_err(|error| of_file(&error))?;
     let start = Instant::now();
     loop {
         match file.try_lock() {
@@ -35,7 +34,7 @@ pub(super) fn take(path: &Path) -> Result<File, StoreError> {
                 std::thread::sleep(Duration::from_millis(20));
             }
             Err(TryLockError::WouldBlock) => return Err(taken()),
-            Err(TryLockError::Error(error)) => return Err(fault(error)),
+            Err(TryLockError::Error(error)) => return Err(of_file(&error)),
         }
     }
 }

@@ -83,8 +83,8 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unavailable`] when the file cannot be opened or stays locked, [`StoreError::Refused`] when another
-    /// store has it, or the tables are a newer version's, or lack a migration and are not to be changed.
+    /// [`StoreError::Unavailable`] when the file stays locked or its disk fails, [`StoreError::Refused`] when it cannot be
+    /// written to, another store has it, or the tables are a newer version's, or lack a migration and are not to be changed.
     pub async fn open(path: impl AsRef<Path>, options: &SqliteOptions) -> Result<Self, StoreError> {
         let (path, options) = (path.as_ref().to_owned(), options.clone());
         // Off the runtime, as it may wait seconds for locks and run migrations.

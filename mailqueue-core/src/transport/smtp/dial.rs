@@ -89,7 +89,7 @@ async fn connect(relay: &RelayUrl, timeouts: &Timeouts) -> Result<Stream, Fault>
     Err(Fault::new(RelayFault::Connect, last))
 }
 
-async fn resolve(relay: &RelayUrl, timeouts: &Timeouts) -> Result<Vec<SocketAddr>, Fault> {
+pub(super) async fn resolve(relay: &RelayUrl, timeouts: &Timeouts) -> Result<Vec<SocketAddr>, Fault> {
     if let Ok(address) = relay.host.parse::<IpAddr>() {
         return Ok(vec![(address, relay.port).into()]);
     }

@@ -100,6 +100,15 @@ impl SmtpTransport {
         let relays = relays.into_iter().map(|url| Relay::new(url, timeouts).map(Arc::new));
         Ok(Self { relays: relays.collect::<Result<_, _>>()?, slot: timeouts.slot })
     }
+
+    /// The relays whose names do not resolve at this moment, each with the reason.
+    pub async fn unresolved(relays: &[RelayUrl], timeouts: &Timeouts) -> Vec<(String, String)> {
+        let asked = relays.iter().map(async |relay| {
+            let fault = dial::resolve(relay, timeouts).await.err()?;
+            Some((relay.to_string(), fault.reply.text))
+        });
+        join_all(asked).await.into_iter().flatten().collect()
+    }
 }
 
 #[async_trait]

@@ -1,5 +1,7 @@
 //! Opening the parts by URL: the one place that names implementations.
 
+mod preflight;
+
 use std::fmt;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -22,6 +24,8 @@ use crate::transport::file::FileTransport;
 #[cfg(feature = "smtp")]
 use crate::transport::smtp::{RelayUrl, SmtpTransport, Timeouts};
 use crate::uri;
+
+pub use preflight::{check_directory, queue_name, store_name, transport_names, unresolved_relays};
 
 /// A part that is opened by URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -279,11 +283,14 @@ pub fn transport(relays: &SecretString) -> Result<Arc<dyn Transport>, ConnectErr
 
 #[cfg(feature = "smtp")]
 fn smtp(relays: &SecretString) -> Result<Arc<dyn Transport>, ConnectError> {
-    let parse = |text: &str| text.trim().parse::<RelayUrl>();
-    let relays: Result<Vec<RelayUrl>, _> = relays.expose_secret().split(',').map(parse).collect();
-    let relays = relays.map_err(|error| faulty(Part::Transport, error.to_string()))?;
-    let transport = SmtpTransport::open(relays, Timeouts::default());
+    let transport = SmtpTransport::open(relay_urls(relays)?, Timeouts::default());
     Ok(Arc::new(transport.map_err(|error| faulty(Part::Transport, error.to_string()))?))
+}
+
+#[cfg(feature = "smtp")]
+fn relay_urls(relays: &SecretString) -> Result<Vec<RelayUrl>, ConnectError> {
+    let urls = relays.expose_secret().split(',').map(|text| text.trim().parse::<RelayUrl>());
+    urls.collect::<Result<_, _>>().map_err(|error| faulty(Part::Transport, error.to_string()))
 }
 
 #[cfg(not(feature = "smtp"))]
