@@ -33,6 +33,7 @@
 pub mod conformance;
 pub mod connect;
 pub mod contracts;
+pub mod controls;
 pub mod deliver;
 pub mod domain;
 pub mod health;
@@ -51,6 +52,7 @@ pub mod transport;
 )]
 mod uri;
 
+pub use contracts::controls::Controls;
 pub use contracts::queue::{Entry, Pulled, Queue, QueueError};
 pub use contracts::store::{Filter, MessageStore, Page, Retention, StoreError};
 pub use contracts::transport::{Gate, Outgoing, Transport};

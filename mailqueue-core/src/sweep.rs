@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
+use crate::contracts::controls::{Controls, HistoryRetention};
 use crate::contracts::queue::{Entry, Queue, QueueError};
 use crate::contracts::store::{DueRange, MessageStore, Probe, Pruned, Retention, StoreError};
 use crate::domain::lane::Lane;
@@ -68,6 +69,7 @@ pub struct Swept {
 pub struct Sweeper {
     store: Arc<dyn MessageStore>,
     queue: Arc<dyn Queue>,
+    controls: Option<Arc<dyn Controls>>,
     options: SweepOptions,
     health: Arc<Health>,
     /// The time of the last pruning.
@@ -96,7 +98,21 @@ impl Sweeper {
         health: Arc<Health>,
         options: SweepOptions,
     ) -> Self {
-        Self { store, queue, options, health, pruned: Mutex::default(), behind: Mutex::default() }
+        Self {
+            store,
+            queue,
+            controls: None,
+            options,
+            health,
+            pruned: Mutex::default(),
+            behind: Mutex::default(),
+        }
+    }
+
+    /// The same, which prunes the history of `controls` as well.
+    #[must_use]
+    pub fn with_controls(self, controls: Arc<dyn Controls>) -> Self {
+        Self { controls: Some(controls), ..self }
     }
 
     /// One pass: refill, reclaim, and every minute prune. Each step is taken whatever became of the others.
@@ -231,6 +247,12 @@ impl Sweeper {
     }
 
     async fn prune(&self) -> Result<Pruned, StoreError> {
+        if let Some(controls) = &self.controls {
+            // Not an error of the pass: history decides nothing about a message.
+            if let Err(error) = controls.prune_history(&HistoryRetention::default()).await {
+                tracing::debug!(%error, "history is not pruned");
+            }
+        }
         let pruned = self.store.prune(&self.options.retention, PRUNE_PAGE).await?;
         // A full page means there is more: the next pass goes on.
         if pruned.contents.max(pruned.records).max(pruned.keys) >= PRUNE_PAGE as u64 {

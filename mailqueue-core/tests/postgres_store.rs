@@ -10,7 +10,7 @@ use mailqueue_core::contracts::store::{Inserted, LeaseTerms};
 use mailqueue_core::health::{Health, HealthOptions, Unready};
 use mailqueue_core::store::batched::Batched;
 use mailqueue_core::store::postgres::{PostgresOptions, PostgresStore};
-use mailqueue_core::{Draft, MessageId, MessageStore, Outbox, StoreError, SubmitError};
+use mailqueue_core::{Controls, Draft, MessageId, MessageStore, Outbox, StoreError, SubmitError};
 use mailqueue_testing::{CutAt, Direction, Postgres, Proxy};
 use secrecy::SecretString;
 use tokio::sync::OnceCell;
@@ -58,6 +58,12 @@ async fn batched() -> (Arc<dyn MessageStore>, Database) {
     (Arc::new(Batched::new(store)), database)
 }
 
+async fn controls() -> (Arc<dyn Controls>, Database) {
+    let url = migrated().await;
+    (Arc::new(open(&url).await), Database(url))
+}
+
+mailqueue_core::controls_conformance!(controls_on_postgres, controls());
 mailqueue_core::message_store_conformance!(on_postgres, plain());
 mailqueue_core::message_store_conformance!(on_postgres_in_batches, batched());
 mailqueue_core::message_store_unreadable_rows!(unreadable_on_postgres, plain());

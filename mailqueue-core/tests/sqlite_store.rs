@@ -17,7 +17,7 @@ use mailqueue_core::domain::render::render;
 use mailqueue_core::health::{Health, HealthOptions, Unready};
 use mailqueue_core::store::batched::Batched;
 use mailqueue_core::store::sqlite::{SqliteOptions, SqliteStore};
-use mailqueue_core::{Draft, Filter, Lane, Limits, MessageId, MessageStore, StoreError};
+use mailqueue_core::{Controls, Draft, Filter, Lane, Limits, MessageId, MessageStore, StoreError};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -42,6 +42,12 @@ async fn batched() -> (Arc<dyn MessageStore>, Folder) {
     (Arc::new(Batched::new(store)), folder)
 }
 
+async fn controls() -> (Arc<dyn Controls>, Folder) {
+    let folder = TempDir::new().expect("a folder");
+    (Arc::new(open(&file(&folder)).await), Folder(folder))
+}
+
+mailqueue_core::controls_conformance!(controls_on_sqlite, controls());
 mailqueue_core::message_store_conformance!(on_sqlite, plain());
 mailqueue_core::message_store_conformance!(on_sqlite_in_batches, batched());
 mailqueue_core::message_store_unreadable_rows!(unreadable_on_sqlite, plain());

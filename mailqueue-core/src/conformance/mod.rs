@@ -4,6 +4,7 @@
 //! function that panics, naming what it missed, when the implementation breaks its contract; a macro beside the cases
 //! turns all of them into tests.
 
+pub mod controls;
 pub mod lossy_queue;
 pub mod queue;
 pub mod store;

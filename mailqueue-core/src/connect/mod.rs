@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::contracts::controls::Controls;
 use crate::contracts::queue::Queue;
 use crate::contracts::store::{MessageStore, StoreError};
 use crate::contracts::transport::Transport;
@@ -135,11 +136,14 @@ pub struct StoreOptions {
     /// True if a Postgres server may have `fsync`, `full_page_writes` or `synchronous_commit` off, and lose accepted mail
     /// in a crash. Default false.
     pub allow_unsafe: bool,
+    /// True for a few short calls beside the processes that do the work: a SQLite file is opened although another process
+    /// has it, and nothing is set aside. Default false.
+    pub beside: bool,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { migrate: true, allow_unsafe: false }
+        Self { migrate: true, allow_unsafe: false, beside: false }
     }
 }
 
@@ -152,35 +156,55 @@ pub async fn store_with(
     url: &SecretString,
     options: StoreOptions,
 ) -> Result<Arc<dyn MessageStore>, ConnectError> {
+    Ok(database(url, options).await?.store)
+}
+
+/// A database with everything that is kept in it.
+#[derive(Clone)]
+pub struct Database {
+    /// The messages; calls are gathered into batches.
+    pub store: Arc<dyn MessageStore>,
+    /// Pauses, workers and traffic.
+    pub controls: Arc<dyn Controls>,
+}
+
+/// Opens the store with the controls beside it, on the same connections. Needs a tokio runtime.
+///
+/// # Errors
+///
+/// [`ConnectError`]
+pub async fn database(url: &SecretString, options: StoreOptions) -> Result<Database, ConnectError> {
     // Checks first, so that a faulty URL is always `Url`: opening would report it as a fault of the store.
     check_store(url)?;
-    Ok(Arc::new(Batched::with_calls(open_store(url, options).await?, calls_at_once(url))))
+    let Database { store, controls } = open_database(url, options).await?;
+    Ok(Database { store: Arc::new(Batched::with_calls(store, calls_at_once(url))), controls })
 }
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-async fn open_store(
-    url: &SecretString,
-    options: StoreOptions,
-) -> Result<Arc<dyn MessageStore>, ConnectError> {
+async fn open_database(url: &SecretString, options: StoreOptions) -> Result<Database, ConnectError> {
     let migrate = options.migrate;
     match scheme(url) {
         #[cfg(feature = "sqlite")]
         "sqlite" => {
-            let options = SqliteOptions { migrate, ..SqliteOptions::default() };
-            Ok(Arc::new(SqliteStore::open(path(Part::Store, url)?, &options).await?))
+            let options = SqliteOptions { migrate, beside: options.beside, ..SqliteOptions::default() };
+            let store = Arc::new(SqliteStore::open(path(Part::Store, url)?, &options).await?);
+            Ok(Database { store: Arc::clone(&store) as Arc<dyn MessageStore>, controls: store })
         }
         #[cfg(feature = "postgres")]
         "postgres" | "postgresql" => {
-            let options =
-                PostgresOptions { migrate, allow_unsafe: options.allow_unsafe, ..PostgresOptions::default() };
-            Ok(Arc::new(PostgresStore::open(url, &options).await?))
+            let default = PostgresOptions::default();
+            // What is set aside is there already, and kept by those that do the work.
+            let reserve = if options.beside { 0 } else { default.reserve };
+            let options = PostgresOptions { migrate, reserve, allow_unsafe: options.allow_unsafe, ..default };
+            let store = Arc::new(PostgresStore::open(url, &options).await?);
+            Ok(Database { store: Arc::clone(&store) as Arc<dyn MessageStore>, controls: store })
         }
         _ => Err(unknown_store()),
     }
 }
 
 #[cfg(not(any(feature = "postgres", feature = "sqlite")))]
-async fn open_store(_: &SecretString, _: StoreOptions) -> Result<Arc<dyn MessageStore>, ConnectError> {
+async fn open_database(_: &SecretString, _: StoreOptions) -> Result<Database, ConnectError> {
     Err(unknown_store())
 }
 

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::relay_health::RelayHealth;
 use crate::domain::address::Address;
 use crate::domain::id::MessageId;
 use crate::domain::report::Report;
@@ -35,6 +36,16 @@ pub trait Transport: Send + Sync + 'static {
     fn is_untroubled(&self) -> bool {
         true
     }
+
+    /// The health of its relays, in the order in which they are tried. Default: none are known.
+    fn relays(&self) -> Vec<RelayHealth> {
+        Vec::new()
+    }
+
+    /// Takes no message to the relays of these names (as in [`RelayHealth::name`], in lower case) from now on, and to all
+    /// others again. Messages that are being sent go on. While all are paused, [`ready`](Self::ready) waits. Default:
+    /// nothing, for a transport without relays.
+    fn pause_relays(&self, _names: &[String]) {}
 
     /// Closes the connections that are idle. Returns within seconds; `send` still works afterwards.
     async fn close(&self) {}

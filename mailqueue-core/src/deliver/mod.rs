@@ -13,7 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::contracts::store::{Claimed, LeaseTerms, MessageStore, Settlement, StoreError, TooLarge};
 use crate::contracts::transport::{Outgoing, Transport};
+use crate::controls::TrafficCounter;
 use crate::domain::id::MessageId;
+use crate::domain::lane::Lane;
 use crate::domain::report::{Outcome, Reply, Report, Verdict};
 use crate::domain::transition::{AttemptContext, DeliveryPolicy, OnUnknown};
 use crate::health::Health;
@@ -54,6 +56,7 @@ pub struct Deliverer {
     health: Arc<Health>,
     pending: Arc<PendingResults>,
     lead: Arc<Lead>,
+    traffic: Arc<TrafficCounter>,
 }
 
 /// A message this worker holds the lease of.
@@ -82,6 +85,8 @@ pub struct Claim {
 pub struct Unsettled {
     settlement: Arc<Settlement>,
     held: Arc<Held>,
+    lane: Lane,
+    waited: Duration,
 }
 
 impl Deliverer {
@@ -97,7 +102,13 @@ impl Deliverer {
         let leases = Leases::start(Arc::clone(&store), Arc::clone(&health), options.lease);
         let pending = Arc::new(PendingResults::new(Arc::clone(&health)));
         let (options, lead) = (Arc::new(options), Arc::default());
-        Self { store, transport, options, leases, health, pending, lead }
+        Self { store, transport, options, leases, health, pending, lead, traffic: Arc::default() }
+    }
+
+    /// The same, which counts results in `traffic`.
+    #[must_use]
+    pub fn counting(self, traffic: Arc<TrafficCounter>) -> Self {
+        Self { traffic, ..self }
     }
 
     /// Leases those of `ids` that are queued and due and have at most `largest` octets, for this worker alone.
@@ -177,14 +188,15 @@ impl Deliverer {
             jitter,
         };
         let (lease, policy) = (claimed.lease, self.options.policy);
+        let (lane, waited) = (claimed.lane, claimed.waited);
         let settlement = Settlement { lease, claimed: claimed.delivery, report, context, policy };
-        Unsettled { settlement: Arc::new(settlement), held }
+        Unsettled { settlement: Arc::new(settlement), held, lane, waited }
     }
 
     /// Writes a result down, however long the store is out of reach; the lease is kept meanwhile, and no lease is
     /// reclaimed in this process before.
     pub async fn settle(&self, unsettled: Unsettled) {
-        let Unsettled { settlement, held } = unsettled;
+        let Unsettled { settlement, held, lane, waited } = unsettled;
         let mut unwritten = None;
         let mut pause = Duration::from_millis(50);
         loop {
@@ -194,6 +206,7 @@ impl Deliverer {
             match answer {
                 Some(Ok(settled)) => {
                     telemetry::settled(&settlement, settled);
+                    self.traffic.settled(&settlement, settled, lane, waited);
                     break;
                 }
                 // Not tried again, because the same row would be refused again.

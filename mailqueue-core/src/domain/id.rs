@@ -32,6 +32,14 @@ impl MessageId {
         Self(Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, now.nanosecond())))
     }
 
+    /// The id that sorts before all that are made at `time` or later, and after all others, to the millisecond.
+    #[must_use]
+    pub fn first_at(time: OffsetDateTime) -> Self {
+        let millis = time.unix_timestamp_nanos().div_euclid(1_000_000).clamp(0, (1 << 48) - 1).unsigned_abs();
+        // Version 7 and the variant of RFC 9562, and nothing else.
+        Self(Uuid::from_u128(millis << 80 | 7 << 76 | 2 << 62))
+    }
+
     /// The time at which it was made, to the millisecond; `None` for a UUID of another version.
     #[must_use]
     pub fn made_at(&self) -> Option<OffsetDateTime> {
@@ -64,5 +72,21 @@ impl FromStr for MessageId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         text.parse().map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn the_first_id_of_a_time_divides_older_ones_from_newer_ones() {
+        let time = datetime!(2030-01-31 08:00 UTC);
+        let first = MessageId::first_at(time);
+        assert_eq!(first.made_at(), Some(time));
+        assert!(MessageId::new(time - Duration::MILLISECOND) < first && first < MessageId::new(time));
+        assert!(MessageId::first_at(OffsetDateTime::UNIX_EPOCH - Duration::DAY) < first);
     }
 }

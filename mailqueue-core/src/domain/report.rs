@@ -101,6 +101,8 @@ pub enum RelayFault {
     BreakerOpen,
     /// It throttled this sender a short while ago, so the message was not sent to it.
     SenderLimited,
+    /// An operator has paused it.
+    Paused,
 }
 
 impl RelayFault {
@@ -117,13 +119,14 @@ impl RelayFault {
             Self::Protocol => "protocol",
             Self::BreakerOpen => "breaker_open",
             Self::SenderLimited => "sender_limited",
+            Self::Paused => "paused",
         }
     }
 
     /// True if a relay was tried. If not, the fault that is the reason stands on record already.
     #[must_use]
     pub fn was_tried(self) -> bool {
-        !matches!(self, Self::BreakerOpen | Self::SenderLimited)
+        !matches!(self, Self::BreakerOpen | Self::SenderLimited | Self::Paused)
     }
 }
 

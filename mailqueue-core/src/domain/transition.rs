@@ -217,8 +217,10 @@ fn relay_fault(
     }
     // A worker that lives to report shows that the message is no poison.
     next.lost_leases = 0;
-    // An open breaker says nothing about this message. A limit of its sender does.
-    if fault != RelayFault::BreakerOpen && context.age >= policy.retry.give_up_after {
+    // An open breaker and a pause say nothing about this message. A limit of its sender does.
+    if !matches!(fault, RelayFault::BreakerOpen | RelayFault::Paused)
+        && context.age >= policy.retry.give_up_after
+    {
         return give_up(next, reply);
     }
     next.attempt = next.attempt.saturating_sub(1);

@@ -9,6 +9,7 @@ mod notifier;
 mod permissive;
 mod prepare;
 mod read;
+mod search;
 mod submit;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ pub use self::error::{ChangeError, SubmitError};
 use self::monitor::StoreMonitor;
 use self::notifier::QueueNotifier;
 pub use self::permissive::Part;
+pub use self::search::Found;
 pub use self::submit::Receipt;
 use crate::contracts::queue::Queue;
 use crate::contracts::store::{Backlog, MessageStore};

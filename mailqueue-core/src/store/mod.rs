@@ -10,10 +10,14 @@ mod microseconds;
 mod migrations;
 mod pace;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod pause;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod placeholders;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod traffic;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod unreadable;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mailqueue_core::conformance::lossy_queue::{Faults, LossyQueue};
+use mailqueue_core::contracts::relay_health::RelayHealth;
 use mailqueue_core::deliver::{DeliverOptions, Deliverer, Job};
 use mailqueue_core::domain::attempt::AttemptOutcome;
 use mailqueue_core::domain::report::{Outcome, Reply, Report, Verdict};
@@ -89,6 +90,12 @@ impl Transport for PastGate {
         true
     }
 
+    fn relays(&self) -> Vec<RelayHealth> {
+        Vec::new()
+    }
+
+    fn pause_relays(&self, _: &[String]) {}
+
     async fn close(&self) {}
 }
 
@@ -111,6 +118,12 @@ impl Transport for Stuck {
     fn is_untroubled(&self) -> bool {
         true
     }
+
+    fn relays(&self) -> Vec<RelayHealth> {
+        Vec::new()
+    }
+
+    fn pause_relays(&self, _: &[String]) {}
 
     async fn close(&self) {}
 }

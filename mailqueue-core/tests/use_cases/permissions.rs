@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use mailqueue_core::contracts::relay_health::RelayHealth;
 use mailqueue_core::deliver::{DeliverOptions, Deliverer, Job};
 use mailqueue_core::domain::report::{Outcome, Reply, Report, Verdict};
 use mailqueue_core::transport::memory::MemoryTransport;
@@ -34,6 +35,12 @@ impl Transport for Refusing {
     fn is_untroubled(&self) -> bool {
         true
     }
+
+    fn relays(&self) -> Vec<RelayHealth> {
+        Vec::new()
+    }
+
+    fn pause_relays(&self, _: &[String]) {}
 
     async fn close(&self) {}
 }
@@ -177,6 +184,12 @@ impl Transport for Twice {
     fn is_untroubled(&self) -> bool {
         true
     }
+
+    fn relays(&self) -> Vec<RelayHealth> {
+        Vec::new()
+    }
+
+    fn pause_relays(&self, _: &[String]) {}
 
     async fn close(&self) {}
 }

@@ -163,7 +163,7 @@ impl Harness {
 }
 
 /// Asks again and again until there is an answer.
-pub(super) async fn wait_until<T, F: Future<Output = Option<T>>>(
+pub(in crate::conformance) async fn wait_until<T, F: Future<Output = Option<T>>>(
     what: &str,
     mut ask: impl FnMut() -> F,
 ) -> T {

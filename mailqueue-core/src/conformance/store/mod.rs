@@ -25,6 +25,8 @@ pub mod settling;
 pub mod submitting;
 pub mod unreadable_rows;
 
+pub(super) use harness::wait_until;
+
 /// Makes a module `$name` with one test for each case. `$open` is a future that gives an empty store, as
 /// `Arc<dyn MessageStore>`, and something that is kept until the test is over.
 #[macro_export]

@@ -7,6 +7,7 @@
 mod change;
 mod claim;
 mod connection;
+mod controls;
 mod delivery;
 mod due;
 mod error;
@@ -16,6 +17,7 @@ mod json;
 mod list;
 mod lock;
 mod migrate;
+mod pauses;
 mod probe;
 mod prune;
 mod read;
@@ -27,6 +29,8 @@ mod space;
 mod statement;
 mod thread;
 mod time;
+mod traffic;
+mod workers;
 mod writer;
 
 use std::path::Path;
@@ -56,11 +60,14 @@ pub struct SqliteOptions {
     /// How much space of the file system is kept free for results, in octets: with less, new messages are refused.
     /// Default: 64 MiB, or an eighth of a smaller file system.
     pub keep_free: Option<u64>,
+    /// Opens a file that is there beside the process that has it, for a few short calls: that process goes on meanwhile.
+    /// Default false.
+    pub beside: bool,
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { migrate: true, keep_free: None }
+        Self { migrate: true, keep_free: None, beside: false }
     }
 }
 
@@ -79,7 +86,7 @@ impl SqliteStore {
     /// date; of several processes that start together one does it and the others wait.
     ///
     /// The file is this store's alone until it is dropped: SQLite is not fair among processes that write, and one that
-    /// starves loses its leases.
+    /// starves loses its leases. [`SqliteOptions::beside`] is for the exception.
     ///
     /// # Errors
     ///
@@ -94,13 +101,17 @@ impl SqliteStore {
 
     fn open_blocking(path: &Path, options: &SqliteOptions) -> Result<Self, StoreError> {
         // Before the database: opening and closing that would end the locks of a store that has it.
-        let lock = Arc::new(lock::take(path)?);
+        let lock = match options.beside {
+            true if !path.exists() => return Err(StoreError::Unavailable("there is no such file".into())),
+            true => None,
+            false => Some(Arc::new(lock::take(path)?)),
+        };
         let mut connection = connection::open(path)?;
         let space = Space::beside(path, options.keep_free);
         connection::limit_log(&mut connection, space.log())?;
         migrate::migrate(&mut connection, options.migrate)?;
         let start = |name, connection, serve| {
-            ConnectionThread::start(name, connection, serve, Arc::clone(&lock))
+            ConnectionThread::start(name, connection, serve, lock.clone())
                 .map_err(|error| StoreError::Unavailable(ErrorDetail::of(error)))
         };
         Ok(Self {

@@ -42,7 +42,7 @@ impl ConnectionThread {
         name: &str,
         mut connection: SqliteConnection,
         serve: fn(&mut SqliteConnection, Vec<Box<dyn Job>>),
-        lock: Arc<File>,
+        lock: Option<Arc<File>>,
     ) -> std::io::Result<Self> {
         let (jobs, mut waiting) = mpsc::channel(QUEUE_CAPACITY);
         let work = move || {

@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::breaker_state::{BreakerState, Health, Phase, Unavailable, Usage};
+use crate::contracts::relay_health::RelayPhase;
 
 /// Decides whether a relay is used, and by how many messages at once.
 ///
@@ -92,6 +93,16 @@ impl Breaker {
             // Not bounded by the free slots, because a message without one waits for it in `enter`.
             1.. if state.is_untroubled() => usize::MAX,
             room => room,
+        }
+    }
+
+    /// The phase, the number of slots in use, and the number of slots that there are now.
+    pub(super) fn usage(&self) -> (RelayPhase, usize, usize) {
+        let state = self.state();
+        match state.phase {
+            Phase::Closed => (RelayPhase::Closed, state.in_use, state.limit.now()),
+            Phase::Open { .. } => (RelayPhase::Open, state.in_use, 0),
+            Phase::HalfOpen => (RelayPhase::HalfOpen, state.in_use, 1),
         }
     }
 

@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | `relay_url`, `timeouts`, `timeout_overrides` | settings |
 //! | `declines` | the reasons why no relay took a message |
-//! | `relay` | one relay: `pool` of idle connections, `rate_limit`, `sender_throttle`, `quirks` |
+//! | `relay` | one relay: `pool` of idle connections, `rate_limit`, `sender_throttle`, `pause_switch`, `quirks` |
 //! | `breaker` | slots of a relay, by the `breaker_state` and its `concurrency_limit` |
 //! | `dial` | a connection from DNS to AUTH, over `stream`, with `tls`, `auth` |
 //! | `session` | a connection that is ready for a message, and its `capabilities` |
@@ -29,6 +29,7 @@ mod declines;
 mod dial;
 mod envelope;
 mod fault;
+mod pause_switch;
 mod pool;
 mod quirks;
 mod rate_limit;
@@ -58,8 +59,9 @@ pub use self::relay_url::RelayUrl;
 pub use self::relay_url_error::RelayUrlError;
 pub use self::timeouts::Timeouts;
 pub use self::tls::TlsError;
+use crate::contracts::relay_health::RelayHealth;
 use crate::contracts::transport::{Gate, Outgoing, Transport};
-use crate::domain::report::Report;
+use crate::domain::report::{RelayFault, Reply, Report, Verdict};
 
 /// The reason why no SMTP transport can be opened.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +74,9 @@ pub enum OpenError {
     #[error(transparent)]
     Tls(#[from] TlsError),
 }
+
+/// The wait of a message that finds all relays paused. None is claimed for them, so it is one that was claimed before.
+const PAUSED_RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Sends by SMTP to the first relay that takes messages.
 ///
@@ -109,17 +114,26 @@ impl SmtpTransport {
         });
         join_all(asked).await.into_iter().flatten().collect()
     }
+
+    /// The relays that no operator has paused.
+    fn active(&self) -> impl Iterator<Item = &Arc<Relay>> {
+        self.relays.iter().filter(|relay| !relay.is_paused())
+    }
 }
 
 #[async_trait]
 impl Transport for SmtpTransport {
     async fn send(&self, message: &Outgoing, gate: &dyn Gate) -> Report {
         // One deadline for all rounds, so that a message does not wait anew after each.
-        let request = SlotRequest { is_only: self.relays.len() == 1, slot_by: Instant::now() + self.slot };
+        let slot_by = Instant::now() + self.slot;
         loop {
             // Begins anew in each round, because a breaker may have changed while this one waited.
             let mut declines = Declines::default();
-            for relay in &self.relays {
+            let request = SlotRequest { is_only: self.active().nth(1).is_none(), slot_by };
+            if self.active().next().is_none() {
+                return paused();
+            }
+            for relay in self.active() {
                 match relay.send(message, gate, request).await {
                     Ok(report) => return report,
                     Err(declined) => declines.add(relay, declined),
@@ -129,7 +143,7 @@ impl Transport for SmtpTransport {
                 return declines.report(message);
             }
             let any = select_all(declines.busy.iter().map(|relay| Box::pin(relay.ready())));
-            if timeout_at(request.slot_by, any).await.is_err() {
+            if timeout_at(slot_by, any).await.is_err() {
                 return declines.report(message);
             }
         }
@@ -147,10 +161,26 @@ impl Transport for SmtpTransport {
     }
 
     fn is_untroubled(&self) -> bool {
-        self.relays.iter().all(|relay| relay.is_untroubled())
+        self.active().next().is_some() && self.active().all(|relay| relay.is_untroubled())
+    }
+
+    fn relays(&self) -> Vec<RelayHealth> {
+        self.relays.iter().map(|relay| relay.health()).collect()
+    }
+
+    fn pause_relays(&self, names: &[String]) {
+        for relay in &self.relays {
+            relay.set_paused(names.iter().any(|name| name == relay.host_and_port()));
+        }
     }
 
     async fn close(&self) {
         join_all(self.relays.iter().map(|relay| relay.close())).await;
     }
+}
+
+fn paused() -> Report {
+    let reply = Reply::new(None, "all relays are paused");
+    let verdict = Verdict::Fault { fault: RelayFault::Paused, reply, retry_after: PAUSED_RETRY_INTERVAL };
+    Report { relay: None, dot_sent: false, verdict }
 }

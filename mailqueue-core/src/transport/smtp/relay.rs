@@ -2,8 +2,8 @@
 
 use std::mem;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
@@ -13,6 +13,7 @@ use super::breaker_state::{Health, Unavailable};
 use super::conclusion::{Answers, Conclusion, Throttle};
 use super::dial::dial;
 use super::fault::Fault;
+use super::pause_switch::PauseSwitch;
 use super::pool::Pool;
 use super::quirks::Quirks;
 use super::rate_limit::RateLimit;
@@ -23,6 +24,7 @@ use super::stream::Stream;
 use super::timeouts::Timeouts;
 use super::tls::{Tls, TlsError};
 use super::transaction::Transaction;
+use crate::contracts::relay_health::{LastFault, RelayHealth};
 use crate::contracts::transport::{Gate, Outgoing};
 use crate::domain::id::MessageId;
 use crate::domain::report::{RelayFault, Reply, Report, Verdict};
@@ -39,6 +41,8 @@ const MAX_RETRY_INTERVAL: Duration = Duration::from_secs(5);
 pub(super) struct Relay {
     url: RelayUrl,
     name: String,
+    /// The name that operators pause it by.
+    host_and_port: String,
     tls: Option<Tls>,
     timeouts: Timeouts,
     pool: Arc<Pool>,
@@ -46,6 +50,8 @@ pub(super) struct Relay {
     rate_limit: Option<RateLimit>,
     senders: SenderThrottle,
     quirks: Quirks,
+    pause: PauseSwitch,
+    last_fault: Mutex<Option<(Instant, RelayFault, Option<u16>)>>,
 }
 
 /// A connection that is being opened.
@@ -90,6 +96,9 @@ impl Relay {
             rate_limit: url.rate.map(RateLimit::new),
             quirks: Quirks::default(),
             senders: SenderThrottle::new(url.connections, url.slow_start, timeouts),
+            pause: PauseSwitch::default(),
+            last_fault: Mutex::default(),
+            host_and_port: url.host_and_port().to_ascii_lowercase(),
             name,
             tls,
             timeouts,
@@ -101,14 +110,52 @@ impl Relay {
         &self.name
     }
 
+    /// The name that operators pause it by.
+    pub(super) fn host_and_port(&self) -> &str {
+        &self.host_and_port
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.pause.is_on()
+    }
+
+    pub(super) fn set_paused(&self, paused: bool) {
+        if self.pause.set(paused) {
+            tracing::info!(relay = %self.name, paused, "an operator has changed the relay's pause");
+        }
+    }
+
+    pub(super) fn health(&self) -> RelayHealth {
+        let (phase, in_use, allowed) = self.breaker.usage();
+        let last_fault = *self.last_fault.lock().unwrap_or_else(PoisonError::into_inner);
+        RelayHealth {
+            name: self.host_and_port.clone(),
+            phase,
+            is_paused: self.is_paused(),
+            in_use,
+            allowed,
+            last_fault: last_fault.map(|(at, fault, code)| LastFault {
+                fault,
+                code,
+                age_s: at.elapsed().as_secs(),
+            }),
+        }
+    }
+
     /// Returns when a message may be tried here.
     pub(super) async fn ready(&self) {
-        self.breaker.ready().await;
+        loop {
+            self.pause.off().await;
+            self.breaker.ready().await;
+            if !self.is_paused() {
+                return;
+            }
+        }
     }
 
     /// The number of messages that may be begun here now.
     pub(super) fn room(&self) -> usize {
-        self.breaker.room()
+        if self.is_paused() { 0 } else { self.breaker.room() }
     }
 
     /// True while nothing is known against it.
@@ -131,6 +178,11 @@ impl Relay {
         // The sender comes first, so that a message that has to wait for it takes no slot.
         let sender = self.senders.enter(&message.sender).map_err(limited)?;
         let mut permit = self.enter(request).await?;
+        // Again, as it may have been paused while this message waited for the slot.
+        if self.is_paused() {
+            let text = "paused by an operator";
+            return Err(Declined::unavailable(RelayFault::Paused, text, MIN_RETRY_INTERVAL));
+        }
         // After the slot, so that no turn is spent on a message that gets none.
         if let Some(limit) = &self.rate_limit {
             limit.acquire().await;
@@ -322,6 +374,8 @@ impl Relay {
         started: Instant,
     ) -> Declined {
         let rest = permit.finish(health);
+        let noted = (Instant::now(), fault.fault, fault.reply.code);
+        *self.last_fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(noted);
         tracing::warn!(
             %message_id,
             relay = %self.name,

@@ -105,15 +105,21 @@ impl RelayUrl {
             Err(_) => self.host == "localhost" || self.host.ends_with(".localhost"),
         }
     }
+
+    /// The host, in brackets where it is an IPv6 address, and the port.
+    #[must_use]
+    pub fn host_and_port(&self) -> String {
+        match self.host.contains(':') {
+            true => format!("[{}]:{}", self.host, self.port),
+            false => format!("{}:{}", self.host, self.port),
+        }
+    }
 }
 
 impl fmt::Display for RelayUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls == TlsMode::Implicit { "smtps" } else { "smtp" };
-        match self.host.contains(':') {
-            true => write!(f, "{scheme}://[{}]:{}", self.host, self.port),
-            false => write!(f, "{scheme}://{}:{}", self.host, self.port),
-        }
+        write!(f, "{scheme}://{}", self.host_and_port())
     }
 }
 

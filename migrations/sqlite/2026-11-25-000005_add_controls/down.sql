@@ -1,0 +1,3 @@
+DROP TABLE controls;
+DROP TABLE workers;
+DROP TABLE traffic;
