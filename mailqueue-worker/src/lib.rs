@@ -13,6 +13,8 @@
 //! ```
 
 mod lookahead;
+mod pausing;
+mod presence;
 mod queue_check;
 mod run_loop;
 pub mod service;

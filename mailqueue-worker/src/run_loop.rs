@@ -10,6 +10,7 @@ use mailqueue_core::{StoreError, Transport};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::pausing::Pausing;
 use crate::slots::{SlotPool, Slots};
 use crate::source::Source;
 
@@ -30,24 +31,31 @@ pub(crate) struct RunLoop<'a> {
     pub(crate) tasks: &'a TaskTracker,
     pub(crate) drain: &'a CancellationToken,
     pub(crate) slots: Arc<SlotPool>,
+    pub(crate) pausing: Pausing,
 }
 
 impl RunLoop<'_> {
     /// Runs until `drain` is cancelled.
     pub(crate) async fn run(&self, source: Source) {
-        tokio::join!(self.pulled(source), self.large());
+        tokio::select! {
+            _ = async { tokio::join!(self.pulled(source), self.large()) } => {}
+            // They may be of a lane that is paused now. The sweep finds the others again.
+            never = self.pausing.at_each_change(|| self.slots.forget_all()) => match never {},
+        }
     }
 
     /// Claims the messages that are pulled. One that needs more memory than its share is put aside.
     async fn pulled(&self, mut source: Source) {
         loop {
             let found = async {
+                self.pausing.open().await;
                 let (slots, max) = self.room().await?;
+                let version = self.pausing.version();
                 let ids = source.next(max).await;
                 self.slots.ahead().pulled(source.has_more());
-                Some((slots, ids))
+                Some((slots, ids, version))
             };
-            let (slots, ids) = tokio::select! {
+            let (slots, ids, version) = tokio::select! {
                 // Loses no mail with a pull that is dropped: its ids are hints, and the sweep finds them again.
                 () = self.drain.cancelled() => return,
                 found = found => match found {
@@ -72,7 +80,10 @@ impl RunLoop<'_> {
                     tokio::time::sleep(LOST_CLAIM_INTERVAL).await;
                 }
                 Ok(Claim { jobs, too_large }) => {
-                    self.slots.put_aside(too_large);
+                    // Found before a pause, they may be of a lane that is paused now.
+                    if version == self.pausing.version() {
+                        self.slots.put_aside(too_large);
+                    }
                     self.hand_over(jobs, slots);
                 }
                 Err(error) => pause_after(&error).await,
@@ -102,17 +113,22 @@ impl RunLoop<'_> {
         loop {
             let found = async {
                 let message = self.slots.next_large().await;
+                let version = self.pausing.version();
                 // Before the memory, so that none is held while no relay takes mail.
                 self.transport.ready().await;
-                Some((message, self.slots.acquire_large(message.octets).await?))
+                Some((message, self.slots.acquire_large(message.octets).await?, version))
             };
-            let (message, mut slots) = tokio::select! {
+            let (message, mut slots, version) = tokio::select! {
                 () = self.drain.cancelled() => return,
                 found = found => match found {
                     Some(found) => found,
                     None => return,
                 },
             };
+            if version != self.pausing.version() {
+                self.slots.forget(&message);
+                continue;
+            }
             match self.deliverer.claim(&[message.id], message.octets).await {
                 Ok(claim) => {
                     slots.claimed();

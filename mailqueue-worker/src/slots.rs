@@ -206,6 +206,14 @@ impl SlotPool {
         self.aside().known.remove(&message.id);
     }
 
+    /// Takes all out of the line; the one that is being claimed stays known.
+    pub(crate) fn forget_all(&self) {
+        let Aside { line, known } = &mut *self.aside();
+        line.drain(..).for_each(|message| {
+            known.remove(&message.id);
+        });
+    }
+
     fn aside(&self) -> MutexGuard<'_, Aside> {
         // No code that holds the lock can leave the line half changed, so a poisoned one is as good as any.
         self.aside.lock().unwrap_or_else(PoisonError::into_inner)

@@ -9,6 +9,7 @@ use mailqueue_core::contracts::store::DueRange;
 use mailqueue_core::domain::round_robin::{LaneTurns, Turn};
 use mailqueue_core::{LaneWeights, MessageId, MessageStore, Queue, QueueError, StoreError};
 
+use crate::pausing::Pausing;
 use crate::queue_check::QueueCheck;
 use crate::slots::MAX_ASIDE;
 
@@ -30,6 +31,7 @@ pub(crate) struct Source {
     /// The queue held nothing although something was due.
     is_behind: bool,
     poll: Duration,
+    pausing: Pausing,
 }
 
 /// The part that is asked.
@@ -47,17 +49,18 @@ enum OriginError {
 
 impl Source {
     /// A source that asks the store at least every `interval` while the queue gives nothing, unless `queue_check` says
-    /// that nothing is missing from it.
+    /// that nothing is missing from it. Of a lane that is paused it gives nothing.
     pub(crate) fn new(
         store: Arc<dyn MessageStore>,
         queue: Arc<dyn Queue>,
         weights: LaneWeights,
         queue_check: Arc<QueueCheck>,
         interval: Duration,
+        pausing: Pausing,
     ) -> Self {
         let (of_queue, of_store) = (LaneTurns::new(weights), LaneTurns::new(weights));
         let poll = interval.min(POLL_INTERVAL);
-        Self { store, queue, of_queue, of_store, queue_check, is_behind: false, poll }
+        Self { store, queue, of_queue, of_store, queue_check, is_behind: false, poll, pausing }
     }
 
     /// At most `max` ids; none when nothing was due for a while.
@@ -116,7 +119,10 @@ impl Source {
                 match answer {
                     Ok(pulled) => {
                         self.turns(origin).served(turn, pulled.lane, pulled.ids.len());
-                        ids.extend(pulled.ids);
+                        // Asked again, as a pull may have waited. The ids are hints, and the sweep finds them again.
+                        if !pulled.lane.is_some_and(|lane| self.pausing.has(lane)) {
+                            ids.extend(pulled.ids);
+                        }
                     }
                     Err(error) => fault = Some(error),
                 }
@@ -138,9 +144,11 @@ impl Source {
     }
 
     async fn ask(&self, origin: Origin, turn: &Turn, wait: Duration) -> Result<Pulled, OriginError> {
+        let turn = Turn { lanes: self.pausing.served(&turn.lanes), most: turn.most };
         match origin {
+            _ if turn.lanes.is_empty() => Ok(Pulled::default()),
             Origin::Queue => self.queue.pull(&turn.lanes, turn.most, wait).await.map_err(OriginError::Queue),
-            Origin::Store => self.due(turn).await.map_err(OriginError::Store),
+            Origin::Store => self.due(&turn).await.map_err(OriginError::Store),
         }
     }
 

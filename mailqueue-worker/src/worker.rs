@@ -1,15 +1,18 @@
 //! The worker and its builder.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use mailqueue_core::controls::TrafficCounter;
 use mailqueue_core::deliver::{DeliverOptions, Deliverer};
 use mailqueue_core::health::{Health, HealthOptions};
 use mailqueue_core::sweep::{SweepOptions, Sweeper};
-use mailqueue_core::{DeliveryPolicy, LaneWeights, MessageStore, Queue, Retention, Transport};
+use mailqueue_core::{Controls, DeliveryPolicy, LaneWeights, MessageStore, Queue, Retention, Transport};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
+use crate::pausing::Pausing;
+use crate::presence::Presence;
 use crate::queue_check::QueueCheck;
 use crate::run_loop::RunLoop;
 use crate::slots::SlotPool;
@@ -27,6 +30,7 @@ pub struct Worker {
     store: Arc<dyn MessageStore>,
     queue: Arc<dyn Queue>,
     transport: Arc<dyn Transport>,
+    controls: Option<Arc<dyn Controls>>,
     deliver: DeliverOptions,
     sweep: SweepOptions,
     grace: Option<Duration>,
@@ -46,6 +50,13 @@ impl WorkerBuilder {
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.worker.deliver.worker = name.into();
+        self
+    }
+
+    /// The controls beside the store: the worker obeys their pauses, reports itself, and adds its counts. Default: none.
+    #[must_use]
+    pub fn controls(mut self, controls: Arc<dyn Controls>) -> Self {
+        self.worker.controls = Some(controls);
         self
     }
 
@@ -161,6 +172,7 @@ impl Worker {
                 store,
                 queue,
                 transport,
+                controls: None,
                 deliver,
                 sweep,
                 grace,
@@ -181,23 +193,29 @@ impl Worker {
         let watched = Arc::clone(&health);
         // A name, since `_` alone would drop the handle and end the task at once.
         let _watching = AbortOnDropHandle::new(tokio::spawn(async move { watched.watch().await }));
-        let (store, queue) = (Arc::clone(&self.store), Arc::clone(&self.queue));
-        let sweeper = Sweeper::new(store, queue, Arc::clone(&health), self.sweep);
         let (queue_check, interval) = (Arc::<QueueCheck>::default(), self.sweep.interval);
+        let sweeper = self.sweeper(Arc::clone(&health));
         let sweeping =
             tokio::spawn(sweeping::run(sweeper, interval, Arc::clone(&queue_check), shutdown.clone()));
         let (store, transport) = (Arc::clone(&self.store), Arc::clone(&self.transport));
-        let deliverer = Deliverer::new(store, transport, health, self.deliver.clone());
+        let (traffic, pausing) = (Arc::<TrafficCounter>::default(), Pausing::default());
+        let deliverer =
+            Deliverer::new(store, transport, health, self.deliver.clone()).counting(Arc::clone(&traffic));
         let tasks = TaskTracker::new();
+        let present = match self.presence(&pausing, traffic, &tasks) {
+            Some(presence) => Some(presence.appear(&shutdown).await),
+            None => None,
+        };
         let run_loop = RunLoop {
             transport: Arc::clone(&self.transport),
             deliverer: &deliverer,
             tasks: &tasks,
             drain: &shutdown,
             slots: Arc::new(SlotPool::new(self.concurrency, self.memory)),
+            pausing: pausing.clone(),
         };
         let (store, queue) = (Arc::clone(&self.store), Arc::clone(&self.queue));
-        run_loop.run(Source::new(store, queue, self.lane_weights, queue_check, interval)).await;
+        run_loop.run(Source::new(store, queue, self.lane_weights, queue_check, interval, pausing)).await;
         tracing::info!(worker, in_flight = tasks.len(), "draining");
         // A tracker that is open is waited for without end.
         tasks.close();
@@ -206,7 +224,37 @@ impl Worker {
         self.transport.close().await;
         // The sweeper ends with the same signal; a panic of it is already in the log.
         let _ = sweeping.await;
+        if let Some(present) = present {
+            present.leave().await;
+        }
         tracing::info!(worker, "drained");
+    }
+
+    fn sweeper(&self, health: Arc<Health>) -> Sweeper {
+        let (store, queue) = (Arc::clone(&self.store), Arc::clone(&self.queue));
+        let sweeper = Sweeper::new(store, queue, health, self.sweep);
+        match &self.controls {
+            Some(controls) => sweeper.with_controls(Arc::clone(controls)),
+            None => sweeper,
+        }
+    }
+
+    fn presence(
+        &self,
+        pausing: &Pausing,
+        traffic: Arc<TrafficCounter>,
+        tasks: &TaskTracker,
+    ) -> Option<Presence> {
+        self.controls.as_ref().map(|controls| Presence {
+            controls: Arc::clone(controls),
+            transport: Arc::clone(&self.transport),
+            pausing: pausing.clone(),
+            traffic,
+            tasks: tasks.clone(),
+            name: self.deliver.worker.clone(),
+            concurrency: self.concurrency,
+            started: Instant::now(),
+        })
     }
 
     fn own_health(&self) -> Arc<Health> {

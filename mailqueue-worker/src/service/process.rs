@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mailqueue_core::connect::{self, ConnectError, StoreOptions};
+use mailqueue_core::connect::{self, ConnectError, Database};
 use mailqueue_core::health::{Health, HealthOptions};
-use mailqueue_core::{Lane, MessageStore, Queue, Transport};
+use mailqueue_core::{Controls, Lane, MessageStore, Queue, Transport};
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +35,8 @@ pub struct Process {
 pub struct Backends {
     /// The message store; calls are gathered into batches.
     pub store: Arc<dyn MessageStore>,
+    /// Pauses, workers and traffic.
+    pub controls: Arc<dyn Controls>,
     /// The queue.
     pub queue: Arc<dyn Queue>,
     /// The relays.
@@ -78,11 +80,11 @@ impl Backends {
         let transport = connect::transport(&settings.relays)?;
         let queue = connect::queue_with(settings.redis.as_ref(), settings.queue_options())?;
         // Last, since it may wait for a minute: a fault of the other two shows at once.
-        let store = open_store(settings).await?;
+        let Database { store, controls } = open_database(settings).await?;
         let options = HealthOptions { grace: settings.grace, ..HealthOptions::for_lease(settings.lease) };
         let health = Health::new(Arc::clone(&store), options);
         tokio::spawn(warn_of_queue(Arc::clone(&queue)));
-        Ok(Self { store, queue, transport, health })
+        Ok(Self { store, controls, queue, transport, health })
     }
 
     /// A worker by these settings. Warns of relays whose names do not resolve.
@@ -95,6 +97,7 @@ impl Backends {
         tokio::spawn(warn_of_relays(settings.relays.clone()));
         let (store, queue) = (Arc::clone(&self.store), Arc::clone(&self.queue));
         let worker = Worker::builder(store, queue, Arc::clone(&self.transport))
+            .controls(Arc::clone(&self.controls))
             .policy(settings.policy)
             .lane_weights(settings.lane_weights)
             .lease(settings.lease)
@@ -135,11 +138,11 @@ async fn warn_of_relays(relays: SecretString) {
     }
 }
 
-async fn open_store(settings: &ServiceSettings) -> Result<Arc<dyn MessageStore>, ConnectError> {
+async fn open_database(settings: &ServiceSettings) -> Result<Database, ConnectError> {
     let mut tries = 0;
     loop {
-        let options = StoreOptions { migrate: settings.migrate, allow_unsafe: settings.allow_unsafe };
-        match connect::store_with(&settings.database, options).await {
+        let options = settings.store_options();
+        match connect::database(&settings.database, options).await {
             Err(error) if error.is_transient() && tries < STORE_RETRIES => {
                 tries += 1;
                 tracing::warn!(error = %SettingFault::from(&error), "waiting for the database");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mailqueue_core::connect::{self, QueueOptions};
+use mailqueue_core::connect::{self, QueueOptions, StoreOptions};
 use mailqueue_core::{DeliveryPolicy, LaneWeights, Retention};
 use secrecy::SecretString;
 
@@ -51,6 +51,12 @@ impl ServiceSettings {
     #[must_use]
     pub fn writes_files(&self) -> bool {
         connect::writes_files(&self.relays)
+    }
+
+    /// The options of the store.
+    #[must_use]
+    pub fn store_options(&self) -> StoreOptions {
+        StoreOptions { migrate: self.migrate, allow_unsafe: self.allow_unsafe, ..StoreOptions::default() }
     }
 
     /// The options of the queue.

@@ -1,0 +1,150 @@
+//! What a worker tells of itself, and what it is told.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mailqueue_core::contracts::controls::{Pauses, WorkerReport, WorkerState};
+use mailqueue_core::controls::TrafficCounter;
+use mailqueue_core::{Controls, StoreError, Transport};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+
+use crate::pausing::Pausing;
+
+/// The time between two questions for what is paused. With the sweep's two statements a second it makes fewer than
+/// three, and a pause is known within two seconds.
+const PAUSE_INTERVAL: Duration = Duration::from_millis(1500);
+
+/// The age of a report at which the next one is due: with the interval above, one is made every ten seconds at least.
+const REPORT_INTERVAL: Duration = Duration::from_secs(8);
+
+/// The longest wait for the store at the beginning and at the end: nothing of this is worth more.
+const EDGE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Reports a worker, adds its counts, and learns what is paused. A fault of any of it is no fault of the worker.
+pub(crate) struct Presence {
+    pub(crate) controls: Arc<dyn Controls>,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) pausing: Pausing,
+    pub(crate) traffic: Arc<TrafficCounter>,
+    /// The messages in hand.
+    pub(crate) tasks: TaskTracker,
+    pub(crate) name: String,
+    pub(crate) concurrency: usize,
+    pub(crate) started: Instant,
+}
+
+/// A worker that reports itself.
+pub(crate) struct Present {
+    ended: CancellationToken,
+    task: AbortOnDropHandle<()>,
+}
+
+impl Present {
+    /// Signs off.
+    pub(crate) async fn leave(self) {
+        self.ended.cancel();
+        // A panic of it is already in the log.
+        let _ = self.task.await;
+    }
+}
+
+impl Presence {
+    /// Learns what is paused, which has to be known before the first message is taken, and begins to report.
+    pub(crate) async fn appear(self, drain: &CancellationToken) -> Present {
+        tokio::select! {
+            () = drain.cancelled() => {}
+            learnt = timeout(EDGE_TIMEOUT, self.learn()) => if learnt.is_err() {
+                tracing::warn!("it is not known what is paused, as the store does not answer");
+            }
+        }
+        let ended = CancellationToken::new();
+        let task = AbortOnDropHandle::new(tokio::spawn(self.run(drain.clone(), ended.clone())));
+        Present { ended, task }
+    }
+
+    /// Reports and learns until `ended`, and then signs off.
+    async fn run(self, drain: CancellationToken, ended: CancellationToken) {
+        let mut last: Option<(Instant, WorkerState)> = None;
+        let mut answers = true;
+        loop {
+            let state = self.state(&drain);
+            let is_due = |(at, was): (Instant, WorkerState)| was != state || at.elapsed() >= REPORT_INTERVAL;
+            if last.is_none_or(is_due) {
+                note(&mut answers, self.report(state).await);
+                last = Some((Instant::now(), state));
+            }
+            tokio::select! {
+                () = ended.cancelled() => break,
+                () = drain.cancelled(), if state != WorkerState::Draining => {}
+                () = tokio::time::sleep(PAUSE_INTERVAL) => self.learn().await,
+            }
+        }
+        let leave = async {
+            // Ignored, as the next line would meet the same fault.
+            let _ = self.traffic.flush(&*self.controls).await;
+            self.controls.sign_off(&self.name).await
+        };
+        if !matches!(timeout(EDGE_TIMEOUT, leave).await, Ok(Ok(()))) {
+            tracing::debug!("the worker could not sign off; its row is dropped in time");
+        }
+    }
+
+    /// What was known stays in force while the store does not answer.
+    async fn learn(&self) {
+        match self.controls.pauses().await {
+            Ok(pauses) => self.obey(&pauses),
+            Err(error) => tracing::debug!(%error, "it is not known what is paused"),
+        }
+    }
+
+    fn obey(&self, pauses: &Pauses) {
+        let relays: Vec<String> = pauses.relays().map(str::to_owned).collect();
+        self.transport.pause_relays(&relays);
+        if self.pausing.set(pauses) {
+            let scopes: Vec<String> = pauses.in_force.iter().map(|pause| pause.scope.to_string()).collect();
+            tracing::info!(
+                event = "control.changed",
+                paused = scopes.join(", "),
+                "an operator has changed what is paused"
+            );
+        }
+    }
+
+    fn state(&self, drain: &CancellationToken) -> WorkerState {
+        if drain.is_cancelled() {
+            return WorkerState::Draining;
+        }
+        let relays = self.transport.relays();
+        let has_no_relay = !relays.is_empty() && relays.iter().all(|relay| relay.is_paused);
+        if self.pausing.has_all() || has_no_relay { WorkerState::Paused } else { WorkerState::Running }
+    }
+
+    async fn report(&self, state: WorkerState) -> Result<(), StoreError> {
+        let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let report = WorkerReport {
+            name: self.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            running_for: self.started.elapsed(),
+            concurrency: number(self.concurrency),
+            in_flight: number(self.tasks.len()),
+            state,
+            relays: self.transport.relays(),
+        };
+        self.controls.report_worker(&report).await?;
+        self.traffic.flush(&*self.controls).await
+    }
+}
+
+/// Logs the beginning and the end of an outage, not every report.
+fn note(answers: &mut bool, reported: Result<(), StoreError>) {
+    match reported {
+        Ok(()) => *answers = true,
+        Err(error) if *answers => {
+            tracing::warn!(%error, "the worker works, but cannot report itself");
+            *answers = false;
+        }
+        Err(_) => {}
+    }
+}
