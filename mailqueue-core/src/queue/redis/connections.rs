@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bb8_redis::bb8::{ManageConnection, Pool, PooledConnection, RunError};
 use bb8_redis::{RedisConnectionManager, redis};
@@ -17,6 +17,9 @@ use super::fault::Fault;
 
 /// The number of idle connections that are kept for pulls.
 const MAX_IDLE_READERS: usize = 32;
+
+/// For how long an answer shows that a connection works.
+const TRUSTED: Duration = Duration::from_secs(1);
 
 /// All connections of a queue. One on which an exchange failed or was given up is closed, never used again.
 pub(super) struct Connections {
@@ -70,14 +73,17 @@ impl Connections {
         Ok(Self { pool, client, readers: Mutex::default(), generation, failures, timeout })
     }
 
-    /// Sends commands that return at once over the pool. The caller bounds the time.
+    /// Sends commands that return at once over the pool; again if the connection has ended since its last answer, so they
+    /// must be such as may be repeated. The caller bounds the time.
     pub(super) async fn ask<T: FromRedisValue>(&self, question: &Pipeline) -> Result<T, Fault> {
-        let mut pooled = self.checkout().await?;
-        // Left standing when the answer is bad or this future is dropped before it has come.
-        pooled.in_flight = true;
-        let answer = question.query_async(&mut pooled.connection).await?;
-        pooled.in_flight = false;
-        Ok(answer)
+        loop {
+            let mut pooled = self.checkout().await?;
+            match pooled.ask(question).await {
+                // Comes to an end: this connection is closed, and a new one is not trusted.
+                Err(Fault::OutOfReach(_)) if pooled.is_trusted => {}
+                answer => return answer,
+            }
+        }
     }
 
     async fn checkout(&self) -> Result<PooledConnection<'_, Pooling>, Fault> {
@@ -161,6 +167,20 @@ struct Pooled {
     connection: MultiplexedConnection,
     generation: u64,
     in_flight: bool,
+    /// The time of its last answer.
+    answered: Instant,
+    /// It was given out without a question.
+    is_trusted: bool,
+}
+
+impl Pooled {
+    async fn ask<T: FromRedisValue>(&mut self, question: &Pipeline) -> Result<T, Fault> {
+        // Left standing when the answer is bad or this future is dropped before it has come.
+        self.in_flight = true;
+        let answer = question.query_async(&mut self.connection).await?;
+        (self.in_flight, self.answered) = (false, Instant::now());
+        Ok(answer)
+    }
 }
 
 impl Pooling {
@@ -186,7 +206,7 @@ impl ManageConnection for Pooling {
         })?;
         // bb8-redis leaves it at 500 ms, whatever the timeout.
         connection.set_response_timeout(self.timeout);
-        Ok(Pooled { connection, generation, in_flight: false })
+        Ok(Pooled { connection, generation, in_flight: false, answered: Instant::now(), is_trusted: false })
     }
 
     async fn is_valid(&self, pooled: &mut Pooled) -> Result<(), Fault> {
@@ -194,9 +214,13 @@ impl ManageConnection for Pooling {
         if self.has_broken(pooled) {
             return Err(Fault::OutOfReach("the connection is from before".into()));
         }
-        pooled.in_flight = true;
-        self.inner.is_valid(&mut pooled.connection).await?;
-        pooled.in_flight = false;
+        // One that has just answered is not asked: that would cost each call a round trip.
+        pooled.is_trusted = pooled.answered.elapsed() < TRUSTED;
+        if !pooled.is_trusted {
+            pooled.in_flight = true;
+            self.inner.is_valid(&mut pooled.connection).await?;
+            pooled.in_flight = false;
+        }
         Ok(())
     }
 
