@@ -18,6 +18,7 @@ mod presence;
 mod queue_check;
 mod run_loop;
 pub mod service;
+mod share;
 mod slots;
 mod source;
 mod sweeping;

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
+use futures_util::stream::{self, StreamExt};
 use mailqueue_core::deliver::{Claim, Deliverer, Job};
-use mailqueue_core::{StoreError, Transport};
+use mailqueue_core::{MessageId, StoreError, Transport};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -23,6 +25,9 @@ const LOST_CLAIM_INTERVAL: Duration = Duration::from_millis(5);
 /// The longest wait of a claimed message for its turn. What takes longer is given back: another worker may be idle.
 const TURN_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Claims of pulled messages at once: while the store works at one, the ids for the next are pulled.
+const CLAIMS_AT_ONCE: usize = 2;
+
 /// Claims what there are slots for, until it drains. A claim is never broken off: its messages are handed over, and given
 /// back at once while draining.
 pub(crate) struct RunLoop<'a> {
@@ -32,6 +37,15 @@ pub(crate) struct RunLoop<'a> {
     pub(crate) drain: &'a CancellationToken,
     pub(crate) slots: Arc<SlotPool>,
     pub(crate) pausing: Pausing,
+}
+
+/// Messages to be claimed, and room for them.
+struct Found {
+    ids: Vec<MessageId>,
+    slots: Slots,
+    /// That of the pauses when they were found.
+    version: u64,
+    _claiming: OwnedSemaphorePermit,
 }
 
 impl RunLoop<'_> {
@@ -45,66 +59,76 @@ impl RunLoop<'_> {
     }
 
     /// Claims the messages that are pulled. One that needs more memory than its share is put aside.
-    async fn pulled(&self, mut source: Source) {
+    async fn pulled(&self, source: Source) {
+        let claiming = Arc::new(Semaphore::new(CLAIMS_AT_ONCE));
+        let found = stream::unfold(source, |mut source| async {
+            let found = self.find(&mut source, &claiming).await?;
+            Some((found, source))
+        });
+        // Loses no mail with a pull that is dropped: its ids are hints, and the sweep finds them again.
+        let found = pin!(found.take_until(self.drain.cancelled()));
+        found.for_each_concurrent(None, |found| self.claim(found)).await;
+    }
+
+    /// Ids that are probably due, and slots for them. `None` cannot happen: nothing closes the semaphores.
+    async fn find(&self, source: &mut Source, claiming: &Arc<Semaphore>) -> Option<Found> {
         loop {
-            let found = async {
-                self.pausing.open().await;
-                let (slots, max) = self.room().await?;
-                let version = self.pausing.version();
-                let ids = source.next(max).await;
-                self.slots.ahead().pulled(source.has_more());
-                Some((slots, ids, version))
-            };
-            let (slots, ids, version) = tokio::select! {
-                // Loses no mail with a pull that is dropped: its ids are hints, and the sweep finds them again.
-                () = self.drain.cancelled() => return,
-                found = found => match found {
-                    Some(found) => found,
-                    None => return,
-                },
-            };
-            let ids = match ids {
-                Ok(ids) if ids.is_empty() => continue,
-                Ok(ids) => self.slots.not_aside(ids),
-                Err(error) => {
-                    pause_after(&error).await;
-                    continue;
-                }
-            };
-            if ids.is_empty() {
-                tokio::time::sleep(ASIDE_INTERVAL).await;
-                continue;
-            }
-            match self.deliverer.claim(&ids, self.slots.share()).await {
-                Ok(Claim { jobs, too_large }) if jobs.is_empty() && too_large.is_empty() => {
-                    tokio::time::sleep(LOST_CLAIM_INTERVAL).await;
-                }
-                Ok(Claim { jobs, too_large }) => {
-                    // Found before a pause, they may be of a lane that is paused now.
-                    if version == self.pausing.version() {
-                        self.slots.put_aside(too_large);
+            self.pausing.open().await;
+            let (claiming, slots, max) = self.room(claiming).await?;
+            let version = self.pausing.version();
+            let ids = source.next(max).await;
+            self.slots.ahead().pulled(source.has_more());
+            match ids {
+                Ok(ids) if ids.is_empty() => {}
+                Ok(ids) => {
+                    let ids = self.slots.not_aside(ids);
+                    if !ids.is_empty() {
+                        return Some(Found { ids, slots, version, _claiming: claiming });
                     }
-                    self.hand_over(jobs, slots);
+                    tokio::time::sleep(ASIDE_INTERVAL).await;
                 }
                 Err(error) => pause_after(&error).await,
             }
         }
     }
 
-    /// Slots, and how many messages to claim for them.
-    async fn room(&self) -> Option<(Slots, usize)> {
+    async fn claim(&self, found: Found) {
+        let Found { ids, slots, version, _claiming } = found;
+        match self.deliverer.claim(&ids, slots.share).await {
+            Ok(Claim { jobs, too_large }) if jobs.is_empty() && too_large.is_empty() => {
+                tokio::time::sleep(LOST_CLAIM_INTERVAL).await;
+            }
+            Ok(Claim { jobs, too_large }) => {
+                let sizes = jobs.iter().map(|job| job.octets() as u64);
+                let sizes = sizes.chain(too_large.iter().map(|message| message.octets));
+                self.slots.share().seen(sizes.max().unwrap_or(0));
+                // Found before a pause, they may be of a lane that is paused now.
+                if version == self.pausing.version() {
+                    self.slots.put_aside(too_large);
+                }
+                self.hand_over(jobs, slots);
+            }
+            Err(error) => pause_after(&error).await,
+        }
+    }
+
+    /// The right to claim, slots, and how many messages to claim for them.
+    async fn room(&self, claiming: &Arc<Semaphore>) -> Option<(OwnedSemaphorePermit, Slots, usize)> {
         let ahead = match self.transport.is_untroubled() {
             true => self.slots.ahead().count(),
             false => 0,
         };
+        // One claim after another where each takes what the relays take: only then they tell what they take.
+        let claims = if ahead > 0 { 1 } else { CLAIMS_AT_ONCE as u32 };
+        let claiming = Arc::clone(claiming).acquire_many_owned(claims).await.ok()?;
         let slots = self.slots.acquire(ahead).await?;
         if ahead > 0 && self.transport.is_untroubled() {
             let count = slots.count();
-            return Some((slots, count));
+            return Some((claiming, slots, count));
         }
         // Claims no more than the relays take now, so that none lie here while another process could send them.
         let max = self.transport.ready().await.min(slots.count());
-        Some((slots, max.min(self.slots.idle().max(1))))
+        Some((claiming, slots, max.min(self.slots.idle().max(1))))
     }
 
     /// Claims the messages that were put aside, one by one, as there is memory. One that cannot be claimed now is left to
@@ -158,7 +182,7 @@ async fn deliver(
     slots: Arc<SlotPool>,
     drain: CancellationToken,
 ) {
-    let Slots { claimed, unsettled } = slot;
+    let Slots { claimed, unsettled, .. } = slot;
     let result = match in_time(slots.turn(), &drain).await {
         Some(turn) => {
             let started = Instant::now();

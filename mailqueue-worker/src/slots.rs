@@ -8,6 +8,7 @@ use mailqueue_core::contracts::store::TooLarge;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::lookahead::{Lookahead, MAX_AHEAD_PER_SLOT};
+use crate::share::Share;
 
 /// The most messages of one claim.
 const MAX_CLAIM: usize = 64;
@@ -20,9 +21,9 @@ pub(crate) const MAX_ASIDE: usize = 128;
 
 /// The slots of one worker.
 ///
-/// An eighth of the memory is split evenly among all messages that can be sent at once. A claim takes such a share for
-/// each message, and gives back what the message does not need: small ones leave memory for others that are claimed ahead.
-/// Larger ones share three quarters, in the order in which they were found, and wait aside meanwhile. The last eighth is for
+/// An eighth of the memory is for small messages: what fits in an even share, if it were split among all that can be sent
+/// at once. A claim takes a [`Share`] for each message, and gives back what the message does not need: small ones leave
+/// memory for others that are claimed ahead. Larger ones share three quarters, in the order in which they were found, and wait aside meanwhile. The last eighth is for
 /// the copies that a claim makes.
 pub(crate) struct SlotPool {
     /// One for each message that can be sent at once, and for each that can be ahead.
@@ -30,7 +31,7 @@ pub(crate) struct SlotPool {
     sending: Arc<Semaphore>,
     unsettled: Arc<Semaphore>,
     ahead: Lookahead,
-    share: u64,
+    share: Share,
     /// In KiB, as what follows.
     small: Arc<Semaphore>,
     large: Arc<Semaphore>,
@@ -52,6 +53,8 @@ struct Aside {
 pub(crate) struct Slots {
     /// Given back once the relay has answered and the content is dropped.
     pub(crate) claimed: Memory,
+    /// The most octets that a message may have.
+    pub(crate) share: u64,
     /// Given back once the result is written down.
     pub(crate) unsettled: OwnedSemaphorePermit,
 }
@@ -75,7 +78,7 @@ impl Slots {
         // All of it for a message that is larger than the memory.
         let kib = octets.div_ceil(1024).min(self.claimed.content.num_permits());
         let content = self.claimed.content.split(kib)?;
-        Some(Self { claimed: Memory { places, content }, unsettled })
+        Some(Self { claimed: Memory { places, content }, share: self.share, unsettled })
     }
 
     /// Gives back the memory for the second copy of a large message, which exists only during the claim.
@@ -98,7 +101,7 @@ impl SlotPool {
             sending: Arc::new(Semaphore::new(concurrency)),
             unsettled: Arc::new(Semaphore::new(concurrency * UNSETTLED_PER_SLOT)),
             ahead: Lookahead::new(concurrency),
-            share,
+            share: Share::new(share),
             small: Arc::new(Semaphore::new(concurrency * kib(share) as usize)),
             large: Arc::new(Semaphore::new(large_kib as usize)),
             large_kib,
@@ -107,9 +110,9 @@ impl SlotPool {
         }
     }
 
-    /// The share of memory of one message, in octets.
-    pub(crate) fn share(&self) -> u64 {
-        self.share
+    /// The share of memory that a claim takes for each message.
+    pub(crate) fn share(&self) -> &Share {
+        &self.share
     }
 
     /// How many messages are claimed ahead of their turn.
@@ -132,7 +135,8 @@ impl SlotPool {
         let (reserve, least) = (self.ahead.most() - ahead, (ahead / 2).clamp(1, MAX_CLAIM));
         let both = u32::try_from(reserve + least).ok()?;
         let mut places = Arc::clone(&self.claimed).acquire_many_owned(both).await.ok()?;
-        let share = kib(self.share);
+        let octets = self.share.octets();
+        let share = kib(octets);
         let mut content = Arc::clone(&self.small).acquire_many_owned(share).await.ok()?;
         let mut unsettled = Arc::clone(&self.unsettled).acquire_owned().await.ok()?;
         let free = self.claimed.available_permits() + least;
@@ -149,7 +153,7 @@ impl SlotPool {
             unsettled.merge(one);
         }
         let places = places.split(unsettled.num_permits())?;
-        Some(Slots { claimed: Memory { places, content }, unsettled })
+        Some(Slots { claimed: Memory { places, content }, share: octets, unsettled })
     }
 
     /// The turn to send one message, in the order of the calls.
@@ -168,7 +172,7 @@ impl SlotPool {
         let mut places = Arc::clone(&self.claimed).acquire_many_owned(both).await.ok()?;
         let places = places.split(1)?;
         let unsettled = Arc::clone(&self.unsettled).acquire_owned().await.ok()?;
-        Some(Slots { claimed: Memory { places, content }, unsettled })
+        Some(Slots { claimed: Memory { places, content }, share: octets, unsettled })
     }
 
     /// Puts large messages into the line for memory, up to [`MAX_ASIDE`].
@@ -239,7 +243,7 @@ mod tests {
     #[tokio::test]
     async fn large_messages_never_take_more_than_three_quarters() {
         let pool = SlotPool::new(32, 128 * MIB);
-        assert_eq!(pool.share(), MIB / 2);
+        assert_eq!(pool.share().octets(), MIB / 2);
         let mut held = Vec::new();
         while let Some(slots) = pool.acquire_large(13 * MIB).now_or_never() {
             let mut slots = slots.unwrap();
@@ -311,7 +315,7 @@ mod tests {
         drop(slots);
         assert_eq!(pool.acquire(20).await.unwrap().count(), 3, "four times 1 KiB is taken from a share");
         let mut slots = pool.acquire(20).await.unwrap();
-        let share = usize::try_from(pool.share()).unwrap();
+        let share = usize::try_from(pool.share().octets()).unwrap();
         let whole: Vec<_> = (0..3).filter_map(|_| slots.take_one(share)).collect();
         drop(slots);
         assert!(pool.acquire(20).now_or_never().is_none(), "there are places, but no memory");
