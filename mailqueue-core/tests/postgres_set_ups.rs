@@ -107,6 +107,9 @@ async fn other_defaults_of_a_database_do_not_matter() {
         "default_transaction_isolation = 'serializable'",
         "statement_timeout = '1ms'",
         "lock_timeout = '1ms'",
+        "idle_in_transaction_session_timeout = '1ms'",
+        "jit = on",
+        "max_parallel_workers_per_gather = 4",
         "\"TimeZone\" = 'Pacific/Chatham'",
         "\"DateStyle\" = 'German'",
         "\"IntervalStyle\" = 'sql_standard'",
@@ -125,7 +128,7 @@ async fn other_defaults_of_a_database_do_not_matter() {
         outbox.submit(draft().idempotency_key("order")).await.expect("it is kept");
     }
     let seen = postgres.query(&url, "SET statement_timeout = 0; SELECT DISTINCT what FROM seen");
-    assert_eq!(seen, [[Some("read committed, 15s, 0".to_owned())]]);
+    assert_eq!(seen, [[Some("read committed, 15s, 15s, 0, off, 0, UTC".to_owned())]]);
 }
 
 /// Has every insert note under what settings it was done.
@@ -136,7 +139,9 @@ fn note_settings(postgres: &Postgres, url: &str) {
         CREATE TABLE seen (what text);
         CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
             INSERT INTO seen SELECT concat_ws(', ', current_setting('transaction_isolation'),
-                current_setting('statement_timeout'), current_setting('lock_timeout'));
+                current_setting('statement_timeout'), current_setting('idle_in_transaction_session_timeout'),
+                current_setting('lock_timeout'), current_setting('jit'),
+                current_setting('max_parallel_workers_per_gather'), current_setting('TimeZone'));
             RETURN NULL; END $$;
         CREATE TRIGGER noting AFTER INSERT ON emails FOR EACH ROW EXECUTE FUNCTION note()",
     );

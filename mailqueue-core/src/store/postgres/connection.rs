@@ -165,14 +165,11 @@ impl Target {
     fn pool_transactions(&mut self) {
         // A pooler refuses a start with `options`, or drops them.
         self.config.clone_from(&self.without_options);
-        let milliseconds = self.limit.as_millis();
-        self.mode = Mode::Pooled(
-            format!(
-                "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = {milliseconds};
-                 SET LOCAL idle_in_transaction_session_timeout = {milliseconds}; SET LOCAL lock_timeout = 0"
-            )
-            .into(),
-        );
+        let begin = "BEGIN ISOLATION LEVEL READ COMMITTED".to_owned();
+        let opening = settings(self.limit)
+            .into_iter()
+            .fold(begin, |sql, (name, value)| sql + &format!("; SET LOCAL {name} = '{value}'"));
+        self.mode = Mode::Pooled(opening.into());
     }
 }
 
@@ -202,13 +199,27 @@ fn set_defaults(config: &mut Config, options: &PostgresOptions) {
     config.tcp_user_timeout(options.statement_timeout);
 }
 
-/// Sets what we depend on, against the defaults of the database and the role. The URL's options come last and win.
+/// The settings that we depend on, against the defaults of the database and the role. None of our statements is long
+/// enough for a compiler or for further processes to pay.
+fn settings(limit: Duration) -> [(&'static str, String); 6] {
+    let limit = limit.as_millis().to_string();
+    [
+        ("TimeZone", "UTC".to_owned()),
+        ("jit", "off".to_owned()),
+        ("max_parallel_workers_per_gather", "0".to_owned()),
+        ("lock_timeout", "0".to_owned()),
+        ("statement_timeout", limit.clone()),
+        ("idle_in_transaction_session_timeout", limit),
+    ]
+}
+
+/// Asks for the settings at the start of a session. The URL's options come last and win.
 fn ask_for_settings(config: &mut Config, options: &PostgresOptions) {
-    let milliseconds = options.statement_timeout.as_millis();
-    let ours = format!(
-        "-c mailqueue.direct=on -c TimeZone=UTC -c jit=off -c max_parallel_workers_per_gather=0 -c default_transaction_isolation=read\\ committed -c lock_timeout=0 \
-         -c statement_timeout={milliseconds} -c idle_in_transaction_session_timeout={milliseconds}"
-    );
+    // The isolation is for the session alone: a pooled transaction begins with it.
+    let first = "-c mailqueue.direct=on -c default_transaction_isolation=read\\ committed".to_owned();
+    let ours = settings(options.statement_timeout)
+        .into_iter()
+        .fold(first, |options, (name, value)| options + &format!(" -c {name}={value}"));
     let theirs = config.get_options().unwrap_or_default();
     config.options(format!("{ours} {theirs}"));
 }
