@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use diesel_async::{AsyncConnection, AsyncPgConnection};
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use mailqueue_core::conformance::store::unreadable_rows::Spoil;
 use mailqueue_core::contracts::store::{Inserted, LeaseTerms};
 use mailqueue_core::health::{Health, HealthOptions, Unready};
@@ -278,6 +278,32 @@ async fn a_frozen_server_keeps_nobody_for_ever() {
     assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
     postgres.thaw();
     store.backlog(10).await.expect("it works again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inserts_that_hang_leave_connections_for_results() {
+    let url = migrated().await;
+    let store: Arc<dyn MessageStore> = Arc::new(open(&url).await);
+    let queue = mailqueue_core::connect::queue(None).expect("a queue in this process");
+    let outbox = Outbox::start(Arc::clone(&store), queue).await;
+    let mut host = AsyncPgConnection::establish(&url).await.expect("a connection of the host's own");
+    host.batch_execute("BEGIN; LOCK TABLE emails").await.expect("it is free");
+    let mut hanging = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let outbox = outbox.clone();
+        let draft = Draft::new("shop@example.com", "ana@example.org", "Order").text("Order.");
+        hanging.spawn(async move { outbox.submit(draft).await });
+    }
+    let first = hanging.join_next().await.expect("there are twenty").expect("it ends");
+    assert!(matches!(first, Err(SubmitError::Store(StoreError::Overloaded(_)))), "{first:?}");
+    store.probe().await.expect("a connection is left, though nothing can be inserted");
+    host.batch_execute("COMMIT").await.expect("it holds the lock");
+    let results = hanging.join_all().await;
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 4, "half of the connections");
+    outbox
+        .submit(Draft::new("shop@example.com", "ana@example.org", "Order").text("Order."))
+        .await
+        .expect("it works again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

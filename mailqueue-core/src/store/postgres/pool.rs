@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 use super::connection::{PostgresOptions, Target};
 use super::error;
 use super::session::Session;
@@ -14,6 +16,9 @@ use crate::contracts::store::StoreError;
 pub(super) struct Pool {
     connections: bb8::Pool<Opener>,
     last_fault: LastFault,
+    /// The connections that new mail may still take.
+    for_new_mail: Arc<Semaphore>,
+    timeout: Duration,
 }
 
 impl Pool {
@@ -28,7 +33,20 @@ impl Pool {
             .error_sink(Box::new(last_fault.clone()))
             .build(Opener { target })
             .await?;
-        Ok(Self { connections, last_fault })
+        let half = (options.connections / 2).max(1);
+        let for_new_mail = Arc::new(Semaphore::new(half as usize));
+        Ok(Self { connections, last_fault, for_new_mail, timeout: options.connection_timeout })
+    }
+
+    /// A share in the half of the connections that new mail may hold, to be taken before the connection and kept as
+    /// long. On a disk that stalls, a commit holds its connection long after its caller has gone; the other half is
+    /// for the results of what is being sent.
+    pub(super) async fn share_for_new_mail(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+        let share = tokio::time::timeout(self.timeout, Arc::clone(&self.for_new_mail).acquire_owned()).await;
+        // The semaphore is never closed, so all that fails is to have a share in time.
+        share.ok().and_then(Result::ok).ok_or_else(|| {
+            StoreError::Overloaded("inserts under way hold all the connections for new mail".into())
+        })
     }
 
     /// A connection, or why there is none.

@@ -19,7 +19,7 @@ const MAX_TRIES: usize = 5;
 /// The purpose of a step on a connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// It brings in messages, which have no part in the space that is kept for results.
+    /// It brings in messages, which have no part in the space and the connections that are kept for results.
     NewMail,
     /// It does something about messages that are there.
     Results,
@@ -69,6 +69,10 @@ impl Runner {
     {
         let (pool, space, prober) = (self.pool.clone(), Arc::clone(&self.space), self.prober);
         let running = tokio::spawn(async move {
+            let _share = match purpose {
+                Purpose::NewMail => Some(pool.share_for_new_mail().await?),
+                Purpose::Results => None,
+            };
             let mut connection = pool.get().await?;
             let (mut tries, mut has_reserve) = (1, purpose == Purpose::Results);
             loop {
