@@ -29,15 +29,22 @@ impl Capacity {
         }
     }
 
-    /// True if so much is within `fifths` of it.
-    fn holds(self, load: Load, fifths: u64) -> bool {
+    /// True if so much is within `twentieths` of it.
+    fn holds(self, load: Load, twentieths: u64) -> bool {
         let fits = |cap: Option<u64>, load: u64| {
-            // Divides first, because a cap near the largest number times four would overflow.
-            cap.is_none_or(|cap| load <= cap / 5 * fifths + cap % 5 * fifths / 5)
+            // Divides first, because a cap near the largest number times sixteen would overflow.
+            cap.is_none_or(|cap| load <= cap / 20 * twentieths + cap % 20 * twentieths / 20)
         };
         fits(self.messages, load.messages) && fits(self.octets, load.octets)
     }
 }
+
+/// The part of the capacity that new mail may fill, in twentieths.
+const FOR_NEW_MAIL: u64 = 16;
+
+/// The part that is taken in on the word of one count, in twentieths. Four processes that each know nothing of what the
+/// others take in do not fill more than the rest.
+const ON_ONE_COUNT: u64 = 1;
 
 /// An amount of mail.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -103,12 +110,12 @@ impl Admission {
     /// A reservation for some messages; `None` while too much is waiting.
     pub(super) fn try_reserve(self: &Arc<Self>, load: Load) -> Option<Reservation> {
         let mut level = self.level();
-        let sum = level.sum().and(load);
-        if !self.capacity.holds(sum, 3) {
-            // Mail that was sent in the meantime still counts here. Close to the line, a count is asked for more often.
+        let is_admitted = self.capacity.holds(level.sum().and(load), FOR_NEW_MAIL);
+        // Mail that was sent in the meantime still counts here, and what others took in does not yet.
+        if !is_admitted || !self.capacity.holds(level.added, ON_ONE_COUNT) {
             self.wanted.notify_one();
         }
-        if !self.capacity.holds(sum, 4) {
+        if !is_admitted {
             if !std::mem::replace(&mut level.is_logged, true) {
                 let Load { messages, octets } = level.sum();
                 tracing::warn!(messages, octets, "new mail is refused: too much is waiting to be sent");
@@ -170,6 +177,8 @@ impl Drop for Reservation {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     fn admission(messages: u64) -> Arc<Admission> {
@@ -201,7 +210,7 @@ mod tests {
             assert_eq!(fill(&Arc::new(Admission::new(capacity))), reservations, "{capacity:?}");
         }
         let largest = Capacity { messages: Some(u64::MAX), octets: Some(u64::MAX) };
-        assert!(largest.holds(Load { messages: u64::MAX / 2, octets: u64::MAX / 2 }, 4));
+        assert!(largest.holds(Load { messages: u64::MAX / 2, octets: u64::MAX / 2 }, FOR_NEW_MAIL));
     }
 
     #[test]
@@ -222,6 +231,24 @@ mod tests {
         drop(in_flight);
         admission.apply_count(&told(6));
         assert_eq!(fill(&admission), 1, "the first is among the six, the second may be");
+    }
+
+    #[tokio::test]
+    async fn a_count_is_wanted_once_much_came_in_and_when_mail_is_refused() {
+        let is_wanted = async |admission: &Admission| admission.count_wanted().now_or_never().is_some();
+        let admission = admission(100);
+        for _ in 0..6 {
+            assert!(!is_wanted(&admission).await);
+            drop(admission.try_reserve(submission(1)));
+        }
+        assert!(!is_wanted(&admission).await, "six are known when the seventh comes");
+        drop(admission.try_reserve(submission(1)));
+        assert!(is_wanted(&admission).await);
+        admission.begin_count();
+        admission.apply_count(&told(80));
+        assert!(!is_wanted(&admission).await);
+        assert_eq!(fill(&admission), 0);
+        assert!(is_wanted(&admission).await);
     }
 
     #[test]

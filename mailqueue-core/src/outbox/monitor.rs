@@ -1,8 +1,9 @@
 //! The store's time and backlog, kept at hand.
 
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::admission::{Admission, Capacity};
@@ -10,18 +11,22 @@ use crate::contracts::store::{Backlog, MessageStore};
 use crate::domain::clock::Clock;
 use crate::telemetry;
 
-/// The time between two questions to the store while there is room.
+/// The time between two questions to the store.
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The rest after an answer, as a multiple of the time it took, so that counting a long queue stays a small part of the
-/// store's work.
-const REST_FACTOR: u32 = 20;
+/// The rest after a count, as a multiple of the time it took: counting is a five-hundredth of one processor's work at
+/// most, however much waits.
+const REST_FACTOR: u32 = 500;
 
-/// The shortest time between two questions, however much a fresh count is wanted.
-const MIN_INTERVAL: Duration = Duration::from_millis(200);
+/// The same while a fresh count is wanted.
+const SHORT_REST_FACTOR: u32 = 20;
 
-/// The longest rest after an answer.
-const MAX_INTERVAL: Duration = Duration::from_secs(30);
+/// The shortest rest, however much a fresh count is wanted.
+const MIN_REST: Duration = Duration::from_millis(200);
+
+/// The longest rests.
+const MAX_REST: Duration = Duration::from_secs(300);
+const MAX_SHORT_REST: Duration = Duration::from_secs(30);
 
 /// The longest wait for the first answer.
 const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -39,27 +44,31 @@ struct Snapshot {
 }
 
 impl StoreMonitor {
-    /// Asks once, then every few seconds, and sooner where room is short, until it is dropped.
+    /// Asks once, then every few seconds, until it is dropped. What waits is counted more seldom the longer that takes, and
+    /// sooner where it is wanted.
     pub(super) async fn start(store: Arc<dyn MessageStore>, capacity: Capacity) -> Self {
         let admission = Arc::new(Admission::new(capacity));
         let snapshot = Arc::new(Snapshot { clock: Clock::new(), backlog: RwLock::default(), admission });
+        let mut last = LastCount::none();
         // A first answer that does not come in time is no fault: the loop asks again.
-        let _ = tokio::time::timeout(FIRST_ANSWER_TIMEOUT, snapshot.ask(&*store)).await;
+        if let Ok(counted) =
+            tokio::time::timeout(FIRST_ANSWER_TIMEOUT, snapshot.ask(&*store, Asked::Count)).await
+        {
+            last = counted;
+        }
         let asking = Arc::clone(&snapshot);
         let asking = tokio::spawn(async move {
-            let mut took = Duration::ZERO;
             loop {
-                tokio::time::sleep((took * REST_FACTOR).clamp(MIN_INTERVAL, MAX_INTERVAL)).await;
-                // A wanted count ends the wait early; the timeout is the rule.
-                let _ = tokio::time::timeout(
-                    POLL_INTERVAL.saturating_sub(MIN_INTERVAL),
-                    asking.admission.count_wanted(),
-                )
-                .await;
-                let asked = Instant::now();
-                let answered = asking.ask(&*store).await;
-                // Without an answer the time tells of the outage, not of what counting costs.
-                took = if answered { asked.elapsed() } else { Duration::ZERO };
+                let wanted = async {
+                    asking.admission.count_wanted().await;
+                    tokio::time::sleep_until(last.end + last.rest(SHORT_REST_FACTOR, MAX_SHORT_REST)).await;
+                };
+                let is_wanted = tokio::time::timeout(POLL_INTERVAL, wanted).await.is_ok();
+                if is_wanted || last.end.elapsed() >= last.rest(REST_FACTOR, MAX_REST) {
+                    last = asking.ask(&*store, Asked::Count).await;
+                } else {
+                    asking.ask(&*store, Asked::Time).await;
+                }
             }
         });
         Self { snapshot, _asking: AbortOnDropHandle::new(asking) }
@@ -78,16 +87,53 @@ impl StoreMonitor {
     }
 }
 
+/// The part of an answer that is wanted of the store.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// All of it.
+    Count,
+    /// All but the count, which costs the more the more waits.
+    Time,
+}
+
+/// The last time that was counted.
+#[derive(Clone, Copy)]
+struct LastCount {
+    end: Instant,
+    took: Duration,
+}
+
+impl LastCount {
+    fn none() -> Self {
+        Self { end: Instant::now(), took: Duration::ZERO }
+    }
+
+    /// The time in which not to count again.
+    fn rest(&self, factor: u32, most: Duration) -> Duration {
+        (self.took * factor).clamp(MIN_REST, most)
+    }
+}
+
 impl Snapshot {
-    /// Takes over an answer of the store; false when there was none.
-    async fn ask(&self, store: &dyn MessageStore) -> bool {
-        let asked = Instant::now();
-        let Ok(told) = store.backlog(self.admission.begin_count()).await else { return false };
-        self.admission.apply_count(&told);
+    /// Takes over an answer of the store, if there is one.
+    async fn ask(&self, store: &dyn MessageStore, asked: Asked) -> LastCount {
+        let began = Instant::now();
+        let count = if asked == Asked::Count { self.admission.begin_count() } else { 0 };
+        let Ok(mut told) = store.backlog(count).await else {
+            // Without an answer the time would tell of the outage, not of what counting costs.
+            return LastCount::none();
+        };
+        let counted = LastCount { end: Instant::now(), took: began.elapsed() };
         // Anchored at the question, so that the clock is ahead by the answer's delay at most and never behind.
-        self.clock.set(told.now, asked);
-        *self.backlog.write().unwrap_or_else(PoisonError::into_inner) = Some(told);
+        self.clock.set(told.now, began.into_std());
         telemetry::backlog_counted(&told);
-        true
+        let mut backlog = self.backlog.write().unwrap_or_else(PoisonError::into_inner);
+        if asked == Asked::Count {
+            self.admission.apply_count(&told);
+        } else if let Some(last) = *backlog {
+            (told.queued, told.octets) = (last.queued, last.octets);
+        }
+        *backlog = Some(told);
+        counted
     }
 }
