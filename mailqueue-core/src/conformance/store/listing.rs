@@ -32,6 +32,10 @@ pub async fn pages_to_older_ones(store: Arc<dyn MessageStore>) {
     assert_eq!(page(&harness, two(Cursor::After(ids[4]))).await, (vec![], false));
     let exact = Filter { limit: 5, ..Filter::default() };
     assert_eq!(page(&harness, exact).await, (ids, false), "a page that just fits has no more");
+    for subject in [None, Some("order".to_owned())] {
+        let none = Filter { limit: 0, subject, ..Filter::default() };
+        assert_eq!(page(&harness, none).await, (vec![], false), "there is nothing to go on from");
+    }
 }
 
 /// "Before" gives the messages right before one, still newest first.

@@ -25,7 +25,7 @@ pub struct Filter {
     pub subject: Option<String>,
     /// The start of the page.
     pub cursor: Cursor,
-    /// How many at most.
+    /// How many at most. A page of none says nothing of what follows.
     pub limit: usize,
 }
 
@@ -108,7 +108,8 @@ impl Page {
         limit: usize,
         listed: impl FnMut(R) -> Result<Listed, E>,
     ) -> Result<Self, E> {
-        let has_more = rows.len() > limit;
+        // A page of none has no last message to go on from.
+        let has_more = limit > 0 && rows.len() > limit;
         rows.truncate(limit);
         if cursor.is_backwards() {
             // Read oldest first, so that the limit keeps the rows next to the cursor.
