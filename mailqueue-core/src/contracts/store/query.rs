@@ -32,14 +32,28 @@ pub struct Filter {
 impl Filter {
     /// The most messages that one page looks at for what no index tells: a text in a subject, or a status that most
     /// messages have.
-    pub const SEARCHED: usize = 10_000;
+    pub const SEARCHED: usize = 5000;
+
+    /// The same among the messages of one recipient, which lie apart in the store.
+    pub const SEARCHED_OF_RECIPIENT: usize = 200;
+
+    /// How many messages a page looks at where it may not show all of them; `None` where it shows what it finds.
+    #[must_use]
+    pub fn searched(&self) -> Option<usize> {
+        let is_search = self.common_status().is_some() || self.subject.is_some();
+        let (is_search, most) = match self.to {
+            None => (is_search, Self::SEARCHED),
+            Some(_) => (is_search || self.tenant.is_some(), Self::SEARCHED_OF_RECIPIENT),
+        };
+        is_search.then(|| most.max(Page::rows_for(self.limit)))
+    }
 
     /// The status, where few messages have it, so that a store finds them without looking at the others. `None` for one
-    /// tenant: most of those few may be other tenants'.
+    /// tenant or one recipient: most of those few may be others'.
     #[must_use]
     pub fn rare_status(&self) -> Option<Status> {
         let is_rare = |status: &Status| !matches!(status, Status::Queued | Status::Sent);
-        self.status.filter(|status| self.tenant.is_none() && is_rare(status))
+        self.status.filter(|status| self.tenant.is_none() && self.to.is_none() && is_rare(status))
     }
 
     /// The status, where it is left to look for it message by message.
@@ -83,8 +97,8 @@ pub type Listed = Result<Record, (PartialRecord, StoreError)>;
 pub struct Page {
     /// The messages. One that cannot be read keeps no other from being listed.
     pub records: Vec<Listed>,
-    /// More messages follow in the direction asked for, or may: a page looks at [`Filter::SEARCHED`] messages at most
-    /// for a status, a recipient or a subject, and can be short or empty although there are more.
+    /// More messages follow in the direction asked for, or may: a page looks at [`Filter::searched`] messages at most, and
+    /// can be short or empty although there are more.
     pub has_more: bool,
     /// The id to go on from while more follow: that of the last message of the page, or the last one looked at.
     pub next: Option<MessageId>,

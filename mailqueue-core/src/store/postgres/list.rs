@@ -1,10 +1,12 @@
 //! Lists of messages.
 //!
 //! The cost of a page does not grow with the number of messages. A status that few have and a recipient are found by an
-//! index. For anything else the page looks at the next messages, a bounded number of them. The server plans each page
-//! for its binds: a plan for any binds read the whole table.
+//! index. For anything else the page looks at the next messages, a bounded number of them.
+//!
+//! A page reads ids in their order from one index, and each message by its id. The server is kept from any other plan: to
+//! read two tables in the order of the ids is cheaper on paper and reads all messages that are newer than the page.
 
-use diesel::sql_types::{BigInt, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::Uuid as SqlUuid;
 use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection};
 use uuid::Uuid;
 
@@ -13,141 +15,19 @@ use super::delivery::{DeliveryColumns, DeliveryRow, delivery_columns};
 use super::error::Failure;
 use super::record::{RecordColumns, RecordRow, record_columns};
 use super::session::Session;
-use super::statement::{rows, statement};
+use super::statement::{Bind, Select, rows};
 use crate::contracts::store::{Cursor, Filter, Page};
 use crate::domain::address::Address;
 use crate::domain::id::MessageId;
 
-/// The most messages of one recipient that a page looks at. They lie apart, and each costs a page of the table.
-const SEARCHED_OF_RECIPIENT: usize = 1000;
+/// Both statements of a search see the same messages: `next` is wrong otherwise. Without sorting, ids are read in the order
+/// of their index, also where the server expects few: its statistics do not know every recipient, nor a table that has
+/// just been filled.
+const SETTINGS: &str =
+    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL enable_sort = off";
 
-/// The next messages in the order of their ids, as many as its bind says.
-macro_rules! candidates {
-    ($than:literal, $order:literal) => {
-        concat!(
-            " FROM asked CROSS JOIN emails e JOIN deliveries d ON d.email_id = e.id
-            WHERE (asked.tenant IS NULL OR e.tenant = asked.tenant)
-              AND (asked.cursor IS NULL OR e.id ",
-            $than,
-            " asked.cursor) AND (asked.status IS NULL OR d.status = asked.status) ORDER BY e.id ",
-            $order,
-            " LIMIT ?"
-        )
-    };
-}
-
-/// The words of a text in JSON, addresses among them. Written as the index `emails_by_recipient` has it.
-macro_rules! words {
-    ($text:literal) => {
-        concat!("array_remove(string_to_array(translate(", $text, ", '[]<>\",', '      '), ' ', ''), NULL)")
-    };
-}
-
-/// All messages with the words of a recipient's address among those of their people, which are hardly ever more than
-/// the messages to that recipient.
-///
-/// Materialized, as the planner would rather read all messages in the order of their ids until it has a page.
-macro_rules! to_recipient {
-    () => {
-        concat!(
-            "WITH asked AS (SELECT ?::text AS recipient), found AS MATERIALIZED (
-                SELECT e.id FROM asked CROSS JOIN emails e
-                WHERE ",
-            words!(
-                "(e.people ->> 'to') || COALESCE(e.people ->> 'cc', '') || COALESCE(e.people ->> 'bcc', '')"
-            ),
-            " @> ",
-            words!("to_jsonb(asked.recipient)::text"),
-            " AND e.tenant = COALESCE(?, e.tenant)
-            )"
-        )
-    };
-}
-
-/// Declares the statements of one direction of the ids. `$than`, `$order` and `$end` differ between the two.
-macro_rules! lists {
-    ($page:ident, $last:ident, $page_to:ident, $last_to:ident, $than:literal, $order:literal, $end:literal) => {
-        statement! {
-            planned anew
-            /// A page out of the next `searched` messages.
-            $page {
-                tenant: Nullable<Text> => Option<String>,
-                cursor: Nullable<SqlUuid> => Option<Uuid>,
-                rare_status: Nullable<Text> => Option<&'static str>,
-                searched: BigInt => i64,
-                common_status: Nullable<Text> => Option<&'static str>,
-                subject: Nullable<Text> => Option<String>,
-                limit: BigInt => i64,
-            } -> (RecordColumns, DeliveryColumns) = concat!(
-                "WITH asked AS (SELECT ?::text AS tenant, ?::uuid AS cursor, ?::text AS status)
-                SELECT s.* FROM (
-                    SELECT ", record_columns!(), ", ", delivery_columns!(), candidates!($than, $order), "
-                ) AS s
-                WHERE s.status = COALESCE(?, s.status)
-                  AND strpos(lower(s.subject), COALESCE(lower(?), '')) > 0
-                ORDER BY s.id ", $order, " LIMIT ?")
-        }
-
-        statement! {
-            planned anew
-            /// The last of the next `searched` messages; no row when there are fewer.
-            $last {
-                tenant: Nullable<Text> => Option<String>,
-                cursor: Nullable<SqlUuid> => Option<Uuid>,
-                rare_status: Nullable<Text> => Option<&'static str>,
-                one: BigInt => i64,
-                before: BigInt => i64,
-            } -> SqlUuid = concat!(
-                "WITH asked AS (SELECT ?::text AS tenant, ?::uuid AS cursor, ?::text AS status)
-                SELECT e.id", candidates!($than, $order), " OFFSET ?")
-        }
-
-        statement! {
-            planned anew
-            /// A page out of the next `searched` messages to a recipient.
-            $page_to {
-                recipient: Text => String,
-                tenant: Nullable<Text> => Option<String>,
-                cursor: Nullable<SqlUuid> => Option<Uuid>,
-                searched: BigInt => i64,
-                status: Nullable<Text> => Option<&'static str>,
-                subject: Nullable<Text> => Option<String>,
-                limit: BigInt => i64,
-            } -> (RecordColumns, DeliveryColumns) = concat!(
-                to_recipient!(),
-                ", next AS (
-                    SELECT id FROM found WHERE id ", $than, " COALESCE(?, ", $end, "::uuid)
-                    ORDER BY id ", $order, " LIMIT ?
-                )
-                SELECT ", record_columns!(), ", ", delivery_columns!(), "
-                FROM asked CROSS JOIN next
-                JOIN emails e ON e.id = next.id JOIN deliveries d ON d.email_id = e.id
-                WHERE d.recipients @> jsonb_build_array(jsonb_build_object('address', asked.recipient))
-                  AND d.status = COALESCE(?, d.status)
-                  AND strpos(lower(e.subject), COALESCE(lower(?), '')) > 0
-                ORDER BY e.id ", $order, " LIMIT ?")
-        }
-
-        statement! {
-            planned anew
-            /// The last of the next `searched` messages to a recipient; no row when there are fewer.
-            $last_to {
-                recipient: Text => String,
-                tenant: Nullable<Text> => Option<String>,
-                cursor: Nullable<SqlUuid> => Option<Uuid>,
-                before: BigInt => i64,
-            } -> SqlUuid = concat!(
-                to_recipient!(),
-                " SELECT id FROM found WHERE id ", $than, " COALESCE(?, ", $end, "::uuid)
-                ORDER BY id ", $order, " LIMIT 1 OFFSET ?")
-        }
-    };
-}
-
-lists!(ListOlder, LastOlder, ListOlderTo, LastOlderTo, "<", "DESC", "'ffffffff-ffff-ffff-ffff-ffffffffffff'");
-lists!(ListNewer, LastNewer, ListNewerTo, LastNewerTo, ">", "ASC", "'00000000-0000-0000-0000-000000000000'");
-
-type Found = Vec<(RecordRow, DeliveryRow)>;
+const EMAIL: &str = " CROSS JOIN LATERAL (SELECT * FROM emails WHERE id = next.id LIMIT 1) AS e";
+const DELIVERY: &str = " CROSS JOIN LATERAL (SELECT * FROM deliveries WHERE email_id = next.id LIMIT 1) AS d";
 
 /// A page of messages, newest first.
 pub(super) async fn list(connection: &mut Session, filter: Filter) -> Result<Page, Failure> {
@@ -159,100 +39,98 @@ pub(super) async fn list(connection: &mut Session, filter: Filter) -> Result<Pag
             Err(_) => return Ok(Page::default()),
         },
     };
-    let (found, last) = match to {
-        None if !is_search(&filter) => among_all(connection, &filter).await?,
-        to => in_snapshot(connection, to, filter.clone()).await?,
-    };
-    let page = Page::from_rows(found, filter.cursor, filter.limit, |(row, state)| {
-        let partial = row.partial(&state);
-        Ok::<_, Failure>(row.into_record(state, BodyColumns::default()).map_err(|error| (partial, error)))
-    })?;
-    Ok(page.searched_to(last.map(MessageId::from)))
-}
-
-/// True where a page looks at messages that it may not show.
-fn is_search(filter: &Filter) -> bool {
-    filter.common_status().is_some() || filter.subject.is_some()
-}
-
-/// Searches with statements that see the same messages: the place to go on from is wrong otherwise.
-async fn in_snapshot(
-    connection: &mut Session,
-    to: Option<String>,
-    filter: Filter,
-) -> Result<(Found, Option<Uuid>), Failure> {
+    let list = List { filter, to };
     connection
         .transaction(async move |connection| {
-            connection.batch_execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
-            match to {
-                None => among_all(connection, &filter).await,
-                Some(recipient) => among_those_to(connection, recipient, &filter).await,
-            }
+            connection.batch_execute(SETTINGS).await?;
+            list.read(connection).await
         })
         .await
 }
 
-fn cursor(filter: &Filter) -> Option<Uuid> {
-    match filter.cursor {
-        Cursor::Newest => None,
-        Cursor::After(id) | Cursor::Before(id) => Some(id.as_uuid()),
-    }
+/// A list, and the recipient as it is kept.
+struct List {
+    filter: Filter,
+    to: Option<String>,
 }
 
-/// The rows of a page, and the last message looked at where there may be more behind it.
-async fn among_all(connection: &mut Session, filter: &Filter) -> Result<(Found, Option<Uuid>), Failure> {
-    let (tenant, cursor, backwards) = (filter.tenant.clone(), cursor(filter), filter.cursor.is_backwards());
-    let rare_status = filter.rare_status().map(|status| status.as_str());
-    let common_status = filter.common_status().map(|status| status.as_str());
-    let (subject, limit) = (filter.subject.clone(), Page::rows_for(filter.limit));
-    let is_search = is_search(filter);
-    let most = if is_search { Filter::SEARCHED.max(limit) } else { limit };
-    let (searched, limit) = (rows(most), rows(limit));
-    let found: Found = if backwards {
-        let page = ListNewer { tenant, cursor, rare_status, searched, common_status, subject, limit };
-        page.load(connection).await?
-    } else {
-        let page = ListOlder { tenant, cursor, rare_status, searched, common_status, subject, limit };
-        page.load(connection).await?
-    };
-    if !is_search || found.len() > filter.limit {
-        return Ok((found, None));
+impl List {
+    /// A page and, where it may not show all that it looks at, the place that it has come to.
+    async fn read(&self, connection: &mut Session) -> Result<Page, Failure> {
+        let Some(searched) = self.filter.searched() else {
+            return self.page(connection, Page::rows_for(self.filter.limit)).await;
+        };
+        let page = self.page(connection, searched).await?;
+        if page.has_more {
+            return Ok(page);
+        }
+        let last = self.next(Select::new(), 1).then(" OFFSET ?", Bind::Number(rows(searched) - 1));
+        let last: Vec<Uuid> = last.returning::<SqlUuid>().load(connection).await?;
+        Ok(page.searched_to(last.into_iter().next().map(MessageId::from)))
     }
-    let (tenant, one, before) = (filter.tenant.clone(), 1, searched - 1);
-    let last: Vec<Uuid> = if backwards {
-        LastNewer { tenant, cursor, rare_status, one, before }.load(connection).await?
-    } else {
-        LastOlder { tenant, cursor, rare_status, one, before }.load(connection).await?
-    };
-    Ok((found, last.into_iter().next()))
-}
 
-/// The same among the messages to a recipient.
-async fn among_those_to(
-    connection: &mut Session,
-    recipient: String,
-    filter: &Filter,
-) -> Result<(Found, Option<Uuid>), Failure> {
-    let (tenant, cursor, backwards) = (filter.tenant.clone(), cursor(filter), filter.cursor.is_backwards());
-    let status = filter.status.map(|status| status.as_str());
-    let (subject, limit) = (filter.subject.clone(), Page::rows_for(filter.limit));
-    let (searched, limit) = (rows(SEARCHED_OF_RECIPIENT.max(limit)), rows(limit));
-    let to = recipient.clone();
-    let found: Found = if backwards {
-        let page = ListNewerTo { recipient, tenant, cursor, searched, status, subject, limit };
-        page.load(connection).await?
-    } else {
-        let page = ListOlderTo { recipient, tenant, cursor, searched, status, subject, limit };
-        page.load(connection).await?
-    };
-    if found.len() > filter.limit {
-        return Ok((found, None));
+    /// A page out of the next `most` messages.
+    async fn page(&self, connection: &mut Session, most: usize) -> Result<Page, Failure> {
+        let Filter { cursor, limit, .. } = self.filter;
+        let select =
+            Select::new().and(concat!("SELECT ", record_columns!(), ", ", delivery_columns!(), " FROM ("));
+        // What the sieve needs comes first: the rest is read of the messages alone that pass.
+        let [first, then] = if self.filter.subject.is_some() { [EMAIL, DELIVERY] } else { [DELIVERY, EMAIL] };
+        let select = self.next(select, most).and(") AS next").and(first).and(then).and(" WHERE TRUE");
+        let select = self.sieve(select).and(" ORDER BY next.id").and(self.order());
+        let select = select.then(" LIMIT ?", Bind::Number(rows(Page::rows_for(limit))));
+        let found: Vec<(RecordRow, DeliveryRow)> =
+            select.returning::<(RecordColumns, DeliveryColumns)>().load(connection).await?;
+        Page::from_rows(found, cursor, limit, |(row, state)| {
+            let partial = row.partial(&state);
+            Ok(row.into_record(state, BodyColumns::default()).map_err(|error| (partial, error)))
+        })
     }
-    let (recipient, tenant, before) = (to, filter.tenant.clone(), searched - 1);
-    let last: Vec<Uuid> = if backwards {
-        LastNewerTo { recipient, tenant, cursor, before }.load(connection).await?
-    } else {
-        LastOlderTo { recipient, tenant, cursor, before }.load(connection).await?
-    };
-    Ok((found, last.into_iter().next()))
+
+    /// The ids of the next messages in the direction of the page, as many as `most`.
+    fn next(&self, select: Select, most: usize) -> Select {
+        let (select, id) = self.source(select);
+        let select = match self.filter.cursor {
+            Cursor::Newest => select,
+            Cursor::After(last) => select.and(" AND ").and(id).then(" < ?", Bind::Id(last.as_uuid())),
+            Cursor::Before(first) => select.and(" AND ").and(id).then(" > ?", Bind::Id(first.as_uuid())),
+        };
+        select.and(" ORDER BY ").and(id).and(self.order()).then(" LIMIT ?", Bind::Number(rows(most)))
+    }
+
+    /// The ids that one index finds, and the name of its column.
+    fn source(&self, select: Select) -> (Select, &'static str) {
+        match (&self.to, self.filter.rare_status(), &self.filter.tenant) {
+            (Some(to), ..) => {
+                let those = "SELECT email_id AS id FROM addressees WHERE address = ?";
+                (select.then(those, Bind::Text(to.clone())), "email_id")
+            }
+            (None, Some(status), _) => {
+                let those = "SELECT email_id AS id FROM deliveries WHERE status = ?";
+                (select.then(those, Bind::Text(status.as_str().to_owned())), "email_id")
+            }
+            (None, None, Some(tenant)) => {
+                (select.then("SELECT id FROM emails WHERE tenant = ?", Bind::Text(tenant.clone())), "id")
+            }
+            (None, None, None) => (select.and("SELECT id FROM emails WHERE TRUE"), "id"),
+        }
+    }
+
+    /// The conditions that the index does not tell.
+    fn sieve(&self, mut select: Select) -> Select {
+        if let (Some(tenant), Some(_)) = (&self.filter.tenant, &self.to) {
+            select = select.then(" AND e.tenant = ?", Bind::Text(tenant.clone()));
+        }
+        if let Some(status) = self.filter.common_status() {
+            select = select.then(" AND d.status = ?", Bind::Text(status.as_str().to_owned()));
+        }
+        if let Some(subject) = &self.filter.subject {
+            select = select.then(" AND strpos(lower(e.subject), lower(?)) > 0", Bind::Text(subject.clone()));
+        }
+        select
+    }
+
+    fn order(&self) -> &'static str {
+        if self.filter.cursor.is_backwards() { " ASC" } else { " DESC" }
+    }
 }

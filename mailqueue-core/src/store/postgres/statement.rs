@@ -4,12 +4,17 @@
 //! with a static [`QueryId`](diesel::query_builder::QueryId) is prepared once, and because its batches are
 //! arrays, once is enough for every batch size.
 
+use std::marker::PhantomData;
+
+use diesel::QueryResult;
+use diesel::pg::Pg;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::{BigInt, Text, Uuid as SqlUuid};
+use uuid::Uuid;
+
 /// Declares a statement: its binds in the order of the `?` in its text, one for each, and the columns it returns.
-/// After `planned anew`, it is prepared at every use, so that the server plans it for its binds.
 macro_rules! statement {
-    (planned anew $($rest:tt)*) => { $crate::store::postgres::statement::statement! { @prepared false; $($rest)* } };
     (
-        @prepared $is_prepared:literal;
         $(#[$doc:meta])*
         $name:ident { $($field:ident: $sql_type:ty => $rust_type:ty),* $(,)? } -> $row:ty = $sql:expr
     ) => {
@@ -37,17 +42,80 @@ macro_rules! statement {
 
         impl diesel::query_builder::QueryId for $name {
             type QueryId = $name;
-            const HAS_STATIC_QUERY_ID: bool = $is_prepared;
+            const HAS_STATIC_QUERY_ID: bool = true;
         }
 
         impl diesel::query_builder::Query for $name {
             type SqlType = $row;
         }
     };
-    ($($rest:tt)*) => { $crate::store::postgres::statement::statement! { @prepared true; $($rest)* } };
 }
 
 pub(super) use statement;
+
+/// A value.
+#[derive(Debug)]
+pub(super) enum Bind {
+    Text(String),
+    Id(Uuid),
+    Number(i64),
+}
+
+/// A statement put together from literals, with a `?` for each value. It is prepared at every use, so that the server
+/// plans it for its values.
+pub(super) struct Select<Row = ()> {
+    text: String,
+    binds: Vec<Bind>,
+    row: PhantomData<fn() -> Row>,
+}
+
+impl Select {
+    pub(super) fn new() -> Self {
+        Self { text: String::new(), binds: Vec::new(), row: PhantomData }
+    }
+
+    pub(super) fn and(mut self, text: &'static str) -> Self {
+        self.text.push_str(text);
+        self
+    }
+
+    /// Goes on with a text that has one `?`.
+    pub(super) fn then(mut self, text: &'static str, bind: Bind) -> Self {
+        self.binds.push(bind);
+        self.and(text)
+    }
+
+    /// The same statement; its rows have these types.
+    pub(super) fn returning<Row>(self) -> Select<Row> {
+        Select { text: self.text, binds: self.binds, row: PhantomData }
+    }
+}
+
+impl<Row> QueryFragment<Pg> for Select<Row> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        let mut texts = self.text.split('?');
+        out.push_sql(texts.next().unwrap_or_default());
+        for (bind, text) in self.binds.iter().zip(texts) {
+            match bind {
+                Bind::Text(value) => out.push_bind_param::<Text, String>(value)?,
+                Bind::Id(value) => out.push_bind_param::<SqlUuid, Uuid>(value)?,
+                Bind::Number(value) => out.push_bind_param::<BigInt, i64>(value)?,
+            }
+            out.push_sql(text);
+        }
+        Ok(())
+    }
+}
+
+impl<Row> Query for Select<Row> {
+    type SqlType = Row;
+}
+
+impl<Row> QueryId for Select<Row> {
+    type QueryId = ();
+
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
 
 /// A number of rows, as LIMIT takes it.
 pub(super) fn rows(count: usize) -> i64 {

@@ -1,7 +1,7 @@
 //! Lists of messages.
 //!
-//! The cost of a page does not grow with the number of messages. A status that few have is found by an index. For
-//! anything else the page looks at the next messages, a bounded number of them.
+//! The cost of a page does not grow with the number of messages. A status that few have and a recipient are found by an
+//! index. For anything else the page looks at the next messages, a bounded number of them.
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -22,16 +22,20 @@ const NO_BODIES: &str = ", NULL AS body_text, NULL AS body_html, NULL AS raw, NU
 const SENDING: &str = " AND d.status = 'sending'";
 /// Likewise.
 const ENDED: &str = " AND d.status IN ('failed', 'cancelled', 'unknown') AND d.status = ?";
-const OLDER: &str = " AND d.email_id < ?";
-const NEWER: &str = " AND d.email_id > ?";
-const NEWEST_FIRST: &str = " ORDER BY d.email_id DESC LIMIT ?";
-const OLDEST_FIRST: &str = " ORDER BY d.email_id LIMIT ?";
+/// Read in the order of `addressees`, from which the planner would otherwise stray.
+const TO: &str = " FROM addressees a CROSS JOIN emails e ON e.id = a.email_id
+    CROSS JOIN deliveries d ON d.email_id = a.email_id WHERE a.address = ?";
+const AND: &str = " AND ";
+const OLDER: &str = " < ?";
+const NEWER: &str = " > ?";
+const ORDER: &str = " ORDER BY ";
+const NEWEST_FIRST: &str = " DESC LIMIT ?";
+const OLDEST_FIRST: &str = " ASC LIMIT ?";
 
 const AMONG: &str = "SELECT * FROM (";
 const THOSE: &str = ") AS s WHERE TRUE";
+const OF_TENANT: &str = " AND s.tenant = ?";
 const BY_STATUS: &str = " AND s.status = ?";
-const BY_RECIPIENT: &str =
-    " AND EXISTS (SELECT 1 FROM json_each(s.recipients) r WHERE r.value ->> '$.address' = ?)";
 const BY_SUBJECT: &str = " AND contains_folded(s.subject, ?)";
 const FIRST: &str = " LIMIT ?";
 
@@ -46,82 +50,100 @@ struct Last {
 
 /// A page of messages.
 pub(super) fn list(transaction: &mut Transaction<'_>, filter: &Filter) -> Result<Page, StoreError> {
-    let limit = Page::rows_for(filter.limit);
-    let Some((sieve, is_search)) = sieve(filter) else { return Ok(Page::default()) };
-    if !is_search {
-        return Ok(page(transaction, filter, sieve, limit)?.0);
-    }
+    let to = match &filter.to {
+        None => None,
+        // As it is kept: the domain in lower case, as A-labels.
+        Some(to) => match to.parse::<Address>() {
+            Ok(address) => Some(String::from(address)),
+            Err(_) => return Ok(Page::default()),
+        },
+    };
+    let list = List { filter, to };
+    let Some(searched) = filter.searched() else {
+        return list.page(transaction, Page::rows_for(filter.limit));
+    };
     // Both statements see the same messages: `next` is wrong otherwise.
     transaction.connection.batch_execute("BEGIN").map_err(outcome)?;
-    let searched = search(transaction, filter, sieve);
+    let page = list.search(transaction, searched);
     transaction.connection.batch_execute("COMMIT").map_err(outcome)?;
-    searched
+    page
 }
 
-/// A page out of the next messages, and where the search has come to.
-fn search(
-    transaction: &mut Transaction<'_>,
-    filter: &Filter,
-    sieve: Statement<'_>,
-) -> Result<Page, StoreError> {
-    let searched = Filter::SEARCHED.max(Page::rows_for(filter.limit));
-    let (page, is_full) = page(transaction, filter, sieve, searched)?;
-    if is_full {
-        return Ok(page);
-    }
-    let last = candidates(sql!(ID), filter, 1).then(sql!(LAST, searched - 1));
-    let last: Option<Last> = last.get_result(transaction.connection).optional().map_err(outcome)?;
-    let last = last.map(|row| delivery::id(&row.email_id)).transpose()?;
-    Ok(page.searched_to(last))
+/// A list, and the recipient as it is kept.
+struct List<'f> {
+    filter: &'f Filter,
+    to: Option<String>,
 }
 
-/// A page out of the next `searched` messages, and whether it is full.
-fn page(
-    transaction: &mut Transaction<'_>,
-    filter: &Filter,
-    sieve: Statement<'_>,
-    searched: usize,
-) -> Result<(Page, bool), StoreError> {
-    let limit = Page::rows_for(filter.limit);
-    let next = candidates(sql!(COLUMNS).then(sql!(NO_BODIES)), filter, searched);
-    let select = sql!(AMONG).then(next).then(sieve).then(sql!(FIRST, limit));
-    let rows: Vec<RecordRow> = select.load(transaction.connection).map_err(outcome)?;
-    let is_full = rows.len() >= limit;
-    Ok((Page::from_rows(rows, filter.cursor, filter.limit, RecordRow::listed)?, is_full))
-}
+impl List<'_> {
+    /// A page out of the next `searched` messages, and where the search has come to.
+    fn search(&self, transaction: &mut Transaction<'_>, searched: usize) -> Result<Page, StoreError> {
+        let page = self.page(transaction, searched)?;
+        if page.has_more {
+            return Ok(page);
+        }
+        let last = self.candidates(sql!(ID), 1).then(sql!(LAST, searched - 1));
+        let last: Option<Last> = last.get_result(transaction.connection).optional().map_err(outcome)?;
+        let last = last.map(|row| delivery::id(&row.email_id)).transpose()?;
+        Ok(page.searched_to(last))
+    }
 
-/// The next messages in the direction of the page.
-fn candidates<'f>(columns: Statement<'f>, filter: &'f Filter, most: usize) -> Statement<'f> {
-    let mut select = columns.then(sql!(TABLES));
-    if let Some(tenant) = &filter.tenant {
-        select = select.then(sql!(BY_TENANT, tenant.as_str()));
+    /// A page out of the next `most` messages.
+    fn page(&self, transaction: &mut Transaction<'_>, most: usize) -> Result<Page, StoreError> {
+        let Filter { cursor, limit, .. } = *self.filter;
+        let next = self.candidates(sql!(COLUMNS).then(sql!(NO_BODIES)), most);
+        let first = sql!(FIRST, Page::rows_for(limit));
+        let select = sql!(AMONG).then(next).then(self.sieve()).then(first);
+        let rows: Vec<RecordRow> = select.load(transaction.connection).map_err(outcome)?;
+        Page::from_rows(rows, cursor, limit, RecordRow::listed)
     }
-    select = match filter.rare_status() {
-        None => select,
-        Some(Status::Sending) => select.then(sql!(SENDING)),
-        Some(status) => select.then(sql!(ENDED, status.as_str())),
-    };
-    match filter.cursor {
-        Cursor::Newest => select.then(sql!(NEWEST_FIRST, most)),
-        Cursor::After(id) => select.then(sql!(OLDER, id)).then(sql!(NEWEST_FIRST, most)),
-        Cursor::Before(id) => select.then(sql!(NEWER, id)).then(sql!(OLDEST_FIRST, most)),
-    }
-}
 
-/// The conditions that no index tells, and whether there are any; `None` when no message can meet them.
-fn sieve(filter: &Filter) -> Option<(Statement<'_>, bool)> {
-    let mut sieve = sql!(THOSE);
-    if let Some(status) = filter.common_status() {
-        sieve = sieve.then(sql!(BY_STATUS, status.as_str()));
+    /// The next messages in the direction of the page.
+    fn candidates<'s>(&'s self, columns: Statement<'s>, most: usize) -> Statement<'s> {
+        let (select, id) = self.source(columns);
+        let id = || Statement::of(id, Vec::new());
+        let select = match self.filter.cursor {
+            Cursor::Newest => select,
+            Cursor::After(last) => select.then(sql!(AND)).then(id()).then(sql!(OLDER, last)),
+            Cursor::Before(first) => select.then(sql!(AND)).then(id()).then(sql!(NEWER, first)),
+        };
+        let select = select.then(sql!(ORDER)).then(id());
+        select.then(match self.filter.cursor.is_backwards() {
+            false => sql!(NEWEST_FIRST, most),
+            true => sql!(OLDEST_FIRST, most),
+        })
     }
-    if let Some(to) = &filter.to {
-        // As it is kept: the domain in lower case, as A-labels.
-        let address: Address = to.parse().ok()?;
-        sieve = sieve.then(sql!(BY_RECIPIENT, String::from(address)));
+
+    /// The messages that one index finds, and the id of that index: in the order of another table's, all of them would be
+    /// sorted.
+    fn source<'s>(&'s self, columns: Statement<'s>) -> (Statement<'s>, &'static str) {
+        match (&self.to, self.filter.rare_status(), &self.filter.tenant) {
+            (Some(to), ..) => (columns.then(sql!(TO, to.as_str())), "a.email_id"),
+            (None, Some(Status::Sending), _) => {
+                (columns.then(sql!(TABLES)).then(sql!(SENDING)), "d.email_id")
+            }
+            (None, Some(status), _) => {
+                (columns.then(sql!(TABLES)).then(sql!(ENDED, status.as_str())), "d.email_id")
+            }
+            (None, None, Some(tenant)) => {
+                (columns.then(sql!(TABLES)).then(sql!(BY_TENANT, tenant.as_str())), "e.id")
+            }
+            (None, None, None) => (columns.then(sql!(TABLES)), "d.email_id"),
+        }
     }
-    if let Some(subject) = &filter.subject {
-        sieve = sieve.then(sql!(BY_SUBJECT, subject.to_lowercase()));
+
+    /// The conditions that no index tells.
+    fn sieve(&self) -> Statement<'_> {
+        let mut sieve = sql!(THOSE);
+        if let (Some(tenant), Some(_)) = (&self.filter.tenant, &self.to) {
+            sieve = sieve.then(sql!(OF_TENANT, tenant.as_str()));
+        }
+        if let Some(status) = self.filter.common_status() {
+            sieve = sieve.then(sql!(BY_STATUS, status.as_str()));
+        }
+        if let Some(subject) = &self.filter.subject {
+            sieve = sieve.then(sql!(BY_SUBJECT, subject.to_lowercase()));
+        }
+        sieve
     }
-    let is_search = filter.common_status().is_some() || filter.to.is_some() || filter.subject.is_some();
-    Some((sieve, is_search))
 }

@@ -1,0 +1,3 @@
+DROP TRIGGER deliveries_added;
+DROP TRIGGER deliveries_removed;
+DROP TABLE addressees;
