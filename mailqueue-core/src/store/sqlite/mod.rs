@@ -78,6 +78,8 @@ pub struct SqliteStore {
     due_reader: ConnectionThread,
     /// Reads for people.
     record_reader: ConnectionThread,
+    /// Reads what takes long: messages with their content, and how much waits.
+    long_reader: ConnectionThread,
     space: Space,
 }
 
@@ -118,6 +120,7 @@ impl SqliteStore {
             writer: start("write", connection, writer::serve)?,
             due_reader: start("due", connection::open(path)?, reader::serve)?,
             record_reader: start("read", connection::open(path)?, reader::serve)?,
+            long_reader: start("read-long", connection::open(path)?, reader::serve)?,
             space,
         })
     }
@@ -142,7 +145,7 @@ impl MessageStore for SqliteStore {
 
     async fn get(&self, tenant: Option<&str>, id: MessageId) -> Result<Option<Record>, StoreError> {
         let tenant = tenant.map(str::to_owned);
-        self.record_reader.run(move |t| read::get(t, tenant.as_deref(), id)).await
+        self.long_reader.run(move |t| read::get(t, tenant.as_deref(), id)).await
     }
 
     async fn list(&self, filter: &Filter) -> Result<Page, StoreError> {
@@ -198,7 +201,7 @@ impl MessageStore for SqliteStore {
     }
 
     async fn backlog(&self, count: u64) -> Result<Backlog, StoreError> {
-        self.due_reader.run(move |t| due::backlog(t, count)).await
+        self.long_reader.run(move |t| due::backlog(t, count)).await
     }
 
     async fn prune(&self, retention: &Retention, limit: usize) -> Result<Pruned, StoreError> {
