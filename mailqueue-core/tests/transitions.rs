@@ -244,6 +244,7 @@ fn gives_up_when_there_is_no_time_for_another_attempt() {
     assert_eq!(status(answered([throttled()]), 978), Status::Failed);
     assert_eq!(status(fault(RelayFault::Tls), 999), Status::Queued);
     assert_eq!(status(fault(RelayFault::Tls), 1000), Status::Failed);
+    assert_eq!(status(fault(RelayFault::Paused), 1000), Status::Queued, "a pause fails no message");
     assert_eq!(after(&sending(1), &Event::LeaseExpired(at(985))).delivery.status, Status::Failed);
 }
 

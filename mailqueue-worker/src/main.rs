@@ -1,13 +1,17 @@
-//! Takes what is due and sends it.
+//! Takes what is due and sends it; and the commands of an operator.
+
+mod command;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
+use command::{Command, Operator};
 use mailqueue_worker::service::admin::Admin;
-use mailqueue_worker::service::command::{self, Command, Failure};
+use mailqueue_worker::service::command::{Command as Common, Failure, end};
 use mailqueue_worker::service::healthcheck;
+use mailqueue_worker::service::logging;
 use mailqueue_worker::service::process::Process;
 use mailqueue_worker::service::settings::{
     Faults, ServiceSettings, SettingFault, SharedArgs, WorkerArgs, unknown_variables,
@@ -52,17 +56,29 @@ impl Args {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let args = Args::parse();
-    let result = match args.command {
+    let matches = Args::command().get_matches();
+    let mut args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let result = match args.command.take() {
         None => run(args).await,
-        Some(Command::Healthcheck) => check(args).await,
+        Some(Command::Common(Common::Healthcheck)) => check(args).await,
+        Some(Command::Operator(command)) => operate(command, args, &matches).await,
     };
-    command::end("mailqueue-worker", result)
+    end("mailqueue-worker", result)
 }
 
 /// Asks the process that works. Of the settings only the address counts: the others are its own affair.
 async fn check(args: Args) -> Result<(), Failure> {
     Ok(healthcheck::ask(args.worker.admin_listen.into_value()?).await?)
+}
+
+/// Does what an operator asks for.
+async fn operate(command: Operator, args: Args, matches: &ArgMatches) -> Result<(), Failure> {
+    let is_quiet = matches.value_source("log") == Some(clap::parser::ValueSource::DefaultValue);
+    let settings = args.resolve()?.service;
+    // What a command tells stands in its output; only what is wrong is worth a line beside it.
+    let filter = if is_quiet { "warn" } else { &settings.log };
+    logging::start(settings.log_format, filter).map_err(|error| format!("MAILQUEUE_LOG: {error}"))?;
+    command::run(command, &settings, matches).await
 }
 
 async fn run(args: Args) -> Result<(), Failure> {

@@ -45,8 +45,8 @@ impl Present {
     /// Signs off.
     pub(crate) async fn leave(self) {
         self.ended.cancel();
-        // A panic of it is already in the log.
-        let _ = self.task.await;
+        // A panic of it is already in the log, and a store that does not answer is not waited for.
+        let _ = timeout(EDGE_TIMEOUT * 2, self.task).await;
     }
 }
 

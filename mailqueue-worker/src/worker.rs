@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::pausing::Pausing;
-use crate::presence::Presence;
+use crate::presence::{Presence, Present};
 use crate::queue_check::QueueCheck;
 use crate::run_loop::RunLoop;
 use crate::slots::SlotPool;
@@ -202,10 +202,7 @@ impl Worker {
         let deliverer =
             Deliverer::new(store, transport, health, self.deliver.clone()).counting(Arc::clone(&traffic));
         let tasks = TaskTracker::new();
-        let present = match self.presence(&pausing, traffic, &tasks) {
-            Some(presence) => Some(presence.appear(&shutdown).await),
-            None => None,
-        };
+        let present = self.appear(&pausing, traffic, &tasks, &shutdown).await;
         let run_loop = RunLoop {
             transport: Arc::clone(&self.transport),
             deliverer: &deliverer,
@@ -239,14 +236,16 @@ impl Worker {
         }
     }
 
-    fn presence(
+    /// Begins to report, where there is somebody to report to, once it is known what is paused.
+    async fn appear(
         &self,
         pausing: &Pausing,
         traffic: Arc<TrafficCounter>,
         tasks: &TaskTracker,
-    ) -> Option<Presence> {
-        self.controls.as_ref().map(|controls| Presence {
-            controls: Arc::clone(controls),
+        drain: &CancellationToken,
+    ) -> Option<Present> {
+        let presence = Presence {
+            controls: Arc::clone(self.controls.as_ref()?),
             transport: Arc::clone(&self.transport),
             pausing: pausing.clone(),
             traffic,
@@ -254,7 +253,8 @@ impl Worker {
             name: self.deliver.worker.clone(),
             concurrency: self.concurrency,
             started: Instant::now(),
-        })
+        };
+        Some(presence.appear(drain).await)
     }
 
     fn own_health(&self) -> Arc<Health> {

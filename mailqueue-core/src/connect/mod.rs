@@ -17,6 +17,7 @@ use crate::queue::local::LocalQueue;
 #[cfg(feature = "redis")]
 use crate::queue::redis::{RedisOptions, RedisQueue};
 use crate::store::batched::{Batched, CallsAtOnce};
+use crate::store::migration_step::MigrationStep;
 #[cfg(feature = "postgres")]
 use crate::store::postgres::{PostgresOptions, PostgresStore};
 #[cfg(feature = "sqlite")]
@@ -206,6 +207,22 @@ async fn open_database(url: &SecretString, options: StoreOptions) -> Result<Data
 #[cfg(not(any(feature = "postgres", feature = "sqlite")))]
 async fn open_database(_: &SecretString, _: StoreOptions) -> Result<Database, ConnectError> {
     Err(unknown_store())
+}
+
+/// The steps of a store's tables, and which of them have run. Changes nothing.
+///
+/// # Errors
+///
+/// [`ConnectError`]
+pub async fn migrations(url: &SecretString) -> Result<Vec<MigrationStep>, ConnectError> {
+    check_store(url)?;
+    match scheme(url) {
+        #[cfg(feature = "sqlite")]
+        "sqlite" => Ok(SqliteStore::migrations(path(Part::Store, url)?).await?),
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => Ok(PostgresStore::migrations(url, &PostgresOptions::default()).await?),
+        _ => Err(unknown_store()),
+    }
 }
 
 /// The calls that a store gains by. With all of them under way, one of eight connections to Postgres is left for

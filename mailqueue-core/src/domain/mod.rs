@@ -6,6 +6,7 @@
 pub mod address;
 pub mod attachment;
 pub mod attempt;
+pub mod audit;
 mod bidi;
 pub mod clock;
 pub mod delivery;

@@ -10,12 +10,6 @@ use diesel::migration::Migration;
 /// Any error of migrating.
 pub(super) type MigrationError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Creates the table of migrations where it is missing.
-pub(super) const CREATE: &str = "CREATE TABLE IF NOT EXISTS mailqueue_migrations (
-    version text NOT NULL CONSTRAINT mailqueue_migrations_pk PRIMARY KEY,
-    run_on  text NOT NULL DEFAULT CURRENT_TIMESTAMP
-)";
-
 diesel::table! {
     /// The migrations that have run.
     mailqueue_migrations (version) {

@@ -6,6 +6,7 @@ mod batcher;
 mod bodies;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod microseconds;
+pub mod migration_step;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod migrations;
 mod pace;

@@ -6,6 +6,7 @@ mod connections;
 mod dot;
 mod envelope;
 mod fallbacks;
+mod pausing;
 mod protocol_violations;
 mod security;
 mod several;

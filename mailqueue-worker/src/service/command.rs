@@ -14,6 +14,12 @@ use super::settings::{EXIT_CONFIG, SettingFault};
 /// The exit status for a database that was out of reach for as long as a start waits: `EX_UNAVAILABLE` of `sysexits.h`.
 pub const EXIT_UNAVAILABLE: u8 = 69;
 
+/// The exit status of a command that asks for what it must not.
+const EXIT_USAGE: u8 = 2;
+
+/// The exit status of a command that was done in part.
+const EXIT_PARTLY: u8 = 3;
+
 /// The commands of both binaries besides their work.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
@@ -33,6 +39,15 @@ pub enum Failure {
     /// Something else, as a sentence that a person can act on.
     #[error("{0}")]
     Sentence(String),
+    /// The command line asks for what it must not.
+    #[error("{0}")]
+    Usage(String),
+    /// A part of what was asked for was done.
+    #[error("{0}")]
+    Partly(String),
+    /// Whoever read standard output has gone, which is no fault.
+    #[error("nobody reads standard output any more")]
+    ReaderGone,
 }
 
 impl From<Vec<SettingFault>> for Failure {
@@ -59,12 +74,12 @@ impl From<String> for Failure {
     }
 }
 
-/// The exit status for a result: 0, 69 for what is out of reach, 78 for wrong settings, else 1. Faults are written to standard error, a line
-/// each, in the name of `program`.
+/// The exit status for a result: 0, 2 for wrong usage, 3 for a part, 69 for what is out of reach, 78 for wrong settings, else
+/// 1. Faults are written to standard error, a line each, in the name of `program`.
 #[must_use]
 pub fn end(program: &str, result: Result<(), Failure>) -> ExitCode {
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) | Err(Failure::ReaderGone) => ExitCode::SUCCESS,
         Err(Failure::Settings(faults)) => {
             faults.iter().for_each(|fault| complain(program, fault));
             ExitCode::from(EXIT_CONFIG)
@@ -76,6 +91,14 @@ pub fn end(program: &str, result: Result<(), Failure>) -> ExitCode {
         Err(Failure::Sentence(sentence)) => {
             complain(program, &sentence);
             ExitCode::FAILURE
+        }
+        Err(Failure::Usage(sentence)) => {
+            complain(program, &sentence);
+            ExitCode::from(EXIT_USAGE)
+        }
+        Err(Failure::Partly(sentence)) => {
+            complain(program, &sentence);
+            ExitCode::from(EXIT_PARTLY)
         }
     }
 }

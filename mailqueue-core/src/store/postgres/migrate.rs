@@ -7,6 +7,7 @@ use diesel_async::SimpleAsyncConnection;
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
+use super::super::migration_step::{self, CREATE_TABLE, MigrationStep};
 use super::super::migrations::{self, MigrationError};
 use super::error;
 use super::session::Session;
@@ -14,6 +15,9 @@ use crate::contracts::error_detail::ErrorDetail;
 use crate::contracts::store::StoreError;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+
+/// The same with their SQL.
+const STEPS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/postgres_steps.rs"));
 
 /// Begins a transaction and waits in it for other processes that migrate; several that started together would otherwise
 /// fail all but one. The lock, "mailq" in ASCII, and the longer limit end with the transaction: a pooler would keep
@@ -28,7 +32,7 @@ pub(super) async fn migrate(mut session: Session, run: bool) -> Result<(), Store
         return Ok(());
     }
     session.batch_execute(BEGIN).await.map_err(error::outcome)?;
-    session.batch_execute(migrations::CREATE).await.map_err(refuse)?;
+    session.batch_execute(CREATE_TABLE).await.map_err(refuse)?;
     // Read again: another process, perhaps of a newer version, may have migrated while this one waited.
     let applied = applied(&mut session).await?;
     // diesel's migrations are synchronous and would block a thread of the runtime.
@@ -36,6 +40,11 @@ pub(super) async fn migrate(mut session: Session, run: bool) -> Result<(), Store
     // A session that has not committed is gone when this returns, and the transaction with it.
     let migrated = blocking.await.map_err(|error| StoreError::Unavailable(ErrorDetail::of(error)))?;
     migrated.map_err(refused)
+}
+
+/// All steps, and which of them have run.
+pub(super) async fn steps(mut session: Session) -> Result<Vec<MigrationStep>, StoreError> {
+    Ok(migration_step::steps(STEPS, &applied(&mut session).await?))
 }
 
 /// Tells whether all our migrations have run; an error where they must have or where more than those have.

@@ -39,6 +39,7 @@ use secrecy::SecretString;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::migration_step::MigrationStep;
 use crate::contracts::queue::Entry;
 use crate::contracts::store::{
     Backlog, Change, Changed, Claims, DueRange, Filter, Idempotency, Inserted, LeaseTerms, MessageStore,
@@ -90,6 +91,19 @@ impl PostgresStore {
             tracing::warn!(%error, "no space is kept for results");
         }
         Ok(Self { runner, reserve: options.reserve })
+    }
+
+    /// The steps of the tables, and which of them have run. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub async fn migrations(
+        url: &SecretString,
+        options: &PostgresOptions,
+    ) -> Result<Vec<MigrationStep>, StoreError> {
+        let session = Target::parse(url, options)?.connect_first().await?;
+        migrate::steps(session).await
     }
 
     /// Says what is wrong with a URL, without connecting.

@@ -64,6 +64,11 @@ pub(super) fn open(path: &Path) -> Result<SqliteConnection, StoreError> {
     Ok(connection)
 }
 
+/// Opens a database that is nowhere and empty.
+pub(super) fn open_in_memory() -> Result<SqliteConnection, StoreError> {
+    SqliteConnection::establish(":memory:").map_err(|error| StoreError::Unavailable(ErrorDetail::of(error)))
+}
+
 /// Limits the log of the connection that writes, to a few pages at the least.
 pub(super) fn limit_log(connection: &mut SqliteConnection, octets: u64) -> Result<(), StoreError> {
     let (pages, file) =

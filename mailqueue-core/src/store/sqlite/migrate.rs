@@ -6,12 +6,16 @@ use diesel::prelude::*;
 use diesel::sqlite::Sqlite;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
+use super::super::migration_step::{self, CREATE_TABLE, MigrationStep};
 use super::super::migrations::{self, MigrationError, mailqueue_migrations};
 use super::error::is_locked;
 use crate::contracts::error_detail::ErrorDetail;
 use crate::contracts::store::StoreError;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+
+/// The same with their SQL.
+const STEPS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/sqlite_steps.rs"));
 
 /// Runs what is missing, one process at a time, and refuses a database that a newer version has migrated.
 /// With `run` false it only checks that nothing is missing, and changes nothing.
@@ -27,7 +31,7 @@ pub(super) fn migrate(connection: &mut SqliteConnection, run: bool) -> Result<()
 
 fn locked(connection: &mut SqliteConnection) -> Result<(), MigrationError> {
     let migrations = MigrationSource::<Sqlite>::migrations(&MIGRATIONS)?;
-    connection.batch_execute(migrations::CREATE)?;
+    connection.batch_execute(CREATE_TABLE)?;
     let applied = applied(connection)?;
     migrations::check(&migrations, &applied, true)?;
     migrations::run_pending(connection, migrations, &applied)
@@ -37,6 +41,11 @@ fn check(connection: &mut SqliteConnection) -> Result<(), MigrationError> {
     let migrations = MigrationSource::<Sqlite>::migrations(&MIGRATIONS)?;
     // Without the table nothing has run.
     migrations::check(&migrations, &applied(connection).unwrap_or_default(), false)
+}
+
+/// All steps, and which of them have run: without the table none has.
+pub(super) fn steps(connection: &mut SqliteConnection) -> Vec<MigrationStep> {
+    migration_step::steps(STEPS, &applied(connection).unwrap_or_default())
 }
 
 fn applied(connection: &mut SqliteConnection) -> QueryResult<Vec<String>> {

@@ -42,6 +42,7 @@ use async_trait::async_trait;
 
 use self::space::Space;
 use self::thread::ConnectionThread;
+use super::migration_step::MigrationStep;
 use crate::contracts::error_detail::ErrorDetail;
 use crate::contracts::queue::Entry;
 use crate::contracts::store::{
@@ -99,6 +100,24 @@ impl SqliteStore {
         // Off the runtime, as it may wait seconds for locks and run migrations.
         let opening = tokio::task::spawn_blocking(move || Self::open_blocking(&path, &options));
         opening.await.unwrap_or_else(|error| Err(StoreError::Unavailable(ErrorDetail::of(error))))
+    }
+
+    /// The steps of the tables, and which of them have run. Changes nothing; of a file that is not there none has.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub async fn migrations(path: impl AsRef<Path>) -> Result<Vec<MigrationStep>, StoreError> {
+        let path = path.as_ref().to_owned();
+        let reading = tokio::task::spawn_blocking(move || {
+            // A file is not made only to be read.
+            let mut connection = match path.exists() {
+                true => connection::open(&path)?,
+                false => connection::open_in_memory()?,
+            };
+            Ok(migrate::steps(&mut connection))
+        });
+        reading.await.unwrap_or_else(|error| Err(StoreError::Unavailable(ErrorDetail::of(error))))
     }
 
     fn open_blocking(path: &Path, options: &SqliteOptions) -> Result<Self, StoreError> {
