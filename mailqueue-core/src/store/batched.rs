@@ -22,7 +22,7 @@ use crate::domain::transition::DeliveryPolicy;
 const RENEWALS_GATHER: Duration = Duration::from_millis(2);
 
 /// How long settlements of many callers gather. Nobody but the store waits for these.
-const SETTLEMENTS_GATHER: Duration = Duration::from_millis(4);
+const SETTLEMENTS_GATHER: Duration = Duration::from_millis(12);
 
 /// A store that gathers what many callers ask for at the same time into few calls of the store behind it.
 ///

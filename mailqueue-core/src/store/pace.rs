@@ -15,6 +15,12 @@ pub(super) const MAX_BATCH: usize = 256;
 /// The number of items in a call that shows that there are many callers.
 const MANY: usize = 4;
 
+/// The number of items for which a call is begun before they have gathered for as long as they can.
+const ENOUGH: usize = 32;
+
+/// The part of the time for gathering after which items are counted for the first time, and again.
+const COUNTS: u32 = 3;
+
 /// Decides when calls are begun.
 ///
 /// Where calls are quick, one is under way at a time, and what comes meanwhile gathers into a large batch. Where they
@@ -23,7 +29,7 @@ const MANY: usize = 4;
 #[derive(Debug)]
 pub(super) struct Pace {
     at_most: NonZeroU32,
-    /// The least time between the beginnings of two calls, of which the first was shared by many.
+    /// The longest time between the beginnings of two calls, of which the first was shared by many.
     gathering: Duration,
     is_balanced: bool,
     /// The beginning of the latest call.
@@ -56,7 +62,8 @@ impl Pace {
         }
     }
 
-    /// The same, for items whose callers can wait for so long while many others ask: fewer calls carry more.
+    /// The same, for items whose callers can wait for so long while many others ask: fewer calls carry more. After a third of
+    /// the time, and after two, a call is begun if there are enough.
     pub(super) fn gathering(self, gathering: Duration) -> Self {
         Self { gathering, ..self }
     }
@@ -85,8 +92,10 @@ impl Pace {
         let gathering = if self.latest_len >= MANY { self.gathering } else { Duration::ZERO };
         let beside =
             if running > 0 { (self.usual / self.at_most.get()).max(MIN_GAP) } else { Duration::ZERO };
-        let time = latest + gathering.max(beside);
-        if now >= time { Next::Now } else { Next::At(time) }
+        // Counted a few times only: to be woken by each item would cost more than it gains.
+        let mut counts = (1..=COUNTS).map(|n| latest + (gathering * n / COUNTS).max(beside));
+        let next = if waiting >= ENOUGH { counts.next() } else { counts.find(|time| now < *time) };
+        next.filter(|time| now < *time).map_or(Next::Now, Next::At)
     }
 
     /// Notes the beginning of a call with so many items.
@@ -138,11 +147,18 @@ mod tests {
 
     #[test]
     fn calls_for_many_gather_and_calls_for_few_do_not() {
-        let gathering = Duration::from_millis(2);
+        let gathering = Duration::from_millis(9);
         let mut pace = Pace::new(NonZeroU32::MIN).gathering(gathering);
         let begun = Instant::now();
         pace.begun(begun, MANY);
-        assert_eq!(pace.next(0, 1, begun), Next::At(begun + gathering));
+        let (first, second) = (begun + gathering / 3, begun + gathering * 2 / 3);
+        assert_eq!(pace.next(0, 1, begun), Next::At(first));
+        assert_eq!(pace.next(0, ENOUGH, begun), Next::At(first));
+        assert_eq!(pace.next(0, ENOUGH, first), Next::Now);
+        assert_eq!(pace.next(0, ENOUGH - 1, first), Next::At(second));
+        assert_eq!(pace.next(0, ENOUGH, second), Next::Now);
+        assert_eq!(pace.next(0, 1, second), Next::At(begun + gathering));
+        assert_eq!(pace.next(0, 1, begun + gathering), Next::Now);
         assert_eq!(pace.next(0, MAX_BATCH, begun), Next::Now, "there is nothing to gather");
         pace.begun(begun, MANY - 1);
         assert_eq!(pace.next(0, 1, begun), Next::Now);
