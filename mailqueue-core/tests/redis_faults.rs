@@ -107,6 +107,15 @@ async fn a_killed_redis_costs_no_time_and_comes_back_empty() {
 }
 
 #[tokio::test]
+async fn connections_that_have_just_ended_fail_no_call() {
+    let redis = Redis::start();
+    for (call, queue) in warm(&redis.url()).await {
+        redis.command(&["CLIENT", "KILL", "TYPE", "normal"]);
+        call.make(&queue).await.unwrap_or_else(|error| panic!("{call:?}: {error}"));
+    }
+}
+
+#[tokio::test]
 async fn a_redis_that_is_down_from_the_start_is_no_fault_of_opening() {
     let mut redis = Redis::start();
     redis.stop();
