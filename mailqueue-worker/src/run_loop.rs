@@ -83,6 +83,8 @@ impl RunLoop<'_> {
                 Ok(ids) => {
                     let ids = self.slots.not_aside(ids);
                     if !ids.is_empty() {
+                        // Again, as an operator may have paused all relays while the pull waited.
+                        self.transport.ready().await;
                         return Some(Found { ids, slots, version, _claiming: claiming });
                     }
                     tokio::time::sleep(ASIDE_INTERVAL).await;
