@@ -7,10 +7,12 @@ use mailqueue_core::Outbox;
 use mailqueue_core::domain::address::Mailbox;
 use mailqueue_worker::service::settings::FORM_RATE_PER_MINUTE;
 
-use crate::auth::ApiKeys;
+use crate::auth::{ApiKeys, Client, Scope};
 use crate::in_flight_keys::InFlightKeys;
 use crate::rate::{AddressLimiter, Limiter, Rate};
 use crate::recipients::Recipients;
+use crate::viewer::ShownContent;
+use crate::wire::access::Access;
 use crate::wire::memory::{self, Memory};
 use crate::wire::problem::Problem;
 use crate::wire::rate_limit_status::RateLimitStatus;
@@ -34,12 +36,17 @@ pub struct Options {
     /// The header field in which a proxy puts the address of the client. Clients can send it too, so it may be named only where
     /// every request comes by way of a proxy that sets it.
     pub client_address: Option<HeaderName>,
+    /// The header field in which a proxy names a person that it has logged in: who is named there sees and manages the mail
+    /// of all. Clients can send it too, so the same holds as for [`client_address`](Self::client_address).
+    pub user: Option<HeaderName>,
+    /// The content that pages show to whoever is logged in.
+    pub shown_content: ShownContent,
     /// The memory for the content of requests that are under way, in octets.
     pub memory: u64,
 }
 
 impl Default for Options {
-    /// No key, no sender, no recipient; the form ten times a minute from one address; 128 MiB.
+    /// No key, no sender, no recipient; the form ten times a minute from one address; all content; 128 MiB.
     fn default() -> Self {
         Self {
             api_keys: ApiKeys::default(),
@@ -49,6 +56,8 @@ impl Default for Options {
             key_rate: None,
             form_rate: Some(Rate::per_minute(FORM_RATE_PER_MINUTE)),
             client_address: None,
+            user: None,
+            shown_content: ShownContent::default(),
             memory: memory::DEFAULT_CAPACITY,
         }
     }
@@ -123,11 +132,24 @@ impl App {
                 "This API key is used more often than its rate allows.",
             )?;
         }
-        if !client.has_full_access() && !request.is_send {
-            return Err(Problem::restricted_key());
+        let access = request.access.unwrap_or(Access::Change);
+        if !client.scope().allows(access) {
+            return Err(Problem::restricted_key(match client.scope() {
+                Scope::Send => "This API key is restricted to only send emails.",
+                _ => "This API key is restricted to only read emails.",
+            }));
         }
-        let own = outbox.for_tenant(client.tenant());
-        Ok(client.domains().map_or_else(|| own.clone(), |domains| own.sending_for(domains)))
+        Ok(self.outbox_for(&client, access))
+    }
+
+    /// The outbox for what a client may do.
+    pub(crate) fn outbox_for(&self, client: &Client<'_>, access: Access) -> Outbox {
+        let outbox = match client.scope() {
+            Scope::Operate if access != Access::Send => self.0.outbox.clone(),
+            // Mail is always handed over under a name: who sees all mail is no tenant.
+            _ => self.0.outbox.for_tenant(client.tenant()),
+        };
+        client.domains().map_or_else(|| outbox.clone(), |domains| outbox.sending_for(domains))
     }
 
     /// Counts a form, whatever its content.
@@ -140,6 +162,16 @@ impl App {
         count(request, limiter.take(request.from), "The form was sent too often from this address.")
     }
 
+    /// Counts an attempt to log in, together with forms.
+    ///
+    /// # Errors
+    ///
+    /// 429 when its address has sent too many.
+    pub(crate) fn count_login(&self, request: &Request) -> Result<(), Problem> {
+        let Some(limiter) = &self.0.form_limiter else { return Ok(()) };
+        count(request, limiter.take(request.from), "This address has tried to log in too often.")
+    }
+
     /// The outbox itself, past keys and tenants.
     pub(crate) fn outbox(&self) -> &Outbox {
         &self.0.outbox
@@ -148,12 +180,6 @@ impl App {
     /// The outbox behind the page: mail that no API key stands for.
     pub(crate) fn open_outbox(&self) -> Outbox {
         self.0.outbox.for_tenant("")
-    }
-
-    /// True where the page may show content and addresses: only to a person on this machine, and only while the API
-    /// asks nobody for a key.
-    pub(crate) fn shows_content(&self, request: &Request) -> bool {
-        request.local && self.0.options.api_keys.is_empty()
     }
 
     /// The sender of messages that name none.

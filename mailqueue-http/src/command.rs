@@ -20,8 +20,9 @@ pub(crate) enum Command {
 pub(crate) struct KeyArgs {
     /// Whose key it is. Keys of one name see the same mail, so a key is replaced by a second one of its name
     name: String,
-    /// What it may be used for: full for the whole API, send for handing mail over and nothing else
-    #[arg(long, default_value = "full", value_name = "full|send")]
+    /// What it may be used for: full for all that its own mail allows, send for handing mail over and nothing else, read for
+    /// looking at its own mail, operate for the mail of all names and of the form
+    #[arg(long, default_value = "full", value_name = "full|send|read|operate")]
     scope: Scope,
     /// A domain that From addresses may be at; several may be given [default: any]
     #[arg(long, value_name = "DOMAIN", value_parser = read_domain)]

@@ -27,14 +27,16 @@ mod rate;
 mod recipients;
 mod router;
 mod server;
+mod viewer;
 mod wire;
 
 pub use app::{App, Options};
 pub use auth::{
     ApiKey, ApiKeyError, ApiKeys, ApiKeysError, GenerateError, Rights, Scope, read_day, read_domain,
 };
-/// The name of a header field, for [`Options::client_address`].
+/// The name of a header field, for [`Options::client_address`] and [`Options::user`].
 pub use hyper::header::HeaderName;
 pub use rate::{Rate, RateError};
 pub use recipients::{Recipients, RecipientsError};
 pub use server::Server;
+pub use viewer::{ShownContent, ShownContentError};

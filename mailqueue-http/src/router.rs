@@ -13,10 +13,10 @@ use hyper::header::HeaderValue;
 use crate::access_log::{self, REQUEST_ID};
 use crate::api::{attachments, batch, change, health, read, submit};
 use crate::app::App;
-use crate::auth::Scope;
 use crate::openapi;
-use crate::pages::{form, messages, templates};
+use crate::pages::{form, login, message, messages, parts, templates};
 use crate::wire::accept::Accept;
+use crate::wire::access::Access;
 use crate::wire::body::Payload;
 use crate::wire::language::Language;
 use crate::wire::peer::{Peer, is_local};
@@ -32,8 +32,8 @@ struct Route {
     method: Method,
     /// The address, as logs, metrics and the OpenAPI document name it.
     path: &'static str,
-    /// The scope that an API key needs at least; `None` where no key is asked for.
-    scope: Option<Scope>,
+    /// The right that an API key needs; `None` where no key is asked for.
+    access: Option<Access>,
     /// The readers of its problems.
     audience: Audience,
     handler: Handler,
@@ -50,37 +50,45 @@ enum Audience {
 
 /// A row whose handler is an async function of the app and the request.
 macro_rules! route {
-    ($method:ident $path:literal, $scope:expr, $audience:ident, $handler:path) => {
+    ($method:ident $path:literal, $access:expr, $audience:ident, $handler:path) => {
         Route {
             method: Method::$method,
             path: $path,
-            scope: $scope,
+            access: $access,
             audience: Audience::$audience,
             handler: |app, request| Box::pin($handler(app, request)),
         }
     };
 }
 
-const FULL: Option<Scope> = Some(Scope::Full);
-const SEND: Option<Scope> = Some(Scope::Send);
+const SEND: Option<Access> = Some(Access::Send);
+const READ: Option<Access> = Some(Access::Read);
+const CHANGE: Option<Access> = Some(Access::Change);
 
 /// Every operation. Each stands at `/` and under `/api`, and the form at `/api` itself.
 #[rustfmt::skip]
-static ROUTES: [Route; 20] = [
+static ROUTES: [Route; 27] = [
     route!(GET   "/",                                        None, Page, form::show),
     route!(POST  "/",                                        None, Page, form::submit),
-    route!(GET   "/emails",                                  FULL, Api,  read::list),
+    route!(GET   "/emails",                                  READ, Api,  read::list),
     route!(POST  "/emails",                                  SEND, Api,  submit::submit),
     route!(POST  "/emails/batch",                            SEND, Api,  batch::submit_batch),
-    route!(GET   "/emails/{id}",                             FULL, Api,  read::get),
-    route!(PATCH "/emails/{id}",                             FULL, Api,  change::reschedule),
-    route!(POST  "/emails/{id}/cancel",                      FULL, Api,  change::cancel),
-    route!(POST  "/emails/{id}/retry",                       FULL, Api,  change::retry),
-    route!(GET   "/emails/{id}/attachments",                 FULL, Api,  attachments::attachments),
-    route!(GET   "/emails/{id}/attachments/{part}",          FULL, Api,  attachments::attachment),
-    route!(GET   "/emails/{id}/attachments/{part}/content",  FULL, Api,  attachments::content),
+    route!(GET   "/emails/{id}",                             READ, Api,  read::get),
+    route!(PATCH "/emails/{id}",                             CHANGE, Api, change::reschedule),
+    route!(POST  "/emails/{id}/cancel",                      CHANGE, Api, change::cancel),
+    route!(POST  "/emails/{id}/retry",                       CHANGE, Api, change::retry),
+    route!(GET   "/emails/{id}/attachments",                 READ, Api,  attachments::attachments),
+    route!(GET   "/emails/{id}/attachments/{part}",          READ, Api,  attachments::attachment),
+    route!(GET   "/emails/{id}/attachments/{part}/content",  READ, Api,  attachments::content),
+    route!(GET   "/login",                                   None, Page, login::show),
+    route!(POST  "/login",                                   None, Page, login::log_in),
+    route!(POST  "/logout",                                  None, Page, login::log_out),
     route!(GET   "/messages",                                None, Page, messages::list),
-    route!(GET   "/messages/{id}",                           None, Page, messages::show),
+    route!(POST  "/messages",                                None, Page, messages::change),
+    route!(GET   "/messages/{id}",                           None, Page, message::show),
+    route!(POST  "/messages/{id}",                           None, Page, message::change),
+    route!(GET   "/messages/{id}/{part}",                    None, Page, parts::show),
+    route!(GET   "/messages/{id}/attachments/{part}",        None, Page, parts::file),
     route!(GET   "/static/style.css",                        None, Api,  templates::style),
     route!(GET   "/openapi.json",                            None, Api,  openapi::show),
     route!(GET   "/docs",                                    None, Api,  openapi::docs),
@@ -219,7 +227,7 @@ impl Router {
             path,
             id,
             part,
-            is_send: route.is_some_and(|route| route.scope == SEND),
+            access: route.and_then(|route| route.access),
             from: client_address::of(&head.headers, proxy, peer.address),
             rate_limit_status: OnceLock::new(),
             // Behind a proxy nobody is local, whatever Host says.
@@ -297,8 +305,8 @@ mod tests {
             for (method, operation) in item.as_object().unwrap() {
                 let route =
                     ROUTES.iter().find(|route| route.path == path && route.method == *method.to_uppercase());
-                let has_scope = route.is_some_and(|route| route.scope.is_some());
-                assert_eq!(operation.get("security").is_some(), has_scope, "{method} {path}");
+                let needs_key = route.is_some_and(|route| route.access.is_some());
+                assert_eq!(operation.get("security").is_some(), needs_key, "{method} {path}");
             }
         }
         // The style is a part of the pages and no interface.

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use clap::Parser;
 use mailqueue_core::Capacity;
 use mailqueue_core::domain::address::Mailbox;
-use mailqueue_http::{ApiKeys, ApiKeysError, Options, Rate, RateError, Recipients};
+use mailqueue_http::{
+    ApiKeys, ApiKeysError, Options, Rate, RateError, Recipients, ShownContent, ShownContentError,
+};
 use mailqueue_worker::service::settings::{
     Faults, HTTP_WORKERS, HttpArgs, ServiceSettings, Setting, SettingFault, SharedArgs, unknown_variables,
 };
@@ -63,9 +65,16 @@ impl Args {
             key_rate: faults.value(http.rate_limit.and_then(rate)),
             form_rate: faults.value(http.form_rate.and_then(rate)),
             client_address: faults.optional(http.client_address_header),
+            user: faults.optional(http.user_header),
+            shown_content: faults.value(http.show_content.and_then(shown_content)),
             // The worker in this process gets the other half.
             memory: if workers > 0 { service.memory / 2 } else { service.memory },
         };
+        if options.user.is_some() && options.client_address.is_none() {
+            let detail =
+                "needs MAILQUEUE_CLIENT_ADDRESS_HEADER: both are for a server that only a proxy can reach";
+            faults.add("MAILQUEUE_USER_HEADER", detail);
+        }
         faults.into_result()?;
         Ok(Settings { listen, workers, options, capacity, service })
     }
@@ -87,6 +96,10 @@ fn api_keys(list: Option<Setting<String>>, file: Option<Setting<String>>, faults
         faults.add("MAILQUEUE_API_KEYS", error.to_string());
         ApiKeys::default()
     })
+}
+
+fn shown_content(text: String) -> Result<ShownContent, String> {
+    text.parse().map_err(|error: ShownContentError| error.to_string())
 }
 
 /// A rate; `None` is `off`.

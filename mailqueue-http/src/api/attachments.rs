@@ -121,8 +121,16 @@ pub(crate) async fn attachment(app: &App, request: &Request) -> Result<Response,
 )]
 pub(crate) async fn content(app: &App, request: &Request) -> Result<Response, Problem> {
     let outbox = app.outbox_of(request)?;
-    let mut record = find(&outbox, message_id(request)?).await?;
-    let n = place(&record, &request.part)?;
+    file_of(find(&outbox, message_id(request)?).await?, &request.part).await
+}
+
+/// The content of a message's file, by the file's id.
+///
+/// # Errors
+///
+/// 404 for an unknown id, and once retention took the content.
+pub(crate) async fn file_of(mut record: Record, part: &str) -> Result<Response, Problem> {
+    let n = place(&record, part)?;
     kept(&record)?;
     let (raw, has_html, id) = (record.raw.take().unwrap_or_default(), record.html.is_some(), record.id);
     let files = record.summary.attachments;
@@ -145,7 +153,7 @@ fn kept(record: &Record) -> Result<(), Problem> {
 }
 
 /// The id of a message's n-th file: a UUID that is the same whenever it is asked for.
-fn part_id(id: MessageId, n: usize) -> String {
+pub(crate) fn part_id(id: MessageId, n: usize) -> String {
     let mut digest = [0; 16];
     // Derived from the place, so that nothing has to be stored for it.
     digest.copy_from_slice(&Sha256::digest(format!("{id}/{n}"))[..16]);

@@ -116,7 +116,8 @@ fn granted(id: MessageId, status: Result<Status, Problem>) -> Result<Response, P
     Ok(response::json(StatusCode::OK, &amended))
 }
 
-fn refusal(error: ChangeError, what: &str) -> Problem {
+/// The problem for a change that was not made.
+pub(crate) fn refusal(error: ChangeError, what: &str) -> Problem {
     match error {
         ChangeError::NotFound => unknown(),
         ChangeError::NotAllowed(status) => {

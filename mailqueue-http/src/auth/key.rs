@@ -12,6 +12,8 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use time::{Date, OffsetDateTime};
 
+use crate::wire::access::Access;
+
 /// The prefix of every key that is made here, so that scanners recognise it in places where no key belongs.
 const PREFIX: &str = "mq_";
 
@@ -20,20 +22,37 @@ const DAY: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]
 /// The use that a key is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Scope {
-    /// All that the API can do.
+    /// All that can be done with the mail of its tenant.
     #[default]
     Full,
     /// Handing mail over, and nothing else.
     Send,
+    /// Looking at the mail of its tenant, and changing nothing.
+    Read,
+    /// All that can be done with the mail of every tenant, and of the form.
+    Operate,
 }
 
 impl Scope {
+    const ALL: [Self; 4] = [Self::Full, Self::Send, Self::Read, Self::Operate];
+
     /// The word for it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Full => "full",
             Self::Send => "send",
+            Self::Read => "read",
+            Self::Operate => "operate",
+        }
+    }
+
+    /// True where a key of this scope has the right.
+    pub(crate) fn allows(self, access: Access) -> bool {
+        match self {
+            Self::Full | Self::Operate => true,
+            Self::Send => access == Access::Send,
+            Self::Read => access == Access::Read,
         }
     }
 }
@@ -42,11 +61,8 @@ impl FromStr for Scope {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "full" => Ok(Self::Full),
-            "send" => Ok(Self::Send),
-            _ => Err("must be full or send"),
-        }
+        let scope = Self::ALL.into_iter().find(|scope| scope.as_str() == text);
+        scope.ok_or("must be full, send, read or operate")
     }
 }
 
@@ -93,7 +109,7 @@ pub enum ApiKeyError {
     Name,
     /// A further part is unknown, faulty, or stands there twice.
     #[error(
-        "may go on with scope=send or scope=full, domain=example.com (several) and expires=2027-12-31 only"
+        "may go on with scope=full, send, read or operate, domain=example.com (several) and expires=2027-12-31 only"
     )]
     Part,
 }
@@ -234,7 +250,9 @@ mod tests {
         assert_eq!(key.rights.domains, ["example.com", "xn--e1afmkfd.xn--p1ai"]);
         assert!(!key.is_expired(time::macros::datetime!(2027-12-31 01:00 +2)));
         assert!(key.is_expired(time::macros::datetime!(2027-12-31 00:00 UTC)));
-        for one in [plain, key] {
+        let scoped = Scope::ALL.map(|scope| read(&format!(":scope={}", scope.as_str())).unwrap());
+        assert_eq!(scoped.clone().map(|key| key.rights.scope), Scope::ALL);
+        for one in [plain, key].into_iter().chain(scoped) {
             assert_eq!(one.to_string().parse(), Ok(one));
         }
     }

@@ -1,6 +1,7 @@
 //! API keys: access to the JSON API, and the tenant that a request acts for.
 
 mod key;
+mod session;
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use time::OffsetDateTime;
 
 use crate::wire::problem::Problem;
 pub use key::{ApiKey, ApiKeyError, GenerateError, Rights, Scope, read_day, read_domain};
+pub(crate) use session::SESSION_LIFETIME;
 
 /// The keys of the API, known only by their SHA-256.
 #[derive(Debug, Clone, Default)]
@@ -65,9 +67,9 @@ impl<'k> Client<'k> {
         self.key.domains.clone()
     }
 
-    /// True unless the key may only send.
-    pub(crate) fn has_full_access(&self) -> bool {
-        self.key.rights.scope == Scope::Full
+    /// The use that its key is for.
+    pub(crate) fn scope(&self) -> Scope {
+        self.key.rights.scope
     }
 }
 
@@ -76,6 +78,11 @@ impl ApiKeys {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// True where a key has this scope, valid or not.
+    pub(crate) fn have(&self, scope: Scope) -> bool {
+        self.0.iter().any(|key| key.rights.scope == scope)
     }
 
     /// The sender of a request; `None` for a local one while there are no keys.
@@ -97,17 +104,27 @@ impl ApiKeys {
         if !scheme.eq_ignore_ascii_case(b"bearer ") || key.trim_ascii().is_empty() {
             return Err(missing());
         }
-        self.find(key.trim_ascii(), now).map(Some).ok_or_else(Problem::invalid_key)
+        let hash = Sha256::digest(key.trim_ascii()).into();
+        self.find(&hash, now).map(Some).ok_or_else(Problem::invalid_key)
+    }
+
+    /// The holder of the key with this hash.
+    fn find(&self, hash: &[u8; 32], now: OffsetDateTime) -> Option<Client<'_>> {
+        self.find_by(|key| key.hash, hash, now)
     }
 
     /// Compares with every key and branches on nothing before the end, so that the time tells nothing: not how much
-    /// of a key was right, and not that it was right once.
-    fn find(&self, key: &[u8], now: OffsetDateTime) -> Option<Client<'_>> {
-        let hash = Sha256::digest(key);
+    /// of a secret was right, and not that it was right once.
+    fn find_by(
+        &self,
+        secret: impl Fn(&ApiKey) -> [u8; 32],
+        sent: &[u8; 32],
+        now: OffsetDateTime,
+    ) -> Option<Client<'_>> {
         let (mut found, mut at) = (Choice::from(0), 0_u32);
         for (n, known) in (0..).zip(&self.0) {
             let valid = Choice::from(u8::from(!known.is_expired(now)));
-            let same = known.hash[..].ct_eq(&hash[..]) & valid;
+            let same = secret(known)[..].ct_eq(&sent[..]) & valid;
             at.conditional_assign(&n, same);
             found |= same;
         }

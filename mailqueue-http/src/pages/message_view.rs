@@ -1,20 +1,26 @@
-//! Messages as the pages show them.
+//! A message as its page shows it.
 
-use mailqueue_core::contracts::store::Listed;
+use mailqueue_core::domain::attachment::AttachmentSummary;
 use mailqueue_core::domain::recipient::RecipientStatus;
 use mailqueue_core::domain::record::Record;
 use mailqueue_core::domain::report::Reply;
 use mailqueue_core::domain::status::Status;
 use serde::Serialize;
-use time::macros::format_description;
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
+
+use super::moment::Moment;
+use super::stage::Stage;
+use crate::api::attachments::part_id;
+use crate::viewer::ShownContent;
 
 /// A message on its own page.
 #[derive(Serialize)]
 pub(super) struct View {
     id: String,
-    status: &'static str,
+    stage: &'static str,
     tone: &'static str,
+    /// True while it is sent, or due.
+    is_due: bool,
     /// The seconds until the page looks again; `None` when nothing changes any more.
     refresh: Option<u32>,
     is_final: bool,
@@ -25,18 +31,42 @@ pub(super) struct View {
     finished: Option<Moment>,
     recipients: Vec<RecipientView>,
     attempts: Vec<AttemptView>,
+    /// True where the last attempt is the reason for the stage.
+    has_reason: bool,
+    lane: &'static str,
+    /// `None` where the viewer may not see them.
+    headers: Option<Headers>,
+    /// Likewise.
     content: Option<Content>,
+    /// The changes that make sense now.
+    changes: Vec<&'static str>,
 }
 
-/// The content, which only some may see.
+/// The people and the subject.
+#[derive(Serialize)]
+pub(super) struct Headers {
+    from: String,
+    pub(super) to: String,
+    pub(super) subject: String,
+    tags: Vec<String>,
+}
+
+/// The content.
 #[derive(Serialize)]
 struct Content {
-    from: String,
-    to: String,
-    subject: String,
     text: Option<String>,
     has_html: bool,
-    attachments: Vec<String>,
+    /// False once retention has taken it.
+    is_kept: bool,
+    attachments: Vec<FileView>,
+}
+
+/// A file of a message.
+#[derive(Serialize)]
+struct FileView {
+    id: String,
+    name: String,
+    size: String,
 }
 
 #[derive(Serialize)]
@@ -61,100 +91,81 @@ struct AttemptView {
     text: Option<String>,
 }
 
-/// A time, for people and for programs.
-#[derive(Serialize)]
-struct Moment {
-    shown: String,
-    exact: String,
-}
-
-/// A message in the list.
-#[derive(Serialize)]
-pub(super) struct Line {
-    id: String,
-    subject: String,
-    to: String,
-    status: &'static str,
-    tone: &'static str,
-    created: Moment,
-}
-
 impl View {
-    /// A message as it stands; with what is in it or without; looking again by itself unless it is to keep still.
-    pub(super) fn of(record: &Record, content: bool, now: OffsetDateTime, still: bool) -> Self {
+    /// A message as it stands now, with as much of its content as the viewer may see.
+    pub(super) fn of(record: &Record, shown: ShownContent, may_change: bool, now: OffsetDateTime) -> Self {
         let delivery = &record.delivery;
-        let status = delivery.status;
-        let soon = status == Status::Sending || record.due_at <= now + Duration::seconds(10);
-        let next = (status == Status::Queued).then(|| Moment::of(record.due_at));
+        let (status, stage) = (delivery.status, Stage::of(record, now));
+        let next = (status == Status::Queued && stage != Stage::Scheduled).then_some(record.due_at);
+        let moment = |time| Moment::of(time, now);
+        let shows_headers = shown >= ShownContent::Headers;
         Self {
             id: record.id.to_string(),
-            status: status.as_str(),
-            tone: tone(status),
-            refresh: (!status.is_final() && !still).then_some(if soon { 2 } else { 30 }),
+            stage: stage.word(),
+            tone: stage.tone(),
+            is_due: status == Status::Sending || record.due_at <= now,
+            refresh: stage.refresh(record.due_at, now),
             is_final: status.is_final(),
-            created: Moment::of(record.created_at),
-            scheduled: record.scheduled_at.map(Moment::of),
-            next: next.filter(|_| !delivery.attempts.is_empty()),
-            finished: record.finished_at.map(Moment::of),
-            recipients: recipients(record, content),
-            attempts: attempts(record, content),
-            content: content.then(|| Content::of(record)),
+            created: moment(record.created_at),
+            scheduled: record.scheduled_at.map(moment),
+            next: next.filter(|_| stage == Stage::Retrying).map(moment),
+            finished: record.finished_at.map(moment),
+            recipients: recipients(record, shows_headers),
+            attempts: attempts(record, shows_headers, now),
+            has_reason: stage == Stage::Retrying || matches!(status, Status::Failed | Status::Unknown),
+            lane: record.lane.as_str(),
+            headers: shows_headers.then(|| Headers::of(record)),
+            content: (shown == ShownContent::Full).then(|| Content::of(record)),
+            changes: if may_change { changes(record) } else { Vec::new() },
         }
     }
 }
 
-impl Content {
-    fn of(record: &Record) -> Self {
+/// The changes that the store would make. One that is queued and due is tried at once anyway.
+fn changes(record: &Record) -> Vec<&'static str> {
+    match record.delivery.status {
+        Status::Queued => vec!["retry", "reschedule", "cancel"],
+        Status::Failed | Status::Unknown if record.raw.is_some() => vec!["retry"],
+        _ => Vec::new(),
+    }
+}
+
+impl Headers {
+    /// Those of a message.
+    pub(super) fn of(record: &Record) -> Self {
         let people = &record.summary.people;
         let to = people.to.iter().chain(&people.cc).chain(&people.bcc).map(ToString::to_string);
         Self {
             from: people.from.to_string(),
             to: to.collect::<Vec<_>>().join(", "),
             subject: record.summary.subject.clone(),
+            tags: record.summary.tags.iter().map(|tag| format!("{}={}", tag.name, tag.value)).collect(),
+        }
+    }
+}
+
+/// A size in the largest unit that leaves a whole number.
+fn size(octets: u64) -> String {
+    match octets {
+        0..1024 => format!("{octets} B"),
+        1024..1_048_576 => format!("{} KiB", octets / 1024),
+        _ => format!("{} MiB", octets / 1_048_576),
+    }
+}
+
+impl Content {
+    fn of(record: &Record) -> Self {
+        let file = |(n, file): (usize, &AttachmentSummary)| FileView {
+            id: part_id(record.id, n),
+            name: file.filename.clone(),
+            size: size(file.size),
+        };
+        Self {
             text: record.text.clone(),
             has_html: record.html.is_some(),
-            attachments: record.summary.attachments.iter().map(|file| file.filename.clone()).collect(),
+            is_kept: record.raw.is_some(),
+            attachments: record.summary.attachments.iter().enumerate().map(file).collect(),
         }
-    }
-}
-
-impl Line {
-    /// A message as it stands.
-    pub(super) fn of(listed: &Listed) -> Self {
-        match listed {
-            Ok(record) => Self::read(record),
-            Err((partial, _)) => Self {
-                id: partial.id.to_string(),
-                subject: partial.subject.clone(),
-                to: String::new(),
-                status: "unreadable",
-                tone: "bad",
-                created: Moment::of(partial.created_at),
-            },
-        }
-    }
-
-    fn read(record: &Record) -> Self {
-        let Content { subject, to, .. } = Content::of(record);
-        let status = record.delivery.status;
-        Self {
-            id: record.id.to_string(),
-            subject,
-            to,
-            status: status.as_str(),
-            tone: tone(status),
-            created: Moment::of(record.created_at),
-        }
-    }
-}
-
-impl Moment {
-    fn of(time: OffsetDateTime) -> Self {
-        let time = time.to_offset(time::UtcOffset::UTC);
-        let shown = format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
-        let exact = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
-        // Both descriptions only ask for what every time has.
-        Self { shown: time.format(shown).unwrap_or_default(), exact: time.format(exact).unwrap_or_default() }
     }
 }
 
@@ -181,12 +192,12 @@ fn recipients(record: &Record, content: bool) -> Vec<RecipientView> {
     recipients.collect()
 }
 
-fn attempts(record: &Record, content: bool) -> Vec<AttemptView> {
+fn attempts(record: &Record, content: bool, now: OffsetDateTime) -> Vec<AttemptView> {
     let attempts = record.delivery.attempts.iter().map(|attempt| {
         let (code, text) = told(attempt.reply.as_ref(), content);
         AttemptView {
             number: attempt.attempt,
-            started: Moment::of(attempt.started_at),
+            started: Moment::of(attempt.started_at, now),
             duration_ms: attempt.duration_ms,
             outcome: attempt.outcome.as_str(),
             times: attempt.times,
@@ -196,15 +207,4 @@ fn attempts(record: &Record, content: bool) -> Vec<AttemptView> {
         }
     });
     attempts.collect()
-}
-
-/// The colour of a status.
-fn tone(status: Status) -> &'static str {
-    match status {
-        Status::Queued | Status::Sending => "waiting",
-        Status::Sent => "good",
-        Status::Failed => "bad",
-        Status::Cancelled => "quiet",
-        Status::Unknown => "doubt",
-    }
 }

@@ -1,47 +1,177 @@
-//! Messages and their outcomes, for people.
+//! The list of messages, for people.
 
-use mailqueue_core::contracts::store::Filter;
+use mailqueue_core::domain::search::{Search, SearchError};
+use mailqueue_core::{ChangeError, MessageId, Outbox};
+use serde::Serialize;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
 
+use super::list_view::ListView;
+use super::login;
 use super::templates::PAGES;
-use crate::api::find::{EmailId, find, unknown};
 use crate::api::query::parse_id;
 use crate::app::App;
+use crate::viewer::Viewer;
 use crate::wire::deadline::in_time;
+use crate::wire::parameter::{parameters, text, up_to, uuid};
 use crate::wire::problem::Problem;
 use crate::wire::problem_schema::Refused;
 use crate::wire::request::Request;
-use crate::wire::response::Response;
+use crate::wire::response::{self, Response};
+use crate::wire::urlencoded;
 
-/// The number of messages on the page.
-const MAX_LISTED: usize = 50;
+/// The number of messages on a page that names none.
+const DEFAULT_LISTED: usize = 50;
 
-/// The newest messages
+/// The largest number of messages on a page.
+const MAX_LISTED: usize = 100;
+
+parameters! {
+    /// The query of the list.
+    SearchQuery {
+        Query "q", "A search: words of the subject, and qualifiers such as `status:failed`.", text(&[]);
+        Query "after", "Those older than this message.", uuid();
+        Query "limit", "50 when absent.", up_to(MAX_LISTED);
+    }
+}
+
+/// The fields of a change of several messages.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only the schema is used")]
+pub(super) struct Selection {
+    /// `retry` or `cancel`.
+    change: String,
+    /// A message; as many of these fields as there are messages.
+    #[schema(format = "uuid")]
+    id: String,
+}
+
+/// The list that an address asks for.
+pub(super) struct Query {
+    /// The search as it was typed.
+    pub(super) text: String,
+    /// The search, or what is wrong with it.
+    pub(super) search: Result<Search, SearchError>,
+    after: Option<MessageId>,
+    limit: usize,
+    /// What a change before has led to.
+    pub(super) changed: Option<ChangedView>,
+}
+
+/// The result of a change of several messages.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub(super) struct ChangedView {
+    changed: usize,
+    refused: usize,
+}
+
+/// Messages, newest first
 #[utoipa::path(
-    get, path = "/messages", tag = "Page", operation_id = "show_messages",
+    get, path = "/messages", tag = "Page", operation_id = "show_messages", params(SearchQuery),
     responses(
         (status = 200, description = "A page.", body = String, content_type = "text/html; charset=utf-8"),
+        (status = 303, description = "Nobody is logged in; for browsers."),
         Refused<404>,
     ),
 )]
 pub(crate) async fn list(app: &App, request: &Request) -> Result<Response, Problem> {
-    if !app.shows_content(request) {
-        return Err(Problem::not_found("The list of messages is not shown here."));
+    let Some(viewer) = app.viewer(request) else { return login::ask(request) };
+    let now = viewer.outbox.clock().now();
+    let query = Query::read(request.query(), now);
+    let Ok(search) = &query.search else { return Ok(PAGES.messages(request, &viewer, &query, None)) };
+    if let Some(id) = search.id {
+        return Ok(response::see_other(&format!("{}/messages/{id}", request.base)));
     }
-    let page = in_time(app.open_outbox().list(Filter { limit: MAX_LISTED, ..Filter::default() })).await??;
-    Ok(PAGES.messages(request, &page.records))
+    let found = in_time(viewer.outbox.search(search, query.after, query.limit)).await??;
+    let is_full = found.records.len() >= query.limit;
+    let list = ListView::of(&found, query.after.is_none(), is_full, viewer.shown, now);
+    Ok(PAGES.messages(request, &viewer, &query, Some(list)))
 }
 
-/// Where a message stands
+/// Try messages again, or withdraw them
 #[utoipa::path(
-    get, path = "/messages/{id}", tag = "Page", operation_id = "show_message", params(EmailId),
-    responses(
-        (status = 200, description = "A page.", body = String, content_type = "text/html; charset=utf-8"),
-        Refused<404>,
-    ),
+    post, path = "/messages", tag = "Page", operation_id = "change_messages",
+    request_body(content = Selection, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 303, description = "Done, as far as it was possible."), Refused<403>, Refused<404>),
 )]
-pub(crate) async fn show(app: &App, request: &Request) -> Result<Response, Problem> {
-    let id = parse_id(&request.id).ok_or_else(unknown)?;
-    let outbox = app.open_outbox();
-    let record = find(&outbox, id).await?;
-    Ok(PAGES.message(request, &record, app.shows_content(request), outbox.clock().now()))
+pub(crate) async fn change(app: &App, request: &mut Request) -> Result<Response, Problem> {
+    request.only_own()?;
+    let Some(viewer) = app.viewer(request) else { return login::ask(request) };
+    viewer.only_changing()?;
+    let fields = request.form().await?;
+    let change = fields.get("change").and_then(Change::of).ok_or_else(unknown_change)?;
+    let ids: Option<Vec<MessageId>> = fields.all("id").map(parse_id).collect();
+    let ids = ids.ok_or_else(|| Problem::field("/id", "must be the id of a message"))?;
+    let mut changed = ChangedView::default();
+    for id in ids.into_iter().take(MAX_LISTED) {
+        match in_time(change.apply(&viewer, id)).await? {
+            Ok(()) => changed.changed += 1,
+            Err(ChangeError::Store(error)) => return Err(error.into()),
+            Err(_) => changed.refused += 1,
+        }
+    }
+    // What stands in a header field has to be ASCII without blanks; it ends with the sign for a further pair.
+    let query =
+        fields.get("query").filter(|query| query.bytes().all(|b| b.is_ascii_graphic())).unwrap_or_default();
+    let ChangedView { changed, refused } = changed;
+    let back = format!("{}/messages?{query}changed={changed}&refused={refused}", request.base);
+    Ok(response::see_other(&back))
+}
+
+/// A change that a person can make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    Retry,
+    Cancel,
+}
+
+impl Change {
+    /// The change by its word.
+    pub(super) fn of(word: &str) -> Option<Self> {
+        match word {
+            "retry" => Some(Self::Retry),
+            "cancel" => Some(Self::Cancel),
+            _ => None,
+        }
+    }
+
+    /// Makes the change, and logs who made it.
+    pub(super) async fn apply(self, viewer: &Viewer, id: MessageId) -> Result<(), ChangeError> {
+        let outbox: &Outbox = &viewer.outbox;
+        let (word, changed) = match self {
+            Self::Retry => ("retry", outbox.retry_now(id).await),
+            Self::Cancel => ("cancel", outbox.cancel(id).await),
+        };
+        changed.map(|status| viewer.log_change(id, word, status))
+    }
+}
+
+/// 422: no button has this word.
+pub(super) fn unknown_change() -> Problem {
+    Problem::field("/change", "must be retry, cancel or reschedule")
+}
+
+impl Query {
+    /// Reads a query leniently: a person may have typed it, and a page helps better than an error does.
+    fn read(query: &str, now: OffsetDateTime) -> Self {
+        let pairs: Vec<_> = urlencoded::pairs(query.as_bytes()).filter_map(Result::ok).collect();
+        let value =
+            |name: &str| pairs.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        let number = |name: &str| value(name).and_then(|value| value.parse::<usize>().ok());
+        let mut text = value("q").unwrap_or_default().trim().to_owned();
+        // Links that name a field alone are read as the search that says the same.
+        for name in ["status", "to"] {
+            if let Some(value) = value(name).filter(|value| !value.is_empty()) {
+                text = format!("{text} {name}:{value}").trim().to_owned();
+            }
+        }
+        let changed = number("changed").zip(number("refused"));
+        Self {
+            search: Search::parse(&text, now),
+            text,
+            after: value("after").and_then(parse_id),
+            limit: number("limit").map_or(DEFAULT_LISTED, |limit| limit.clamp(1, MAX_LISTED)),
+            changed: changed.map(|(changed, refused)| ChangedView { changed, refused }),
+        }
+    }
 }

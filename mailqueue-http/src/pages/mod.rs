@@ -4,7 +4,14 @@
 
 mod fields;
 pub(crate) mod form;
+mod list_view;
+pub(crate) mod login;
+pub(crate) mod message;
 mod message_view;
 pub(crate) mod messages;
+mod moment;
+pub(crate) mod parts;
+mod preview;
+mod stage;
 pub(crate) mod templates;
 mod translations;

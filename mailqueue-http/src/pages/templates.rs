@@ -3,18 +3,23 @@
 use std::sync::LazyLock;
 
 use hyper::StatusCode;
-use mailqueue_core::contracts::store::Listed;
 use mailqueue_core::domain::record::Record;
+use mailqueue_core::domain::search::SearchError;
 use mailqueue_core::domain::validation::FieldError;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use super::message_view::{Line, View};
+use super::list_view::ListView;
+use super::login::Refusal;
+use super::message_view::View;
+use super::messages::Query;
 use super::translations::Words;
 use crate::app::App;
+use crate::viewer::{ShownContent, Viewer};
 use crate::wire::language::Language;
+use crate::wire::origin::is_tls;
 use crate::wire::problem::Problem;
 use crate::wire::request::Request;
 use crate::wire::response::{self, Response};
@@ -28,9 +33,11 @@ const PLAIN: [(Language, &str); 2] = [
     (Language::English, include_str!("static/index.en.html")),
 ];
 
-const TEMPLATES: [(&str, &str); 5] = [
+const TEMPLATES: [(&str, &str); 7] = [
     ("layout.html", include_str!("templates/layout.html")),
+    ("time.html", include_str!("templates/time.html")),
     ("form.html", include_str!("templates/form.html")),
+    ("login.html", include_str!("templates/login.html")),
     ("message.html", include_str!("templates/message.html")),
     ("messages.html", include_str!("templates/messages.html")),
     ("problem.html", include_str!("templates/problem.html")),
@@ -153,29 +160,60 @@ impl Pages {
         }
     }
 
-    /// The page of one message.
-    pub(crate) fn message(
+    /// The page to log in at; `possible` where a key is set that could.
+    pub(super) fn login(
+        &self,
+        request: &Request,
+        status: StatusCode,
+        possible: bool,
+        next: &str,
+        refusal: Option<Refusal>,
+    ) -> Response {
+        let refusal = refusal.map(|refusal| match refusal {
+            Refusal::Invalid => "invalid",
+            Refusal::Restricted => "restricted",
+        });
+        let secure = is_tls(&request.head.headers) || request.local;
+        let page = context! { possible, next, refusal, secure };
+        self.render(Frame::of(request), status, "login.html", page)
+    }
+
+    /// The page of one message, for a viewer or for anybody.
+    pub(super) fn message(
         &self,
         request: &Request,
         record: &Record,
-        content: bool,
+        viewer: Option<&Viewer>,
         now: OffsetDateTime,
     ) -> Response {
-        let still = request.query().split('&').any(|pair| pair == "refresh=off");
-        let view = View::of(record, content, now, still);
-        self.render(
-            Frame::of(request),
-            StatusCode::OK,
-            "message.html",
-            context! { m => Value::from(Serde(view)) },
-        )
+        let has = |pair: &str| request.query().split('&').any(|other| other == pair);
+        let shown = viewer.map_or(ShownContent::None, |viewer| viewer.shown);
+        let view = View::of(record, shown, viewer.is_some_and(|viewer| viewer.may_change), now);
+        let page = context! {
+            m => Value::from(Serde(view)),
+            still => has("refresh=off"),
+            pictures => has("pictures=1"),
+        };
+        self.render(Frame::of(request).with(viewer), StatusCode::OK, "message.html", page)
     }
 
-    /// The page that lists messages.
-    pub(crate) fn messages(&self, request: &Request, records: &[Listed]) -> Response {
-        let lines: Vec<Line> = records.iter().map(Line::of).collect();
-        let page = context! { lines => Value::from(Serde(lines)) };
-        self.render(Frame::of(request), StatusCode::OK, "messages.html", page)
+    /// The page that lists messages; without a list the search is at fault.
+    pub(super) fn messages(
+        &self,
+        request: &Request,
+        viewer: &Viewer,
+        query: &Query,
+        list: Option<ListView>,
+    ) -> Response {
+        let status = if list.is_some() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+        let page = context! {
+            q => query.text.as_str(),
+            fault => query.search.as_ref().err().map(fault),
+            changed => query.changed.map(|changed| Value::from(Serde(changed))),
+            may_change => viewer.may_change,
+            list => list.map(|list| Value::from(Serde(list))),
+        };
+        self.render(Frame::of(request).with(Some(viewer)), status, "messages.html", page)
     }
 
     /// The page that says what went wrong.
@@ -217,9 +255,22 @@ impl Pages {
             style => self.style.as_str(),
             path => frame.path,
             asked => frame.asked,
+            viewer => frame.viewer,
+            has_session => frame.has_session,
         };
         self.templates.get_template(template)?.render(context! { ..page, ..frame })
     }
+}
+
+/// A fault of a search, for the words of the pages.
+fn fault(error: &SearchError) -> Value {
+    let (kind, name, similar) = match error {
+        SearchError::UnknownQualifier { name, similar } => ("unknown", name.as_str(), *similar),
+        SearchError::Repeated { qualifier } => ("twice", *qualifier, None),
+        SearchError::Value { qualifier, .. } => ("value", *qualifier, None),
+        _ => ("unclosed", "", None),
+    };
+    context! { kind, name, similar }
 }
 
 /// The frame of a page.
@@ -230,12 +281,23 @@ struct Frame<'r> {
     path: &'r str,
     /// True where the address names the language, so that links have to.
     asked: bool,
+    /// The name of whoever is logged in.
+    viewer: Option<&'r str>,
+    /// True where this person can log out here.
+    has_session: bool,
 }
 
 impl<'r> Frame<'r> {
     fn of(request: &'r Request) -> Self {
         let asked = request.asks_language();
-        Self { language: request.language, base: request.base, path: &request.path, asked }
+        let (language, base, path) = (request.language, request.base, &*request.path);
+        Self { language, base, path, asked, viewer: None, has_session: false }
+    }
+
+    /// The same for whoever is logged in.
+    fn with(self, viewer: Option<&'r Viewer>) -> Self {
+        let name = viewer.and_then(|viewer| viewer.name.as_deref());
+        Self { viewer: name, has_session: viewer.is_some_and(|viewer| viewer.has_session), ..self }
     }
 }
 
@@ -250,7 +312,8 @@ mod tests {
         let pages = Pages::new();
         let invite = FormView { open: true, to: false, to_required: false };
         for (language, page) in PLAIN {
-            let frame = Frame { language, base: "", path: "/", asked: true };
+            let frame =
+                Frame { language, base: "", path: "/", asked: true, viewer: None, has_session: false };
             let context = pages.form_context(language, &invite, &FormValues::default());
             let rendered = pages.rendered(frame, "form.html", context).unwrap();
             if std::env::var_os("RENEW_PAGES").is_some() {

@@ -1,9 +1,11 @@
 //! Requests as they are read and responses as they are written. Nothing here calls the outbox or knows a route.
 
 pub(crate) mod accept;
+pub(crate) mod access;
 pub(crate) mod base64;
 pub(crate) mod body;
 pub(crate) mod client_address;
+pub(crate) mod cookie;
 pub(crate) mod deadline;
 pub(crate) mod head;
 pub(crate) mod json;

@@ -22,11 +22,25 @@ pub(crate) fn host_name(headers: &HeaderMap) -> String {
     name_of(host).to_ascii_lowercase()
 }
 
+/// True where a proxy in front says that the client speaks TLS.
+pub(crate) fn is_tls(headers: &HeaderMap) -> bool {
+    headers.get("x-forwarded-proto").is_some_and(|proto| proto.as_bytes() == b"https")
+}
+
+/// True for a request that a page of this very site has made, as browsers tell. Unlike [`is_foreign`] it takes no silence
+/// for an answer.
+pub(crate) fn is_own(headers: &HeaderMap) -> bool {
+    match headers.get("sec-fetch-site").map(hyper::header::HeaderValue::as_bytes) {
+        Some(site) => site == b"same-origin",
+        // A browser that is too old to send it.
+        None => headers.contains_key(ORIGIN) && !is_foreign(headers),
+    }
+}
+
 /// The prefix of a path in an address that the client can use: the host it says it talks to, by the scheme that
 /// a proxy in front says it speaks. Empty when the client names no host.
 pub(crate) fn origin(headers: &HeaderMap) -> String {
-    let is_tls = headers.get("x-forwarded-proto").is_some_and(|proto| proto.as_bytes() == b"https");
-    let scheme = if is_tls { "https" } else { "http" };
+    let scheme = if is_tls(headers) { "https" } else { "http" };
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     if host.is_empty() { String::new() } else { format!("{scheme}://{host}") }
 }
@@ -56,5 +70,20 @@ mod tests {
         let same =
             [("host", "upstream"), ("origin", "https://mq.example"), ("sec-fetch-site", "same-origin")];
         assert!(!is_foreign(&headers(&same)));
+    }
+
+    #[test]
+    fn only_a_browser_that_says_so_is_on_our_own_page() {
+        let own =
+            |fields: &[(&'static str, &str)]| is_own(&headers(&[&[("host", "mq.example")], fields].concat()));
+        assert!(own(&[("sec-fetch-site", "same-origin")]));
+        assert!(own(&[("origin", "http://mq.example")]));
+        assert!(own(&[("origin", "http://mq.example"), ("sec-fetch-site", "same-origin")]));
+        assert!(!own(&[]));
+        assert!(!own(&[("sec-fetch-site", "none")]));
+        assert!(!own(&[("sec-fetch-site", "same-site")]));
+        assert!(!own(&[("sec-fetch-site", "same-site"), ("origin", "http://a.mq.example")]));
+        assert!(!own(&[("sec-fetch-site", "cross-site"), ("origin", "http://mq.example")]));
+        assert!(!own(&[("origin", "null")]));
     }
 }

@@ -115,10 +115,9 @@ impl Problem {
             .with(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
     }
 
-    /// 403: the key is right, but only for sending. Resend says 401 under the same name; but 401 asks for another
-    /// login (RFC 9110 section 15.5.2), and this key is known.
-    pub(crate) fn restricted_key() -> Self {
-        let detail = "This API key is restricted to only send emails.";
+    /// 403: the key is right, but not for this. Resend says 401 under the same name; but 401 asks for another login
+    /// (RFC 9110 section 15.5.2), and this key is known.
+    pub(crate) fn restricted_key(detail: &str) -> Self {
         Self::new(StatusCode::FORBIDDEN, "restricted_api_key", "API key restricted", detail)
     }
 

@@ -7,11 +7,13 @@ use hyper::header::HeaderName;
 use hyper::http::request::Parts;
 
 use crate::wire::accept::Accept;
+use crate::wire::access::Access;
 use crate::wire::body::Payload;
 use crate::wire::language::Language;
-use crate::wire::origin::is_foreign;
+use crate::wire::origin::{is_foreign, is_own};
 use crate::wire::problem::Problem;
 use crate::wire::rate_limit_status::RateLimitStatus;
+use crate::wire::urlencoded;
 
 /// A request whose address is known.
 pub(crate) struct Request {
@@ -28,8 +30,8 @@ pub(crate) struct Request {
     pub(crate) id: String,
     /// The id of a part that stood in the address; empty where none belongs.
     pub(crate) part: String,
-    /// True where a key that may only send suffices.
-    pub(crate) is_send: bool,
+    /// The right that its route asks of an API key; `None` where it asks for none.
+    pub(crate) access: Option<Access>,
     /// The network address it comes from, as far as can be told.
     pub(crate) from: IpAddr,
     /// The rest of its sender's rate, once the request has been counted.
@@ -40,6 +42,21 @@ pub(crate) struct Request {
     pub(crate) accept: Accept,
     /// The language its sender reads.
     pub(crate) language: Language,
+}
+
+/// The fields of a form by their names.
+pub(crate) struct FormFields(Vec<(String, String)>);
+
+impl FormFields {
+    /// The first value of a field.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.all(name).next()
+    }
+
+    /// All values of a field, in order.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
 }
 
 impl Request {
@@ -82,6 +99,31 @@ impl Request {
             }
         }
         Ok((essence.trim().to_ascii_lowercase(), content_type))
+    }
+
+    /// Refuses what no page of this site has sent.
+    ///
+    /// # Errors
+    ///
+    /// 403
+    pub(crate) fn only_own(&self) -> Result<(), Problem> {
+        if is_own(&self.head.headers) { Ok(()) } else { Err(Problem::foreign_origin()) }
+    }
+
+    /// The fields of a URL-encoded form.
+    ///
+    /// # Errors
+    ///
+    /// 415 for another media type; those of the body.
+    pub(crate) async fn form(&mut self) -> Result<FormFields, Problem> {
+        let (media_type, _) = self.media_type()?;
+        if media_type != "application/x-www-form-urlencoded" {
+            return Err(Problem::unsupported("The form must be sent as application/x-www-form-urlencoded."));
+        }
+        let body = self.payload.read().await?;
+        let fields = urlencoded::pairs(&body).collect::<Result<_, _>>();
+        self.payload.digested();
+        fields.map(FormFields)
     }
 
     /// True for a request by a page of another site, as far as browsers tell.

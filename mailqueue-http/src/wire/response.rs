@@ -17,7 +17,7 @@ pub(crate) type Response = hyper::Response<UnsyncBoxBody<Bytes, Infallible>>;
 const GUARDS: [(&str, &str); 8] = [
     (
         "content-security-policy",
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; \
+        "default-src 'none'; style-src 'self'; img-src 'self' data:; frame-src 'self'; form-action 'self'; base-uri 'none'; \
          frame-ancestors 'none'",
     ),
     ("x-content-type-options", "nosniff"),

@@ -11,7 +11,8 @@ pub(crate) fn entry(name: &str, key: &str, parts: &str) -> String {
     format!("{name}:{hash}{parts}")
 }
 
-/// Two tenants, `mq_one` and `mq_two`; `shop` has a second key for sending, one for two domains, and one of last year.
+/// Two tenants, `mq_one` and `mq_two`; `shop` has further keys for sending, for two domains, of last year, and for reading;
+/// `ops` has one for the mail of all.
 fn keys() -> Options {
     let list = [
         entry("shop", "mq_one", ""),
@@ -19,6 +20,8 @@ fn keys() -> Options {
         entry("shop", "mq_send", ":scope=send"),
         entry("shop", "mq_domain", ":domain=Shop.example:domain=example.net"),
         entry("shop", "mq_old", ":expires=2025-11-23"),
+        entry("shop", "mq_read", ":scope=read"),
+        entry("ops", "mq_operate", ":scope=operate"),
     ];
     Options { api_keys: list.join(",").parse().unwrap(), ..plain() }
 }
@@ -149,6 +152,45 @@ async fn a_key_for_sending_only_sends() {
         }
     }
     assert_eq!(ask(&server, "mq_one", "GET", &format!("/emails/{id}"), "").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_key_for_reading_changes_nothing() {
+    let server = TestServer::public(keys()).await;
+    let id = ask(&server, "mq_one", "POST", "/emails", BODY).await.id();
+    let before = server.stored().await;
+    let sending = [("POST", "/emails", BODY), ("POST", "/emails/batch", BODY)];
+    for (method, path, body) in OF_ONE.into_iter().filter(|(method, ..)| *method != "GET").chain(sending) {
+        let refused = ask(&server, "mq_read", method, &path.replace("{id}", &id), body).await;
+        let problem = refused.assert_problem(403, "restricted_api_key");
+        assert!(problem["detail"].as_str().unwrap().contains("only read"), "{method} {path}");
+    }
+    assert_eq!(server.stored().await, before, "nothing has changed");
+    let reading = OF_MANY.map(|path| ("GET", path, "")).into_iter();
+    for (method, path, _) in reading.chain(OF_ONE.into_iter().filter(|(method, ..)| *method == "GET")) {
+        let shown = ask(&server, "mq_read", method, &path.replace("{id}", &id), "").await;
+        assert_eq!(shown.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_for_operating_has_the_mail_of_all_and_of_the_form() {
+    let server = TestServer::public(keys()).await;
+    let shop = ask(&server, "mq_one", "POST", "/emails", BODY).await.id();
+    let location =
+        server.fill_in("assunto=Oi&mensagem=Tudo", &[]).await.header("location").unwrap().to_owned();
+    let form = location.rsplit('/').next().unwrap().to_owned();
+    let own = ask(&server, "mq_operate", "POST", "/emails", BODY).await.id();
+    assert_ne!(own, shop, "it hands mail over under its own name");
+    let list = ask(&server, "mq_operate", "GET", "/emails", "").await.json();
+    let ids: Vec<&str> =
+        list["data"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, [&own, &form, &shop]);
+    for id in [&shop, &form] {
+        let cancelled = ask(&server, "mq_operate", "POST", &format!("/emails/{id}/cancel"), "").await;
+        assert_eq!(cancelled.json()["status"], "cancelled");
+    }
+    assert_eq!(ask(&server, "mq_two", "GET", &format!("/emails/{own}"), "").await.status, 404);
 }
 
 #[tokio::test]

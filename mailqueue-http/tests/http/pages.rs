@@ -77,8 +77,8 @@ async fn the_world_sees_how_it_went_but_not_what_or_whom() {
         assert!(!reply.text().contains(secret), "{secret}");
     }
     let list = server.send("GET", "/messages", &[BROWSER], b"").await;
-    assert_eq!(list.status, 404);
-    assert_eq!(list.header("content-type"), Some("text/html; charset=utf-8"));
+    assert_eq!((list.status, list.header("location")), (303, Some("/login?next=%2Fmessages")));
+    server.get("/messages").await.assert_problem(404, "not_found");
 }
 
 #[tokio::test]

@@ -8,12 +8,12 @@ use super::qualifier::QUALIFIERS;
 #[non_exhaustive]
 pub enum SearchError {
     /// There is no such qualifier.
-    #[error("there is no qualifier `{name}:`; {hint}")]
+    #[error("there is no qualifier `{name}:`; {}", hint(.similar.as_ref()))]
     UnknownQualifier {
         /// What stands before the colon.
         name: String,
-        /// A sentence that names the one that is probably meant, or all.
-        hint: String,
+        /// The one that is probably meant.
+        similar: Option<&'static str>,
     },
     /// The value of a qualifier makes no sense.
     #[error("`{qualifier}:` {detail}")]
@@ -38,11 +38,8 @@ impl SearchError {
     pub(super) fn unknown(name: &str) -> Self {
         let name: String = name.chars().take(32).collect();
         let near = QUALIFIERS.into_iter().min_by_key(|known| distance(&name, known));
-        let hint = match near.filter(|known| distance(&name, known) <= 2) {
-            Some(near) => format!("did you mean `{near}:`?"),
-            None => format!("there are {}; text with a colon stands in quotes", all()),
-        };
-        Self::UnknownQualifier { name, hint }
+        let similar = near.filter(|known| distance(&name, known) <= 2);
+        Self::UnknownQualifier { name, similar }
     }
 
     pub(super) fn value(qualifier: &'static str, detail: impl Into<String>) -> Self {
@@ -50,8 +47,12 @@ impl SearchError {
     }
 }
 
-fn all() -> String {
-    QUALIFIERS.map(|name| format!("{name}:")).join(" ")
+fn hint(similar: Option<&&str>) -> String {
+    let all = || QUALIFIERS.map(|name| format!("{name}:")).join(" ");
+    similar.map_or_else(
+        || format!("there are {}; text with a colon stands in quotes", all()),
+        |name| format!("did you mean `{name}:`?"),
+    )
 }
 
 /// The number of letters to add, take away or replace to make one word of the other.

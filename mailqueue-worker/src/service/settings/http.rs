@@ -39,8 +39,8 @@ pub struct HttpArgs {
     /// Domains and addresses that the form may write to, comma separated [default: any on a loopback address]
     #[arg(long, env = "MAILQUEUE_FORM_RECIPIENTS", value_name = "LIST", value_parser = or_none(text))]
     pub form_recipients: Option<Setting<Option<String>>>,
-    /// Keys of the JSON API, comma separated: name:sha256-hex, then as wanted :scope=send, :domain=example.com (several)
-    /// and :expires=2027-12-31; `mailqueue-http key NAME` makes one. Without any the API answers on loopback addresses only
+    /// Keys of the JSON API, comma separated: name:sha256-hex, then as wanted :scope=send (or read, operate),
+    /// :domain=example.com (several) and :expires=2027-12-31; `mailqueue-http key NAME` makes one. Without any the API answers on loopback addresses only
     #[arg(long, env = "MAILQUEUE_API_KEYS", hide_env_values = true, value_name = "LIST")]
     #[arg(value_parser = by(text))]
     pub api_keys: Option<Setting<String>>,
@@ -59,6 +59,14 @@ pub struct HttpArgs {
     /// it: clients can send it too [default: the address of the connection]
     #[arg(long, env = "MAILQUEUE_CLIENT_ADDRESS_HEADER", value_name = "NAME", value_parser = or_none(header))]
     pub client_address_header: Option<Setting<Option<HeaderName>>>,
+    /// The header field in which a proxy names a person that it has logged in, such as x-forwarded-user: that person sees
+    /// and manages all mail on the pages. Only beside MAILQUEUE_CLIENT_ADDRESS_HEADER, for the same reason [default: none]
+    #[arg(long, env = "MAILQUEUE_USER_HEADER", value_name = "NAME", value_parser = or_none(header))]
+    pub user_header: Option<Setting<Option<HeaderName>>>,
+    /// What pages show to whoever is logged in: full, headers (people and subject), or none
+    #[arg(long, env = "MAILQUEUE_SHOW_CONTENT", default_value = "full", value_name = "full|headers|none")]
+    #[arg(value_parser = or_default(text))]
+    pub show_content: Setting<String>,
     // A million: a long night of a large sender.
     /// How many messages may wait to be sent; above four fifths of it new mail gets 503; or off
     #[arg(long, env = "MAILQUEUE_MAX_WAITING", default_value = "1000000", value_name = "N")]

@@ -1,0 +1,130 @@
+//! People who look at pages.
+
+use std::fmt;
+use std::str::FromStr;
+
+use hyper::header::HeaderName;
+use mailqueue_core::{MessageId, Outbox, Status};
+
+use crate::app::App;
+use crate::auth::Scope;
+use crate::wire::access::Access;
+use crate::wire::cookie;
+use crate::wire::problem::Problem;
+use crate::wire::request::Request;
+
+/// The content that pages show to whoever is logged in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ShownContent {
+    /// What became of a message, and nothing of what it says or whom it is for.
+    None,
+    /// The people and the subject besides, and what relays have answered.
+    Headers,
+    /// All of it.
+    #[default]
+    Full,
+}
+
+/// The error for a text that names no such content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be full, headers or none")]
+pub struct ShownContentError;
+
+impl ShownContent {
+    const ALL: [Self; 3] = [Self::None, Self::Headers, Self::Full];
+
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Headers => "headers",
+            Self::Full => "full",
+        }
+    }
+}
+
+impl fmt::Display for ShownContent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for ShownContent {
+    type Err = ShownContentError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|shown| shown.as_str() == text).ok_or(ShownContentError)
+    }
+}
+
+/// A person who is logged in, or works on this very machine.
+pub(crate) struct Viewer {
+    /// The mail that the person may see.
+    pub(crate) outbox: Outbox,
+    /// The name of the key or of the proxy's user; `None` on this machine.
+    pub(crate) name: Option<String>,
+    /// True where the person may change what becomes of mail.
+    pub(crate) may_change: bool,
+    /// True where the person can log out here.
+    pub(crate) has_session: bool,
+    /// The content to show.
+    pub(crate) shown: ShownContent,
+}
+
+impl App {
+    /// The person behind a request for a page: by a login here, by that of a proxy, or on this machine while no API key
+    /// is set. `None` for anybody else, and for a login whose key may not look at mail.
+    pub(crate) fn viewer(&self, request: &Request) -> Option<Viewer> {
+        let options = self.options();
+        let viewer = |outbox, name, may_change, has_session| {
+            Some(Viewer { outbox, name, may_change, has_session, shown: options.shown_content })
+        };
+        if let Some(session) = cookie::session(&request.head.headers) {
+            let client = options.api_keys.client_of(session, self.outbox().clock().now());
+            if let Some(client) = client.filter(|client| client.scope().allows(Access::Read)) {
+                let may_change = client.scope().allows(Access::Change);
+                let outbox = self.outbox_for(&client, Access::Read);
+                return viewer(outbox, Some(client.tenant().to_owned()), may_change, true);
+            }
+        }
+        if let Some(name) = options.user.as_ref().and_then(|header| user(request, header)) {
+            return viewer(self.outbox().clone(), Some(name), true, false);
+        }
+        if request.local && options.api_keys.is_empty() {
+            return viewer(self.outbox().clone(), None, true, false);
+        }
+        None
+    }
+
+    /// True where somebody could log in.
+    pub(crate) fn has_logins(&self) -> bool {
+        let keys = &self.options().api_keys;
+        [Scope::Full, Scope::Read, Scope::Operate].into_iter().any(|scope| keys.have(scope))
+    }
+}
+
+/// The person that a proxy names. Two names are none: one of them was sent by the client.
+fn user(request: &Request, header: &HeaderName) -> Option<String> {
+    let name = request.single(header.clone()).ok()??;
+    let name = std::str::from_utf8(name).ok()?.trim();
+    (1..=128).contains(&name.len()).then(|| name.to_owned())
+}
+
+impl Viewer {
+    /// Refuses a person who may only look.
+    ///
+    /// # Errors
+    ///
+    /// 403
+    pub(crate) fn only_changing(&self) -> Result<(), Problem> {
+        let detail = "This login may look at mail, and change nothing.";
+        if self.may_change { Ok(()) } else { Err(Problem::restricted_key(detail)) }
+    }
+
+    /// Logs that this person has changed a message.
+    pub(crate) fn log_change(&self, id: MessageId, change: &'static str, status: Status) {
+        let by = self.name.as_deref().unwrap_or("local");
+        tracing::info!(event = "message.changed", message_id = %id, change, %status, by, "somebody has changed a message");
+    }
+}
