@@ -37,17 +37,14 @@ impl Outbox {
             return self.search_one(search, id, after).await;
         }
         let (mut found, mut searched) = (Found::default(), 0);
-        let mut cursor =
-            after.or_else(|| search.before.map(newest_before)).map_or(Cursor::Newest, Cursor::After);
+        let mut cursor = after.map_or(Cursor::Newest, Cursor::After);
+        let asked = if looks_once_more(search) { PAGE } else { limit.clamp(1, PAGE) };
         loop {
-            let page = self.list(filter(search, cursor)).await?;
+            let page = self.list(filter(search, cursor, asked)).await?;
             // A page for which the store looks at each message has looked at its own limit.
-            searched += if page.records.len() < PAGE { Filter::SEARCHED } else { PAGE };
+            searched += if page.records.len() < asked { Filter::SEARCHED } else { asked };
             for listed in page.records {
                 let (id, fits) = judge(search, &listed);
-                if is_older(search, id) {
-                    return Ok(Found { next: None, ..found });
-                }
                 if fits {
                     found.records.push(listed);
                 }
@@ -55,8 +52,7 @@ impl Outbox {
                     return Ok(Found { next: Some(id), ..found });
                 }
             }
-            let next = page.next.filter(|&next| page.has_more && !is_older(search, next));
-            match next {
+            match page.next.filter(|_| page.has_more) {
                 Some(next) if searched < MAX_SEARCHED => cursor = Cursor::After(next),
                 next => return Ok(Found { next, ..found }),
             }
@@ -77,15 +73,31 @@ impl Outbox {
     }
 }
 
-/// The part of a search that the store does.
-fn filter(search: &Search, cursor: Cursor) -> Filter {
+/// True if the store chooses more than the search does.
+fn looks_once_more(search: &Search) -> bool {
+    let is_domain = |wanted: &Option<String>| wanted.as_ref().is_some_and(|wanted| wanted.starts_with('@'));
+    search.reason.is_some() || is_domain(&search.to) || is_domain(&search.from)
+}
+
+/// The part of a search that the store does. It may choose more than the search: that looks at each message once more.
+fn filter(search: &Search, cursor: Cursor, limit: usize) -> Filter {
+    // A domain is looked for message by message.
+    let address = |wanted: &Option<String>| wanted.clone().filter(|wanted| !wanted.starts_with('@'));
+    let tag = search.tag.clone().map(|(name, value)| match value {
+        Some(value) => format!("{name}={value}"),
+        None => name,
+    });
     Filter {
         status: search.status,
-        // A domain is looked for message by message.
-        to: search.to.clone().filter(|to| !to.starts_with('@')),
+        to: address(&search.to),
+        from: address(&search.from),
         subject: search.subject.clone(),
+        tag,
+        lane: search.lane,
+        accepted_from: search.after.map(|after| after.saturating_sub(CLOCK_SLACK)),
+        accepted_before: search.before.map(|before| before.saturating_add(CLOCK_SLACK)),
         cursor,
-        limit: PAGE,
+        limit,
         ..Filter::default()
     }
 }
@@ -106,14 +118,3 @@ fn judge(search: &Search, listed: &Listed) -> (MessageId, bool) {
 
 /// How far the time in an id, which is of the submitter's clock, is off the store's at most.
 const CLOCK_SLACK: time::Duration = time::Duration::seconds(2);
-
-/// An id after which, in the order of a list, all messages are that were accepted before `time`.
-fn newest_before(time: time::OffsetDateTime) -> MessageId {
-    MessageId::first_at(time + CLOCK_SLACK)
-}
-
-/// True if a message was accepted before all that is asked for, as far as its id tells.
-fn is_older(search: &Search, id: MessageId) -> bool {
-    let Some(after) = search.after else { return false };
-    id.made_at().is_some_and(|made_at| made_at < after - CLOCK_SLACK)
-}

@@ -1,9 +1,9 @@
 //! A list of messages as its page shows it.
 
+use mailqueue_core::Status;
 use mailqueue_core::contracts::store::Listed;
 use mailqueue_core::domain::record::Record;
 use mailqueue_core::outbox::Found;
-use mailqueue_core::Status;
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -43,7 +43,13 @@ pub(super) struct Line {
 impl ListView {
     /// A page as it stands now, with as much of the content as the viewer may see; `is_full` where it has as many
     /// messages as it can.
-    pub(super) fn of(found: &Found, is_first: bool, is_full: bool, shown: ShownContent, now: OffsetDateTime) -> Self {
+    pub(super) fn of(
+        found: &Found,
+        is_first: bool,
+        is_full: bool,
+        shown: ShownContent,
+        now: OffsetDateTime,
+    ) -> Self {
         // A page that is not full ends where the search has come to.
         let searched_to = found.next.filter(|_| !is_full).and_then(|id| id.made_at());
         Self {

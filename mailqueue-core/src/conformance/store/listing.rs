@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::harness::{Harness, LONG, RUI, accepted, draft, draft_for_two, eager, report};
+use super::harness::{ANA, Harness, LONG, RUI, accepted, draft, draft_for_two, eager, report};
 use crate::contracts::store::{Change, Changed, Cursor, Filter, MessageStore};
 use crate::domain::id::MessageId;
+use crate::domain::lane::Lane;
 use crate::domain::status::Status;
 
 /// The ids of a page, and whether more follow.
@@ -114,6 +115,62 @@ pub async fn filters_by_subject(store: Arc<dyn MessageStore>) {
     }
 }
 
+/// Only messages from an address, with a tag, in a lane; with a recipient as well as without.
+pub async fn filters_by_sender_tag_and_lane(store: Arc<dyn MessageStore>) {
+    let harness = Harness::new(store);
+    let plain = harness.submit(&draft("plain")).await;
+    harness.tick().await;
+    let mut other = draft("other");
+    other.tags = vec![("kind".into(), "welcome".into()), ("shop".into(), "7".into())];
+    (other.from, other.lane) = ("Zé <ze@BÜCHER.example>".into(), Lane::Bulk);
+    let other = harness.submit(&other).await;
+    let all = Filter::default;
+    let filters = [
+        (Filter { from: Some("ze@xn--bcher-kva.example".into()), ..all() }, vec![other]),
+        (Filter { from: Some("ze@bücher.example".into()), ..all() }, vec![other]),
+        (Filter { from: Some("e@bücher.example".into()), ..all() }, vec![]),
+        (Filter { from: Some("not an address".into()), ..all() }, vec![]),
+        (Filter { from: Some("shop@example.com".into()), ..all() }, vec![plain]),
+        (Filter { tag: Some("kind".into()), ..all() }, vec![other]),
+        (Filter { tag: Some("shop=7".into()), ..all() }, vec![other]),
+        (Filter { tag: Some("kind=7".into()), ..all() }, vec![]),
+        (Filter { tag: Some("welcome".into()), ..all() }, vec![]),
+        (Filter { lane: Some(Lane::Bulk), ..all() }, vec![other]),
+        (Filter { lane: Some(Lane::Normal), ..all() }, vec![plain]),
+        (Filter { lane: Some(Lane::Urgent), ..all() }, vec![]),
+    ];
+    for (filter, ids) in filters {
+        assert_eq!(page(&harness, filter.clone()).await.0, ids, "{filter:?}");
+        let to = Filter { to: Some(ANA.into()), ..filter };
+        assert_eq!(page(&harness, to.clone()).await.0, ids, "{to:?}");
+    }
+}
+
+/// Only messages accepted within a time, the first moment of it included; with a recipient as well as without.
+pub async fn filters_by_time(store: Arc<dyn MessageStore>) {
+    let harness = Harness::new(store);
+    let ids = newest_first(&harness, 4).await;
+    let at = |n: usize| ids[n].made_at();
+    for to in [None, Some(ANA.to_owned())] {
+        let within = |accepted_from, accepted_before| Filter {
+            to: to.clone(),
+            accepted_from,
+            accepted_before,
+            ..Filter::default()
+        };
+        assert_eq!(page(&harness, within(at(2), None)).await.0, ids[..3]);
+        assert_eq!(page(&harness, within(None, at(2))).await.0, ids[3..]);
+        let both = within(at(2), at(0));
+        assert_eq!(page(&harness, both.clone()).await.0, ids[1..3]);
+        assert_eq!(
+            page(&harness, Filter { cursor: Cursor::After(ids[1]), ..both.clone() }).await.0,
+            [ids[2]]
+        );
+        assert_eq!(page(&harness, Filter { cursor: Cursor::Before(ids[2]), ..both }).await.0, [ids[1]]);
+        assert_eq!(page(&harness, within(at(1), at(1))).await.0, []);
+    }
+}
+
 /// Every filter has to match, page by page.
 pub async fn combines_filters(store: Arc<dyn MessageStore>) {
     let harness = Harness::new(store);
@@ -134,6 +191,7 @@ pub async fn combines_filters(store: Arc<dyn MessageStore>) {
         subject: Some("NOTE".into()),
         cursor,
         limit: 2,
+        ..Filter::default()
     };
     assert_eq!(page(&harness, filter(Cursor::Newest)).await, (wanted[..2].to_vec(), true));
     assert_eq!(page(&harness, filter(Cursor::After(wanted[1]))).await, (wanted[2..].to_vec(), false));

@@ -59,6 +59,8 @@ macro_rules! message_store_conformance {
                 filters_by_status
                 filters_by_recipient
                 filters_by_subject
+                filters_by_sender_tag_and_lane
+                filters_by_time
                 combines_filters
                 leaves_bodies_out
                 keeps_tenants_apart

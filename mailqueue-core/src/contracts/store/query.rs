@@ -1,7 +1,10 @@
 //! Lists of messages: filters and pages.
 
+use time::OffsetDateTime;
+
 use crate::contracts::store::StoreError;
 use crate::domain::id::MessageId;
+use crate::domain::lane::Lane;
 use crate::domain::record::{PartialRecord, Record};
 use crate::domain::status::Status;
 
@@ -21,8 +24,18 @@ pub struct Filter {
     pub status: Option<Status>,
     /// Only those with this recipient, an address as it was given.
     pub to: Option<String>,
+    /// Only those whose From address is this one.
+    pub from: Option<String>,
     /// Only those whose subject contains this, whatever its case.
     pub subject: Option<String>,
+    /// Only those with this tag, by its name or as `name=value`.
+    pub tag: Option<String>,
+    /// Only those in this lane.
+    pub lane: Option<Lane>,
+    /// Only those accepted at this time or later, by the time in their id.
+    pub accepted_from: Option<OffsetDateTime>,
+    /// Only those accepted before this time, likewise.
+    pub accepted_before: Option<OffsetDateTime>,
     /// The start of the page.
     pub cursor: Cursor,
     /// How many at most. A page of none says nothing of what follows.
@@ -37,10 +50,27 @@ impl Filter {
     /// The same among the messages of one recipient, which lie apart in the store.
     pub const SEARCHED_OF_RECIPIENT: usize = 200;
 
+    /// The name of the tag, and its value if one is given.
+    #[must_use]
+    pub fn tag_parts(&self) -> Option<(&str, Option<&str>)> {
+        let tag = self.tag.as_deref()?;
+        Some(tag.split_once('=').map_or((tag, None), |(name, value)| (name, Some(value))))
+    }
+
+    /// The bounds of the ids: from the first one on, and below the second one.
+    #[must_use]
+    pub fn ids(&self) -> (Option<MessageId>, Option<MessageId>) {
+        (self.accepted_from.map(MessageId::first_at), self.accepted_before.map(MessageId::first_at))
+    }
+
     /// How many messages a page looks at where it may not show all of them; `None` where it shows what it finds.
     #[must_use]
     pub fn searched(&self) -> Option<usize> {
-        let is_search = self.common_status().is_some() || self.subject.is_some();
+        let is_search = self.common_status().is_some()
+            || self.from.is_some()
+            || self.subject.is_some()
+            || self.tag.is_some()
+            || self.lane.is_some();
         let (is_search, most) = match self.to {
             None => (is_search, Self::SEARCHED),
             Some(_) => (is_search || self.tenant.is_some(), Self::SEARCHED_OF_RECIPIENT),
@@ -66,7 +96,19 @@ impl Filter {
 impl Default for Filter {
     /// The 20 newest.
     fn default() -> Self {
-        Self { tenant: None, status: None, to: None, subject: None, cursor: Cursor::Newest, limit: 20 }
+        Self {
+            tenant: None,
+            status: None,
+            to: None,
+            from: None,
+            subject: None,
+            tag: None,
+            lane: None,
+            accepted_from: None,
+            accepted_before: None,
+            cursor: Cursor::Newest,
+            limit: 20,
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 
 use diesel::sql_types::Uuid as SqlUuid;
 use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::super::bodies::BodyColumns;
@@ -31,15 +32,11 @@ const DELIVERY: &str = " CROSS JOIN LATERAL (SELECT * FROM deliveries WHERE emai
 
 /// A page of messages, newest first.
 pub(super) async fn list(connection: &mut Session, filter: Filter) -> Result<Page, Failure> {
-    let to = match &filter.to {
-        None => None,
-        // Kept with its domain in lower case and as A-labels, so it is looked for like that.
-        Some(to) => match to.parse::<Address>() {
-            Ok(address) => Some(String::from(address)),
-            Err(_) => return Ok(Page::default()),
-        },
+    // No message has what is no address.
+    let Some((to, from)) = kept(filter.to.as_deref()).zip(kept(filter.from.as_deref())) else {
+        return Ok(Page::default());
     };
-    let list = List { filter, to };
+    let list = List { filter, to, from };
     connection
         .transaction(async move |connection| {
             connection.batch_execute(SETTINGS).await?;
@@ -48,10 +45,16 @@ pub(super) async fn list(connection: &mut Session, filter: Filter) -> Result<Pag
         .await
 }
 
-/// A list, and the recipient as it is kept.
+/// An address as it is kept: its domain in lower case and as A-labels. The outer `None` is none.
+fn kept(address: Option<&str>) -> Option<Option<String>> {
+    address.map(|address| address.parse::<Address>().map(String::from)).transpose().ok()
+}
+
+/// A list, and the recipient and the sender as they are kept.
 struct List {
     filter: Filter,
     to: Option<String>,
+    from: Option<String>,
 }
 
 impl List {
@@ -89,7 +92,14 @@ impl List {
 
     /// The ids of the next messages in the direction of the page, as many as `most`.
     fn next(&self, select: Select, most: usize) -> Select {
-        let (select, id) = self.source(select);
+        let (mut select, id) = self.source(select);
+        let (lowest, highest) = self.filter.ids();
+        if let Some(lowest) = lowest {
+            select = select.and(" AND ").and(id).then(" >= ?", Bind::Id(lowest.as_uuid()));
+        }
+        if let Some(highest) = highest {
+            select = select.and(" AND ").and(id).then(" < ?", Bind::Id(highest.as_uuid()));
+        }
         let select = match self.filter.cursor {
             Cursor::Newest => select,
             Cursor::After(last) => select.and(" AND ").and(id).then(" < ?", Bind::Id(last.as_uuid())),
@@ -123,6 +133,19 @@ impl List {
         }
         if let Some(status) = self.filter.common_status() {
             select = select.then(" AND d.status = ?", Bind::Text(status.as_str().to_owned()));
+        }
+        if let Some(from) = &self.from {
+            // A mailbox is kept as its address, or as a name and the address in angle brackets.
+            let sender = " AND strpos('<' || (e.people ->> 'from') || '>', '<' || ? || '>') > 0";
+            select = select.then(sender, Bind::Text(from.clone()));
+        }
+        if let Some(lane) = self.filter.lane {
+            select = select.then(" AND d.lane = ?", Bind::Text(lane.as_str().to_owned()));
+        }
+        if let Some((name, value)) = self.filter.tag_parts() {
+            let tag = value
+                .map_or_else(|| json!([{ "name": name }]), |value| json!([{ "name": name, "value": value }]));
+            select = select.then(" AND e.tags @> ?::jsonb", Bind::Text(tag.to_string()));
         }
         if let Some(subject) = &self.filter.subject {
             select = select.then(" AND strpos(lower(e.subject), lower(?)) > 0", Bind::Text(subject.clone()));

@@ -27,6 +27,7 @@ const TO: &str = " FROM addressees a CROSS JOIN emails e ON e.id = a.email_id
     CROSS JOIN deliveries d ON d.email_id = a.email_id WHERE a.address = ?";
 const AND: &str = " AND ";
 const OLDER: &str = " < ?";
+const FROM: &str = " >= ?";
 const NEWER: &str = " > ?";
 const ORDER: &str = " ORDER BY ";
 const NEWEST_FIRST: &str = " DESC LIMIT ?";
@@ -37,6 +38,11 @@ const THOSE: &str = ") AS s WHERE TRUE";
 const OF_TENANT: &str = " AND s.tenant = ?";
 const BY_STATUS: &str = " AND s.status = ?";
 const BY_SUBJECT: &str = " AND contains_folded(s.subject, ?)";
+const BY_SENDER: &str = " AND instr('<' || (s.people ->> '$.from') || '>', '<' || ? || '>') > 0";
+const BY_TAG: &str = " AND EXISTS (SELECT 1 FROM json_each(s.tags) t WHERE t.value ->> '$.name' = ?)";
+const BY_TAG_AND_VALUE: &str = " AND EXISTS (SELECT 1 FROM json_each(s.tags) t
+    WHERE t.value ->> '$.name' = ? AND t.value ->> '$.value' = ?)";
+const BY_LANE: &str = " AND s.lane = ?";
 const FIRST: &str = " LIMIT ?";
 
 const ID: &str = "SELECT d.email_id";
@@ -50,15 +56,11 @@ struct Last {
 
 /// A page of messages.
 pub(super) fn list(transaction: &mut Transaction<'_>, filter: &Filter) -> Result<Page, StoreError> {
-    let to = match &filter.to {
-        None => None,
-        // As it is kept: the domain in lower case, as A-labels.
-        Some(to) => match to.parse::<Address>() {
-            Ok(address) => Some(String::from(address)),
-            Err(_) => return Ok(Page::default()),
-        },
+    // No message has what is no address.
+    let Some((to, from)) = kept(filter.to.as_deref()).zip(kept(filter.from.as_deref())) else {
+        return Ok(Page::default());
     };
-    let list = List { filter, to };
+    let list = List { filter, to, from };
     let Some(searched) = filter.searched() else {
         return list.page(transaction, Page::rows_for(filter.limit));
     };
@@ -69,10 +71,16 @@ pub(super) fn list(transaction: &mut Transaction<'_>, filter: &Filter) -> Result
     page
 }
 
-/// A list, and the recipient as it is kept.
+/// An address as it is kept: its domain in lower case and as A-labels. The outer `None` is none.
+fn kept(address: Option<&str>) -> Option<Option<String>> {
+    address.map(|address| address.parse::<Address>().map(String::from)).transpose().ok()
+}
+
+/// A list, and the recipient and the sender as they are kept.
 struct List<'f> {
     filter: &'f Filter,
     to: Option<String>,
+    from: Option<String>,
 }
 
 impl List<'_> {
@@ -100,8 +108,15 @@ impl List<'_> {
 
     /// The next messages in the direction of the page.
     fn candidates<'s>(&'s self, columns: Statement<'s>, most: usize) -> Statement<'s> {
-        let (select, id) = self.source(columns);
+        let (mut select, id) = self.source(columns);
         let id = || Statement::of(id, Vec::new());
+        let (lowest, highest) = self.filter.ids();
+        if let Some(lowest) = lowest {
+            select = select.then(sql!(AND)).then(id()).then(sql!(FROM, lowest));
+        }
+        if let Some(highest) = highest {
+            select = select.then(sql!(AND)).then(id()).then(sql!(OLDER, highest));
+        }
         let select = match self.filter.cursor {
             Cursor::Newest => select,
             Cursor::After(last) => select.then(sql!(AND)).then(id()).then(sql!(OLDER, last)),
@@ -141,8 +156,19 @@ impl List<'_> {
         if let Some(status) = self.filter.common_status() {
             sieve = sieve.then(sql!(BY_STATUS, status.as_str()));
         }
+        if let Some(from) = &self.from {
+            sieve = sieve.then(sql!(BY_SENDER, from.as_str()));
+        }
         if let Some(subject) = &self.filter.subject {
             sieve = sieve.then(sql!(BY_SUBJECT, subject.to_lowercase()));
+        }
+        match self.filter.tag_parts() {
+            None => {}
+            Some((name, None)) => sieve = sieve.then(sql!(BY_TAG, name)),
+            Some((name, Some(value))) => sieve = sieve.then(sql!(BY_TAG_AND_VALUE, name, value)),
+        }
+        if let Some(lane) = self.filter.lane {
+            sieve = sieve.then(sql!(BY_LANE, lane.as_str()));
         }
         sieve
     }
