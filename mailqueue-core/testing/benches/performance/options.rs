@@ -32,7 +32,7 @@ pub(crate) struct Options {
     /// Finished messages beside, for the growth.
     #[arg(long, default_value_t = 400_000)]
     pub(crate) finished: usize,
-    /// 2,000,000 waiting and 10,000,000 finished messages beside. Needs 40 GB of disk: set TMPDIR.
+    /// 2,000,000 waiting and 10,000,000 finished messages beside. Needs 14 GB of disk: set TMPDIR.
     #[arg(long)]
     full: bool,
     /// One short pass of everything, for CI: says nothing about speed.
