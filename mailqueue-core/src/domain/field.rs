@@ -24,6 +24,13 @@ const MIN_ENCODED_OCTETS: usize = "=F0=9F=93=AC".len();
 /// A field of free text, which a reader sees exactly as it was given: what could be lost (spaces at the ends or in
 /// a row), misread (what looks like an encoded word) or refused (other letters, words too long for a line) is encoded.
 pub(super) fn text(name: &str, value: &str) -> String {
+    if is_one_line(name, value) {
+        return [name, ": ", value, "\r\n"].concat();
+    }
+    text_by_words(name, value)
+}
+
+fn text_by_words(name: &str, value: &str) -> String {
     let words: Vec<&str> = value.split(' ').collect();
     let is_void = |n: Option<usize>| n.and_then(|n| words.get(n)).is_some_and(|word| word.is_empty());
     let is_special = |n: usize| {
@@ -77,6 +84,13 @@ pub(super) fn mailboxes(name: &str, mailboxes: &[Mailbox]) -> String {
         line.put(&format!("{open}{}{close}{comma}", mailbox.address));
     }
     line.end()
+}
+
+/// Tells whether a field is written as it is, on one line: most are, and they need not be taken apart.
+fn is_one_line(name: &str, value: &str) -> bool {
+    let is_bare = |b: u8| b.is_ascii_graphic() || b == b' ';
+    let has_void = value.is_empty() || value.starts_with(' ') || value.ends_with(' ') || value.contains("  ");
+    name.len() + 2 + value.len() <= WIDTH && !has_void && value.bytes().all(is_bare) && !value.contains("=?")
 }
 
 fn is_plain(word: &str) -> bool {
@@ -175,5 +189,20 @@ fn encoded(c: char) -> String {
         ' ' => "_".to_owned(),
         'a'..='z' | 'A'..='Z' | '0'..='9' | '!' | '*' | '+' | '-' | '/' => c.to_string(),
         other => other.encode_utf8(&mut [0; 4]).bytes().map(|b| format!("={b:02X}")).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 4096, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_fits_a_line_is_written_as_by_words(value in "[ a-z=?é]{0,80}|[ -~]{0,80}") {
+            prop_assert_eq!(text("Subject", &value), text_by_words("Subject", &value));
+        }
     }
 }

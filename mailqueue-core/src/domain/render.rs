@@ -1,5 +1,7 @@
 //! The bytes of a message.
 
+use std::fmt::Write as _;
+
 use bytes::Bytes;
 use lettre::message::header::ContentType;
 use lettre::message::{Attachment as FilePart, MultiPart, SinglePart};
@@ -10,6 +12,7 @@ use super::attachment::Attachment;
 use super::id::MessageId;
 use super::message::Message;
 use super::rendered_file::is_inline;
+use super::transfer_encoding::EncodedText;
 use super::{field, transfer_encoding};
 
 /// A checked message that can still not be rendered.
@@ -45,8 +48,9 @@ fn head(message: &Message, id: MessageId, date: OffsetDateTime) -> Result<String
         }
     }
     head.push_str(&field::text("Subject", &message.subject));
-    head.push_str(&format!("Message-ID: <{id}@{}>\r\n", message.from.address.domain()));
-    head.push_str(&format!("Date: {date}\r\n"));
+    let domain = message.from.address.domain();
+    // A String takes whatever is written.
+    let _ = write!(head, "Message-ID: <{id}@{domain}>\r\nDate: {date}\r\n");
     for header in &message.headers {
         let write = if header.is_free_text() { field::text } else { field::structured };
         head.push_str(&write(&header.name, &header.value));
@@ -57,6 +61,7 @@ fn head(message: &Message, id: MessageId, date: OffsetDateTime) -> Result<String
 
 /// The parts after the head: lettre's parts, with their fields and encoded, but put together here.
 enum Body {
+    Text(TextKind, EncodedText),
     Single(SinglePart),
     Multi(MultiPart, Vec<Body>),
 }
@@ -64,9 +69,35 @@ enum Body {
 /// More than the fields of a part and a boundary take.
 const PART_OVERHEAD: usize = 1024;
 
+/// The kind of a text part.
+#[derive(Debug, Clone, Copy)]
+enum TextKind {
+    Plain,
+    Html,
+}
+
+impl TextKind {
+    /// The Content-Type field, as lettre writes it. Nearly every message has such a part, so it is not put together anew.
+    fn field(self) -> &'static str {
+        match self {
+            Self::Plain => "Content-Type: text/plain; charset=utf-8\r\n",
+            Self::Html => "Content-Type: text/html; charset=utf-8\r\n",
+        }
+    }
+}
+
+/// Writes a text part.
+fn write_text(kind: TextKind, text: &EncodedText, raw: &mut Vec<u8>) {
+    raw.extend_from_slice(kind.field().as_bytes());
+    raw.extend_from_slice(format!("Content-Transfer-Encoding: {}\r\n\r\n", text.encoding).as_bytes());
+    raw.extend_from_slice(&text.octets);
+    raw.extend_from_slice(b"\r\n");
+}
+
 impl Body {
     fn size(&self) -> usize {
         match self {
+            Self::Text(_, text) => text.octets.len() + PART_OVERHEAD,
             Self::Single(part) => part.raw_body().len() + PART_OVERHEAD,
             Self::Multi(_, parts) => parts.iter().map(Self::size).sum::<usize>() + PART_OVERHEAD,
         }
@@ -74,17 +105,15 @@ impl Body {
 
     /// Writes it and lets go of each part as soon as that is written.
     fn write(self, raw: &mut Vec<u8>) {
-        let head = match &self {
-            Self::Single(part) => part.headers(),
-            Self::Multi(whole, _) => whole.headers(),
-        };
-        raw.extend_from_slice(format!("{head}\r\n").as_bytes());
         match self {
+            Self::Text(kind, text) => write_text(kind, &text, raw),
             Self::Single(part) => {
+                raw.extend_from_slice(format!("{}\r\n", part.headers()).as_bytes());
                 raw.extend_from_slice(part.raw_body());
                 raw.extend_from_slice(b"\r\n");
             }
             Self::Multi(whole, parts) => {
+                raw.extend_from_slice(format!("{}\r\n", whole.headers()).as_bytes());
                 let boundary = whole.boundary();
                 for part in parts {
                     raw.extend_from_slice(format!("--{boundary}\r\n").as_bytes());
@@ -103,15 +132,13 @@ fn body(message: &Message) -> Result<Body, RenderError> {
         .iter()
         .partition(|file| is_inline(file.content_id.as_deref(), message.html.is_some()));
     let html = message.html.as_ref().map(|html| related(html, &inline)).transpose()?;
-    let text = message.text.as_ref().map(|text| SinglePart::plain(transfer_encoding::text(text)));
+    let text = message.text.as_ref().map(|text| Body::Text(TextKind::Plain, transfer_encoding::text(text)));
     let main = match (text, html) {
-        (Some(text), Some(html)) => {
-            Body::Multi(MultiPart::alternative().build(), vec![Body::Single(text), html])
-        }
-        (Some(text), None) => Body::Single(text),
+        (Some(text), Some(html)) => Body::Multi(MultiPart::alternative().build(), vec![text, html]),
+        (Some(text), None) => text,
         (None, Some(html)) => html,
         // Not reached by a checked message, which has a text or HTML.
-        (None, None) => Body::Single(SinglePart::plain(String::new())),
+        (None, None) => Body::Text(TextKind::Plain, transfer_encoding::text("")),
     };
     if files.is_empty() {
         return Ok(main);
@@ -124,7 +151,7 @@ fn body(message: &Message) -> Result<Body, RenderError> {
 }
 
 fn related(html: &str, inline: &[&Attachment]) -> Result<Body, RenderError> {
-    let html = Body::Single(SinglePart::html(transfer_encoding::text(html)));
+    let html = Body::Text(TextKind::Html, transfer_encoding::text(html));
     if inline.is_empty() {
         return Ok(html);
     }

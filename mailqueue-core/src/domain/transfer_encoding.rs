@@ -6,22 +6,31 @@ use email_encoding::body::Encoding;
 use lettre::message::Body;
 use lettre::message::header::ContentTransferEncoding;
 
+/// A text as it is sent, and the transfer encoding that it is in.
+pub(super) struct EncodedText {
+    pub(super) encoding: ContentTransferEncoding,
+    pub(super) octets: Vec<u8>,
+}
+
 /// A text as the body of a part: 7-bit, and every line ends in CRLF. What it costs grows with the text's length alone.
 ///
 /// A bare CR is a line end too: some servers take it for one (SMTP smuggling).
-pub(super) fn text(text: &str) -> Body {
+pub(super) fn text(text: &str) -> EncodedText {
     let text = unix_lines(text);
     // Chosen by what was handed in: the CR that each line gets for the way says nothing about the text.
     let encoding = Encoding::choose(&*text, false);
     // lettre would end the lines itself, but it moves the rest of the text for each of them.
     let lines = network_lines(&text);
-    match encoding {
-        Encoding::SevenBit => Body::dangerous_pre_encoded(lines, ContentTransferEncoding::SevenBit),
+    let body = match encoding {
+        Encoding::SevenBit => {
+            return EncodedText { encoding: ContentTransferEncoding::SevenBit, octets: lines };
+        }
         Encoding::QuotedPrintable => Body::new_with_encoding(lines, ContentTransferEncoding::QuotedPrintable)
             .expect("quoted-printable holds any octets"),
         // EightBit is not chosen where 8-bit text is not supported (`false` above).
         Encoding::EightBit | Encoding::Base64 => base64(&lines),
-    }
+    };
+    EncodedText { encoding: body.encoding(), octets: body.into_vec() }
 }
 
 /// Octets as the body of a part, in base64.

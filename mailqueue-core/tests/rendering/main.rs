@@ -4,6 +4,7 @@
 mod bodies;
 mod drafts;
 mod encoded_words;
+mod lettre_parts;
 mod line_ends;
 mod octets;
 mod wire;

@@ -235,11 +235,11 @@ impl Member for Option<Addresses> {
         let json = members.take(name)?;
         let at = members.place(name);
         match json {
-            Json::Text(_) => json::text(json, &at, members.faults()).map(Addresses::One),
+            Json::Text(_) => json::text(json, || at, members.faults()).map(Addresses::One),
             Json::List(items) => {
                 let mut addresses = Vec::with_capacity(items.len());
                 for (n, item) in items.into_iter().enumerate() {
-                    addresses.extend(json::text(item, &format!("{at}/{n}"), members.faults()));
+                    addresses.extend(json::text(item, || format!("{at}/{n}"), members.faults()));
                 }
                 Some(Addresses::Many(addresses))
             }

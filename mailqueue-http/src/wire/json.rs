@@ -6,6 +6,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use mailqueue_core::domain::validation::FieldError;
+use memchr::memchr;
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 
 use crate::wire::offload::offload;
@@ -199,7 +200,7 @@ impl<'f, 'b> Members<'f, 'b> {
     /// Takes out a string.
     pub(crate) fn text(&mut self, name: &str) -> Option<String> {
         let json = self.take(name)?;
-        text(json, &self.place(name), self.faults)
+        text(json, || member(&self.at, name), self.faults)
     }
 
     /// Takes out a string that has to be there; empty when it is not.
@@ -208,7 +209,7 @@ impl<'f, 'b> Members<'f, 'b> {
             self.fault(name, "must be there");
             return String::new();
         };
-        text(json, &self.place(name), self.faults).unwrap_or_default()
+        text(json, || member(&self.at, name), self.faults).unwrap_or_default()
     }
 
     /// Takes out `true` or `false`; `false` when there is neither.
@@ -247,12 +248,18 @@ impl<'f, 'b> Members<'f, 'b> {
     }
 }
 
-/// A string without NUL, which no database keeps.
-pub(crate) fn text(json: Json<'_>, at: &str, faults: &mut Vec<FieldError>) -> Option<String> {
+/// A string without NUL, which no database keeps. `at` gives the place of it for a fault.
+pub(crate) fn text(
+    json: Json<'_>,
+    at: impl FnOnce() -> String,
+    faults: &mut Vec<FieldError>,
+) -> Option<String> {
     match json {
-        Json::Text(text) if text.contains('\0') => note(faults, at, "must not contain NUL"),
+        Json::Text(text) if memchr(0, text.as_bytes()).is_some() => {
+            note(faults, &at(), "must not contain NUL")
+        }
         Json::Text(text) => return Some(text.into_owned()),
-        _ => note(faults, at, "must be a string"),
+        _ => note(faults, &at(), "must be a string"),
     }
     None
 }

@@ -43,8 +43,8 @@ impl Member for Option<BTreeMap<String, String>> {
         let place = members.place(name);
         let mut map = BTreeMap::new();
         for (key, value) in object {
-            let at = json::member(&place, &key);
-            map.extend(json::text(value, &at, members.faults()).map(|value| (key, value)));
+            let text = json::text(value, || json::member(&place, &key), members.faults());
+            map.extend(text.map(|value| (key, value)));
         }
         Some(map)
     }

@@ -5,10 +5,10 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-
 use mailqueue_core::StoreError;
 use mailqueue_core::connect::ConnectError;
 
+use super::logging;
 use super::settings::{EXIT_CONFIG, SettingFault};
 
 /// The exit status for a database that was out of reach for as long as a start waits: `EX_UNAVAILABLE` of `sysexits.h`.
@@ -75,9 +75,10 @@ impl From<String> for Failure {
 }
 
 /// The exit status for a result: 0, 2 for wrong usage, 3 for a part, 69 for what is out of reach, 78 for wrong settings, else
-/// 1. Faults are written to standard error, a line each, in the name of `program`.
+/// 1. Faults are written to standard error, a line each, in the name of `program`, behind all that was logged.
 #[must_use]
 pub fn end(program: &str, result: Result<(), Failure>) -> ExitCode {
+    logging::finish();
     match result {
         Ok(()) | Err(Failure::ReaderGone) => ExitCode::SUCCESS,
         Err(Failure::Settings(faults)) => {

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod command;
 pub mod healthcheck;
+mod line_writer;
 pub mod logging;
 pub mod metrics;
 pub mod process;

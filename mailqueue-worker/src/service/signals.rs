@@ -5,6 +5,8 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::logging;
+
 /// Cancels `shutdown` at the first SIGTERM or SIGINT. At the second, or `grace` later, the process ends at once with
 /// status 1: another worker takes unfinished mail up when its lease runs out.
 ///
@@ -24,6 +26,7 @@ pub fn end_on_signal(shutdown: CancellationToken, grace: Duration) -> std::io::R
             () = tokio::time::sleep(grace) => "grace period over",
         };
         tracing::warn!(reason, "ended before everything was drained");
+        logging::finish();
         std::process::exit(1);
     });
     Ok(())

@@ -33,7 +33,8 @@ use crate::domain::record::Participants;
 use crate::domain::rendered_text::line_ends;
 
 statement! {
-    /// Both rows of every message, in one statement and so in one transaction.
+    /// Both rows of every message, in one statement and so in one transaction. Lists that are empty, as most are, come as
+    /// NULL: the server need not read them.
     InsertMessages {
         ids: Array<SqlUuid> => Vec<Uuid>,
         tenants: Array<Text> => Vec<String>,
@@ -41,9 +42,9 @@ statement! {
         subjects: Array<Text> => Vec<String>,
         senders: Array<Text> => Vec<String>,
         people: Array<Jsonb> => Vec<Json<Participants>>,
-        headers: Array<Jsonb> => Vec<Json<Vec<Header>>>,
-        tags: Array<Jsonb> => Vec<Json<Vec<Tag>>>,
-        attachments: Array<Jsonb> => Vec<Json<Vec<AttachmentSummary>>>,
+        headers: Array<Nullable<Jsonb>> => Vec<Option<Json<Vec<Header>>>>,
+        tags: Array<Nullable<Jsonb>> => Vec<Option<Json<Vec<Tag>>>>,
+        attachments: Array<Nullable<Jsonb>> => Vec<Option<Json<Vec<AttachmentSummary>>>>,
         smtputf8: Array<Bool> => Vec<bool>,
         line_ends: Array<Nullable<Text>> => Vec<Option<String>>,
         raws: Array<Binary> => Vec<SharedBytes>,
@@ -57,8 +58,8 @@ statement! {
         ), record AS (
             INSERT INTO emails (id, tenant, scheduled_at, subject, sender, people, headers, tags, attachments,
                                 smtputf8, line_ends, raw)
-            SELECT id, tenant, scheduled_at, subject, sender, people, headers, tags, attachments,
-                   smtputf8, line_ends, raw FROM n
+            SELECT id, tenant, scheduled_at, subject, sender, people, COALESCE(headers, '[]'), COALESCE(tags, '[]'),
+                   COALESCE(attachments, '[]'), smtputf8, line_ends, raw FROM n
         )
         INSERT INTO deliveries (email_id, status, lane, due_at, due_since, recipients, octets)
         SELECT id, 'queued', lane, GREATEST(now(), scheduled_at), GREATEST(now(), scheduled_at), recipients,
@@ -324,9 +325,9 @@ fn batch<'a>(messages: impl Iterator<Item = &'a NewMessage>) -> InsertMessages {
         batch.subjects.push(message.subject.clone());
         batch.senders.push(message.from.address.to_string());
         batch.people.push(Json(Participants::of(message)));
-        batch.headers.push(Json(message.headers.clone()));
-        batch.tags.push(Json(message.tags.clone()));
-        batch.attachments.push(Json(message.attachments.iter().map(Attachment::summary).collect()));
+        batch.headers.push(unless_empty(message.headers.clone()));
+        batch.tags.push(unless_empty(message.tags.clone()));
+        batch.attachments.push(unless_empty(message.attachments.iter().map(Attachment::summary).collect()));
         batch.smtputf8.push(message.needs_smtputf8());
         batch.line_ends.push(line_ends(message));
         // Shares the content, which is by far the largest part.
@@ -335,4 +336,8 @@ fn batch<'a>(messages: impl Iterator<Item = &'a NewMessage>) -> InsertMessages {
         batch.recipients.push(Json(Delivery::new(message.envelope()).recipients));
     }
     batch
+}
+
+fn unless_empty<T: std::fmt::Debug>(list: Vec<T>) -> Option<Json<Vec<T>>> {
+    (!list.is_empty()).then_some(Json(list))
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use memchr::memmem;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
@@ -71,11 +72,11 @@ impl Connection {
 
 /// True once the head and as many octets as it announces are there.
 fn is_whole(answer: &[u8]) -> bool {
-    let Some(end) = answer.windows(4).position(|octets| octets == b"\r\n\r\n") else { return false };
-    let head = std::str::from_utf8(&answer[..end]).expect("a head is ASCII");
-    let fields = head.lines().filter_map(|line| line.split_once(": "));
-    let length = fields.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-    let length: usize = length.and_then(|(_, value)| value.parse().ok()).expect("answers tell their length");
+    let Some(end) = memmem::find(answer, b"\r\n\r\n") else { return false };
+    // As hyper writes it: in lower case.
+    let length = memmem::find(&answer[..end], b"\r\ncontent-length: ").map(|at| &answer[at + 18..end]);
+    let digits = length.expect("answers tell their length").iter().take_while(|octet| octet.is_ascii_digit());
+    let length = digits.fold(0, |length, digit| length * 10 + usize::from(digit - b'0'));
     answer.len() >= end + 4 + length
 }
 
