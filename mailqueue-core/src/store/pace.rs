@@ -21,6 +21,16 @@ const ENOUGH: usize = 32;
 /// The part of the time for gathering after which items are counted for the first time, and again.
 const COUNTS: u32 = 3;
 
+/// Balanced calls that take this long wait for the disk more than for anything else.
+const SLOW: Duration = Duration::from_micros(1500);
+
+/// How long items gather beside balanced calls that are slow. Whoever has just been answered has asked again by then, and
+/// the database begins its next write to the disk later still.
+const SLOW_GATHERING: Duration = Duration::from_millis(1);
+
+/// The number of items that need not gather any longer beside slow calls.
+const SLOW_ENOUGH: usize = 16;
+
 /// Decides when calls are begun.
 ///
 /// Where calls are quick, one is under way at a time, and what comes meanwhile gathers into a large batch. Where they
@@ -38,6 +48,8 @@ pub(super) struct Pace {
     latest_len: usize,
     /// The time that calls have taken of late.
     usual: Duration,
+    /// The time at which the oldest of the items that are waiting was first seen.
+    waiting_since: Option<Instant>,
 }
 
 /// The time for a further call.
@@ -47,6 +59,13 @@ pub(super) enum Next {
     Now,
     /// At that time, or once there is none under way, or once more are waiting.
     At(Instant),
+}
+
+impl Next {
+    /// At a time, which may have come.
+    fn since(time: Instant, now: Instant) -> Self {
+        if now >= time { Self::Now } else { Self::At(time) }
+    }
 }
 
 impl Pace {
@@ -59,6 +78,7 @@ impl Pace {
             latest: None,
             latest_len: 0,
             usual: Duration::ZERO,
+            waiting_since: None,
         }
     }
 
@@ -71,6 +91,9 @@ impl Pace {
     /// The same, but a call is also begun once as many items are waiting as the latest call carries. Some callers then
     /// prepare their next item while the database works for the others. It costs the database more, as batches are
     /// smaller.
+    ///
+    /// Where calls are slow, items gather for a moment from the first on, so that none of the few calls is spent on one or
+    /// two of those that come together: what finds no call waits for the disk once more.
     pub(super) fn balanced(self) -> Self {
         Self { is_balanced: true, ..self }
     }
@@ -86,21 +109,28 @@ impl Pace {
     }
 
     /// The time for a call beside so many when so many items are waiting; a batch that is full has nothing to wait for.
-    pub(super) fn next(&self, running: usize, waiting: usize, now: Instant) -> Next {
-        let is_enough = waiting >= MAX_BATCH || (self.is_balanced && waiting >= self.latest_len);
+    pub(super) fn next(&mut self, running: usize, waiting: usize, now: Instant) -> Next {
+        let since = *self.waiting_since.get_or_insert(now);
+        let is_slow = self.is_balanced && self.usual >= SLOW;
+        let least = if is_slow { self.latest_len.max(SLOW_ENOUGH) } else { self.latest_len };
+        let is_enough = waiting >= MAX_BATCH || (self.is_balanced && waiting >= least);
         let Some(latest) = self.latest.filter(|_| !is_enough) else { return Next::Now };
+        if is_slow && running > 0 {
+            return Next::since(since + SLOW_GATHERING, now);
+        }
         let gathering = if self.latest_len >= MANY { self.gathering } else { Duration::ZERO };
         let beside =
             if running > 0 { (self.usual / self.at_most.get()).max(MIN_GAP) } else { Duration::ZERO };
         // Counted a few times only: to be woken by each item would cost more than it gains.
         let mut counts = (1..=COUNTS).map(|n| latest + (gathering * n / COUNTS).max(beside));
         let next = if waiting >= ENOUGH { counts.next() } else { counts.find(|time| now < *time) };
-        next.filter(|time| now < *time).map_or(Next::Now, Next::At)
+        next.map_or(Next::Now, |time| Next::since(time, now))
     }
 
     /// Notes the beginning of a call with so many items.
     pub(super) fn begun(&mut self, now: Instant, len: usize) {
         (self.latest, self.latest_len) = (Some(now), len);
+        self.waiting_since = None;
     }
 
     /// Notes the end of a call.
@@ -125,13 +155,13 @@ mod tests {
 
     #[test]
     fn a_call_beside_no_other_is_begun_at_once() {
-        let (pace, now) = pace(Duration::from_secs(1));
+        let (mut pace, now) = pace(Duration::from_secs(1));
         assert_eq!(pace.next(0, 1, now), Next::Now);
     }
 
     #[test]
     fn slow_calls_are_spread_over_their_time() {
-        let (pace, begun) = pace(Duration::from_millis(100));
+        let (mut pace, begun) = pace(Duration::from_millis(100));
         let Next::At(time) = pace.next(1, 1, begun) else { panic!("at once") };
         assert!((Duration::from_millis(24)..=Duration::from_millis(25)).contains(&(time - begun)));
         assert_eq!(pace.next(1, 1, time), Next::Now);
@@ -141,7 +171,7 @@ mod tests {
 
     #[test]
     fn quick_calls_gather() {
-        let (pace, begun) = pace(Duration::from_micros(100));
+        let (mut pace, begun) = pace(Duration::from_micros(100));
         assert_eq!(pace.next(1, 1, begun), Next::At(begun + MIN_GAP));
     }
 
@@ -171,5 +201,20 @@ mod tests {
         pace.begun(begun, 40);
         assert_eq!(pace.next(1, 40, begun), Next::Now);
         assert_eq!(pace.next(1, 39, begun), Next::At(begun + MIN_GAP));
+    }
+
+    #[test]
+    fn balanced_calls_that_are_slow_gather_from_the_first_item_on() {
+        let (pace, begun) = pace(Duration::from_millis(3));
+        let mut pace = pace.balanced();
+        let first = begun + Duration::from_secs(1);
+        assert_eq!(pace.next(1, 1, first), Next::At(first + SLOW_GATHERING));
+        let later = first + SLOW_GATHERING / 2;
+        assert_eq!(pace.next(1, SLOW_ENOUGH - 1, later), Next::At(first + SLOW_GATHERING));
+        assert_eq!(pace.next(1, SLOW_ENOUGH, later), Next::Now, "enough have gathered");
+        assert_eq!(pace.next(0, 1, later), Next::Now, "nothing else is under way");
+        assert_eq!(pace.next(1, 1, first + SLOW_GATHERING), Next::Now);
+        pace.begun(later, 20);
+        assert_eq!(pace.next(1, 19, later), Next::At(later + SLOW_GATHERING), "less than the latest carries");
     }
 }
