@@ -49,8 +49,11 @@ pub(crate) fn response(status: u16) -> Response {
 fn meaning(status: u16) -> &'static str {
     match status {
         400 => "It cannot be read: `validation_error`, or `invalid_idempotency_key`.",
-        401 => "An API key is needed: `missing_api_key`, or one that may do more: `restricted_api_key`.",
-        403 => "The key is not valid or may not do this: `invalid_api_key`, `invalid_access`.",
+        401 => "An API key is needed: `missing_api_key`.",
+        403 => {
+            "The key is not valid or may not do this: `invalid_api_key`, `restricted_api_key`, `invalid_access`, \
+             `validation_error` for a sender of another domain."
+        }
         404 => "There is no such thing, or it is somebody else's: `not_found`.",
         408 => "The body did not come in time: `request_timeout`.",
         409 => {
