@@ -36,7 +36,7 @@ def answers_the_commands_of_the_tutorial(system):
     assert (status, body.strip()) == (200, "Mensagem enfileirada! Assunto: Olá Mensagem: Tudo bem?"), (status, body)
     wait_until("the form's mail is caught", 30, lambda: caught(system.url)["Olá"] == 1)
     log = system("logs", "--no-color", "-t", "worker").stdout
-    assert re.search(r"worker[-_]\d +\| \d{4}-\d\d-\d\dT.* sent message_id=", log), log
+    assert re.search(r"worker[-_]\d +\| \d{4}-\d\d-\d\dT.* sent event=\S+ message_id=", log), log
 
 
 def delivers_every_message_once_with_all_workers(system):

@@ -157,7 +157,7 @@ impl Sweeper {
             Ok(heads) => heads,
             // Workers ask the store themselves while the queue is out of reach.
             Err(error) => {
-                tracing::debug!(%error, "not refilled");
+                tracing::debug!(event = "sweep.refill_failed", %error, "not refilled");
                 // Counts no messages (0): the metric needs only the age of the oldest one.
                 telemetry::backlog_counted(&self.store.backlog(0).await?);
                 return Ok(Refill { added: 0, is_whole: false });
@@ -178,7 +178,7 @@ impl Sweeper {
             match self.refill_lane(lane, head, &missing).await {
                 Ok(()) => added += missing.len(),
                 Err(error) => {
-                    tracing::debug!(%error, lane = lane.as_str(), "not refilled");
+                    tracing::debug!(event = "sweep.refill_failed", %error, lane = lane.as_str(), "not refilled");
                     // Skips the other lanes too: they are in the same queue, and each would wait for the same fault.
                     break;
                 }

@@ -6,6 +6,8 @@ use hyper::Method;
 use hyper::header::{HeaderName, HeaderValue};
 use mailqueue_core::telemetry;
 
+use crate::wire::response::Response;
+
 /// The header field with the id of a request, taken from a proxy and given to every response.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -32,15 +34,69 @@ pub(crate) fn method_label(method: &Method) -> &'static str {
     }
 }
 
+/// Facts about a response that its status does not tell. They travel among the response's extensions.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Note {
+    /// The messages that were accepted, comma separated; empty for every other request.
+    message_ids: String,
+    /// The name of the problem; empty where there was none.
+    reason: &'static str,
+    /// The tenant, by the name of its key; empty where none is known.
+    tenant: String,
+}
+
+impl Note {
+    /// Notes that messages were accepted.
+    pub(crate) fn accepted<'i>(
+        response: &mut Response,
+        tenant: &str,
+        ids: impl IntoIterator<Item = &'i str>,
+    ) {
+        let mut message_ids = String::new();
+        for id in ids {
+            if !message_ids.is_empty() {
+                message_ids.push(',');
+            }
+            message_ids.push_str(id);
+        }
+        response.extensions_mut().insert(Self { message_ids, reason: "", tenant: tenant.to_owned() });
+    }
+
+    /// Notes that a request was refused.
+    pub(crate) fn refused(response: &mut Response, tenant: &str, reason: &'static str) {
+        response.extensions_mut().insert(Self {
+            message_ids: String::new(),
+            reason,
+            tenant: tenant.to_owned(),
+        });
+    }
+}
+
 /// Writes a response into the access log and into the histogram of durations.
-pub(crate) fn write(method: &'static str, route: &'static str, status: u16, took: Duration, id: &str) {
+pub(crate) fn write(
+    method: &'static str,
+    route: &'static str,
+    response: &Response,
+    took: Duration,
+    id: &str,
+) {
+    let status = response.status().as_u16();
     telemetry::http_answered(route, method, status, took);
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     let routine = status < 400 && ["/livez", "/readyz", "/metrics"].contains(&route);
-    if routine {
+    macro_rules! line {
+        ($level:ident, $event:literal, $text:literal $(, $field:ident)*) => {
+            tracing::$level!(event = $event, method, route, status, duration_ms, request_id = id, $($field,)* $text)
+        };
+    }
+    match response.extensions().get::<Note>() {
+        // The line by which a request's id leads to its messages.
+        Some(Note { message_ids: message_id, tenant, .. }) if !message_id.is_empty() => {
+            line!(info, "message.accepted", "accepted", message_id, tenant);
+        }
+        Some(Note { reason, tenant, .. }) => line!(info, "request.refused", "answered", reason, tenant),
         // Supervisors ask every few seconds.
-        tracing::debug!(method, route, status, duration_ms, request_id = id, "answered");
-    } else {
-        tracing::info!(method, route, status, duration_ms, request_id = id, "answered");
+        None if routine => line!(debug, "request.answered", "answered"),
+        None => line!(info, "request.answered", "answered"),
     }
 }

@@ -124,6 +124,8 @@ impl App {
         let Some(client) = options.api_keys.authenticate(&request.head.headers, request.local, now)? else {
             return Ok(outbox.clone());
         };
+        // Named in the log also where it is refused below; a request has one key, so this is set once.
+        let _ = request.tenant.set(client.tenant().to_owned());
         // Before the rights are checked, so that refused requests use up the rate too.
         if let Some(limiter) = &self.0.key_limiter {
             count(

@@ -75,6 +75,6 @@ async fn both(server: Server, worker: Worker, shutdown: CancellationToken) -> Re
 
 fn announce(server: &Server, workers: usize) -> Result<(), String> {
     let address = server.local_addr().map_err(|error| format!("MAILQUEUE_LISTEN: {error}"))?;
-    tracing::info!(url = %format_args!("http://{address}/"), workers, "listening");
+    tracing::info!(event = "server.listening", url = %format_args!("http://{address}/"), workers, "listening");
     Ok(())
 }

@@ -9,8 +9,9 @@ use futures_util::future::BoxFuture;
 use hyper::Method;
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
+use mailqueue_core::telemetry;
 
-use crate::access_log::{self, REQUEST_ID};
+use crate::access_log::{self, Note, REQUEST_ID};
 use crate::api::{attachments, batch, change, health, read, submit};
 use crate::app::App;
 use crate::openapi;
@@ -37,6 +38,13 @@ struct Route {
     /// The readers of its problems.
     audience: Audience,
     handler: Handler,
+}
+
+impl Route {
+    /// True where messages are handed over.
+    fn is_submission(&self) -> bool {
+        self.access == SEND || (self.path == "/" && self.method == Method::POST)
+    }
 }
 
 /// The readers of a route.
@@ -169,10 +177,10 @@ impl Router {
         let route = found.as_ref().map_or("unknown", |found| found.resource.path);
         let handled = AssertUnwindSafe(self.handle(request, peer, found)).catch_unwind().await;
         let mut response = handled.unwrap_or_else(|_| {
-            tracing::error!(request_id = %id, route, "a request could not be answered: there is a bug here");
+            tracing::error!(event = "request.panicked", request_id = %id, route, "a request could not be answered: there is a bug here");
             Problem::broken().into_response(false)
         });
-        access_log::write(method, route, response.status().as_u16(), start.elapsed(), &id);
+        access_log::write(method, route, &response, start.elapsed(), &id);
         if let Ok(id) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(REQUEST_ID, id);
         }
@@ -196,10 +204,17 @@ impl Router {
             },
         };
         let mut response = handled.unwrap_or_else(|problem| {
-            if request.accept.html && resource.is_none_or(Resource::is_page) {
-                return templates::problem(&request, &problem);
+            if route.is_some_and(Route::is_submission) {
+                telemetry::rejected(problem.name);
             }
-            problem.into_response(request.accept.problem)
+            let reason = problem.name;
+            let mut response = if request.accept.html && resource.is_none_or(Resource::is_page) {
+                templates::problem(&request, &problem)
+            } else {
+                problem.into_response(request.accept.problem)
+            };
+            Note::refused(&mut response, request.tenant(), reason);
+            response
         });
         if let Some(status) = request.rate_limit_status.get() {
             status.mark(&mut response);
@@ -230,6 +245,7 @@ impl Router {
             access: route.and_then(|route| route.access),
             from: client_address::of(&head.headers, proxy, peer.address),
             rate_limit_status: OnceLock::new(),
+            tenant: OnceLock::new(),
             // Behind a proxy nobody is local, whatever Host says.
             local: !proxied && is_local(&head.headers, peer),
             accept: Accept::of(&head.headers),

@@ -457,3 +457,89 @@ fn a_hint_that_redis_refuses_is_counted_and_the_mail_is_accepted() {
     assert!(running.fill_in("assunto=Oi&mensagem=x").starts_with("HTTP/1.1 200"));
     wait_until("counted", || errors() > Some(0));
 }
+
+/// A value in a line of JSON.
+fn value(line: &str, name: &str) -> Option<String> {
+    let line: serde_json::Value = serde_json::from_str(line).ok()?;
+    Some(line.get(name)?.as_str()?.to_owned())
+}
+
+#[test]
+fn a_line_ties_a_request_to_its_message_and_a_refusal_names_its_tenant() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("log");
+    let made = http(directory.path(), &[]).args(["key", "shop", "--scope", "send"]).output().unwrap();
+    let made = String::from_utf8(made.stdout).unwrap();
+    let (key, entry) = made.trim_end().split_once('\n').unwrap();
+    let (key, entry) = (key.strip_prefix("key=").unwrap(), entry.strip_prefix("entry=").unwrap());
+    let settings = [
+        ("MAILQUEUE_LISTEN", "127.0.0.1:0"),
+        ("MAILQUEUE_LOG_FORMAT", "json"),
+        ("MAILQUEUE_API_KEYS", entry),
+    ];
+    let mut command = http(directory.path(), &settings);
+    let process = command.stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
+    let text = || std::fs::read_to_string(&log).unwrap();
+    wait_until("listening", || text().contains("\"url\":\"http://"));
+    let address = text().split("http://").nth(1).unwrap().split('/').next().unwrap().to_owned();
+    let running = Running { process, address };
+    let ask = |id: &str, head: &str, body: &str| {
+        running.send(&format!(
+            "{head} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n\
+             X-Request-Id: {id}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ))
+    };
+    let body = r#"{"from":"a@example.com","to":"b@example.org","subject":"s","text":"t"}"#;
+    let one = ask("r-one", "POST /emails", body);
+    let two = ask("r-two", "POST /emails/batch", &format!("[{body},{body}]"));
+    assert!(ask("r-bad", "POST /emails", "{}").starts_with("HTTP/1.1 422"));
+    assert!(ask("r-no", "GET /emails", "").starts_with("HTTP/1.1 403"));
+    let line = |id: &str| {
+        text().lines().find(|line| value(line, "request_id").is_some_and(|it| it == id)).map(str::to_owned)
+    };
+    wait_until("the last is in the log", || line("r-no").is_some());
+    let (one_line, two_line) = (line("r-one").unwrap(), line("r-two").unwrap());
+    for line in [&one_line, &two_line] {
+        assert_eq!(value(line, "event").as_deref(), Some("message.accepted"), "{line}");
+        assert_eq!(value(line, "message").as_deref(), Some("accepted"), "{line}");
+        assert_eq!(value(line, "tenant").as_deref(), Some("shop"), "{line}");
+    }
+    assert_eq!(value(&one_line, "message_id"), id_in(&one));
+    let ids = value(&two_line, "message_id").unwrap();
+    assert_eq!(ids.split(',').count(), 2);
+    assert!(ids.split(',').all(|id| two.contains(id)), "{two} {ids}");
+    for (id, reason) in [("r-bad", "validation_error"), ("r-no", "restricted_api_key")] {
+        let line = line(id).unwrap();
+        assert_eq!(value(&line, "event").as_deref(), Some("request.refused"), "{line}");
+        assert_eq!(value(&line, "tenant").as_deref(), Some("shop"), "{line}");
+        assert_eq!(value(&line, "reason").as_deref(), Some(reason), "{line}");
+    }
+}
+
+#[test]
+fn refusals_and_the_time_to_be_sent_are_measured() {
+    let directory = tempfile::tempdir().unwrap();
+    let running = Running::start(directory.path(), &[]);
+    running.fill_in("assunto=Primeira&mensagem=Tudo");
+    assert!(running.fill_in("assunto=&mensagem=Tudo").starts_with("HTTP/1.1 422"));
+    // No submission, so that it counts as a request alone.
+    assert!(running.get("/nowhere").starts_with("HTTP/1.1 404"));
+    assert_eq!(metric(&running, "mailqueue_rejected_total{reason=\"validation_error\"}"), Some(1));
+    let sent = || metric(&running, "mailqueue_delivery_duration_seconds_bucket{le=\"86400\"}");
+    wait_until("sent", || sent() == Some(1));
+    assert_eq!(metric(&running, "mailqueue_queue_wait_seconds_bucket{le=\"86400\"}"), Some(1));
+    assert_eq!(metric(&running, "mailqueue_delivery_attempts_total{outcome=\"sent\",reason=\"\"}"), Some(1));
+    assert!(!running.get("/metrics").contains("reason=\"not_found\""));
+}
+
+#[test]
+fn a_store_that_fails_is_counted_by_kind() {
+    let (directory, mut postgres) = (tempfile::tempdir().unwrap(), mailqueue_testing::Postgres::start());
+    let database = postgres.database();
+    let settings = [("DATABASE_URL", &*database), ("MAILQUEUE_ALLOW_UNSAFE_DATABASE", "true")];
+    let running = Running::start(directory.path(), &settings);
+    postgres.stop_fast();
+    assert!(running.get("/emails").starts_with("HTTP/1.1 503"));
+    assert!(metric(&running, "mailqueue_store_errors_total{kind=\"unavailable\"}") > Some(0));
+}

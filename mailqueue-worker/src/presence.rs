@@ -56,7 +56,7 @@ impl Presence {
         tokio::select! {
             () = drain.cancelled() => {}
             learnt = timeout(EDGE_TIMEOUT, self.learn()) => if learnt.is_err() {
-                tracing::warn!("it is not known what is paused, as the store does not answer");
+                tracing::warn!(event = "control.unknown", "it is not known what is paused, as the store does not answer");
             }
         }
         let ended = CancellationToken::new();
@@ -106,6 +106,7 @@ impl Presence {
             let scopes: Vec<String> = pauses.in_force.iter().map(|pause| pause.scope.to_string()).collect();
             tracing::info!(
                 event = "control.changed",
+                event = "control.changed",
                 paused = scopes.join(", "),
                 "an operator has changed what is paused"
             );
@@ -142,7 +143,7 @@ fn note(answers: &mut bool, reported: Result<(), StoreError>) {
     match reported {
         Ok(()) => *answers = true,
         Err(error) if *answers => {
-            tracing::warn!(%error, "the worker works, but cannot report itself");
+            tracing::warn!(event = "worker.unreported", %error, "the worker works, but cannot report itself");
             *answers = false;
         }
         Err(_) => {}

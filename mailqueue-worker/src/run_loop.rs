@@ -222,6 +222,6 @@ async fn in_time<T>(permit: impl Future<Output = Option<T>>, drain: &Cancellatio
 
 /// Pauses about a second. Jitter keeps workers from coming back together.
 async fn pause_after(error: &StoreError) {
-    tracing::warn!(%error, "nothing can be taken");
+    tracing::warn!(event = "worker.take_failed", %error, "nothing can be taken");
     tokio::time::sleep(Duration::from_millis(fastrand::u64(500..1500))).await;
 }

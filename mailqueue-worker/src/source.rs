@@ -83,7 +83,7 @@ impl Source {
                 if let Some(OriginError::Queue(error)) = fault
                     && ids.is_empty()
                 {
-                    tracing::debug!(%error, "nothing to pull from, and nothing due");
+                    tracing::debug!(event = "queue.pull_failed", %error, "nothing to pull from, and nothing due");
                     // A queue that is out of reach fails at once: without a pause this is a busy loop.
                     tokio::time::sleep(self.poll).await;
                 }

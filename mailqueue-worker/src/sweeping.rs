@@ -31,7 +31,7 @@ pub(crate) async fn run(
         match swept {
             Ok(swept) => {
                 if !store_answers {
-                    tracing::info!("the message store answers again");
+                    tracing::info!(event = "store.recovered", "the message store answers again");
                 }
                 store_answers = true;
                 log(&swept);
@@ -42,7 +42,7 @@ pub(crate) async fn run(
             Err(error) => {
                 // Logged once an outage, not once a pass.
                 if store_answers {
-                    tracing::warn!(%error, "the sweep has to wait");
+                    tracing::warn!(event = "sweep.failed", %error, "the sweep has to wait");
                 }
                 store_answers = false;
             }
@@ -54,9 +54,9 @@ pub(crate) async fn run(
 fn log(swept: &Swept) {
     let Swept { refilled, reclaimed, pruned, backlog, .. } = *swept;
     if refilled + reclaimed > 0 {
-        tracing::debug!(refilled, backlog, reclaimed, "swept");
+        tracing::debug!(event = "sweep.finished", refilled, backlog, reclaimed, "swept");
     }
     if pruned != Pruned::default() {
-        tracing::info!(pruned.contents, pruned.records, pruned.keys, "pruned");
+        tracing::info!(event = "sweep.pruned", pruned.contents, pruned.records, pruned.keys, "pruned");
     }
 }

@@ -188,7 +188,7 @@ impl Worker {
     /// finish, gives the others back untouched, and returns when everything is written down.
     pub async fn run(self, shutdown: CancellationToken) {
         let (worker, concurrency) = (self.deliver.worker.clone(), self.concurrency);
-        tracing::info!(worker, concurrency, "working");
+        tracing::info!(event = "worker.started", worker, concurrency, "working");
         let health = self.health.clone().unwrap_or_else(|| self.own_health());
         let watched = Arc::clone(&health);
         // A name, since `_` alone would drop the handle and end the task at once.
@@ -213,7 +213,7 @@ impl Worker {
         };
         let (store, queue) = (Arc::clone(&self.store), Arc::clone(&self.queue));
         run_loop.run(Source::new(store, queue, self.lane_weights, queue_check, interval, pausing)).await;
-        tracing::info!(worker, in_flight = tasks.len(), "draining");
+        tracing::info!(event = "worker.draining", worker, in_flight = tasks.len(), "draining");
         // A tracker that is open is waited for without end.
         tasks.close();
         tasks.wait().await;
@@ -224,7 +224,7 @@ impl Worker {
         if let Some(present) = present {
             present.leave().await;
         }
-        tracing::info!(worker, "drained");
+        tracing::info!(event = "worker.drained", worker, "drained");
     }
 
     fn sweeper(&self, health: Arc<Health>) -> Sweeper {

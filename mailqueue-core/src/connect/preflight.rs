@@ -74,12 +74,18 @@ pub fn check_directory(relays: &SecretString) -> Result<(), ConnectError> {
 }
 
 /// The relays whose names do not resolve at this moment, each with the reason. Returns within seconds.
+#[cfg(feature = "smtp")]
 pub async fn unresolved_relays(relays: &SecretString) -> Vec<(String, String)> {
-    #[cfg(feature = "smtp")]
-    if !writes_files(relays) {
-        // A faulty URL is reported where the transport is opened.
-        let relays = super::relay_urls(relays).unwrap_or_default();
-        return SmtpTransport::unresolved(&relays, &Timeouts::default()).await;
+    if writes_files(relays) {
+        return Vec::new();
     }
+    // A faulty URL is reported where the transport is opened.
+    let relays = super::relay_urls(relays).unwrap_or_default();
+    SmtpTransport::unresolved(&relays, &Timeouts::default()).await
+}
+
+/// None: SMTP is not built in.
+#[cfg(not(feature = "smtp"))]
+pub async fn unresolved_relays(_: &SecretString) -> Vec<(String, String)> {
     Vec::new()
 }

@@ -48,7 +48,7 @@ impl PendingResult {
         let mut log = self.results.log();
         if log.reason.replace(discriminant(error)) != Some(discriminant(error)) {
             let results = log.count;
-            tracing::warn!(%error, results, "results wait to be written down; their leases are kept");
+            tracing::warn!(event = "results.waiting", %error, results, "results wait to be written down; their leases are kept");
         }
     }
 }
@@ -58,7 +58,7 @@ impl Drop for PendingResult {
         let mut log = self.results.log();
         log.count -= 1;
         if log.count == 0 && log.reason.take().is_some() {
-            tracing::info!("all results are written down");
+            tracing::info!(event = "results.written", "all results are written down");
         }
     }
 }

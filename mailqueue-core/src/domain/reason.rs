@@ -119,6 +119,7 @@ impl Reason {
         match (enhanced(&reply.text), reply.code) {
             (Some((subject, detail)), _) => of_enhanced(subject, detail),
             (None, Some(code)) => of_code(code),
+            (None, None) if reply.is_silence() => Self::Timeout,
             (None, None) => Self::Other,
         }
     }
@@ -155,6 +156,7 @@ impl Reason {
             (AttemptOutcome::Sent, _) => return None,
             (AttemptOutcome::LeaseLost, _) => Self::LeaseLost,
             (AttemptOutcome::Ambiguous, _) => Self::Timeout,
+            (_, Some(RelayFault::Protocol)) if reply.is_some_and(Reply::is_silence) => Self::Timeout,
             (_, Some(fault)) => Self::of_fault(fault),
             (_, None) => reply.map_or(Self::Other, Self::of_reply),
         })
@@ -246,6 +248,17 @@ mod tests {
         ] {
             assert_eq!(Reason::of_reply(&Reply::new(Some(code), text)), reason, "{code} {text}");
         }
+    }
+
+    #[test]
+    fn silence_is_a_matter_of_time() {
+        let silence = Reply::new(None, Reply::SILENCE);
+        assert_eq!(Reason::of_reply(&silence), Reason::Timeout);
+        let of = |reply: &Reply| {
+            Reason::of_outcome(AttemptOutcome::RelayFault, Some(RelayFault::Protocol), Some(reply))
+        };
+        assert_eq!(of(&silence), Some(Reason::Timeout));
+        assert_eq!(of(&Reply::new(None, "the relay closed the connection")), Some(Reason::Protocol));
     }
 
     #[test]

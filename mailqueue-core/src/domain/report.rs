@@ -19,6 +19,9 @@ impl Reply {
     /// The longest text that is kept, in octets.
     pub const TEXT_LIMIT: usize = 512;
 
+    /// The text where no answer came in time.
+    pub const SILENCE: &str = "no answer in time";
+
     /// A reply with its text cut to the limit.
     #[must_use]
     pub fn new(code: Option<u16>, text: impl Into<String>) -> Self {
@@ -54,6 +57,12 @@ impl Reply {
         }
     }
 
+    /// True if no answer came in time.
+    #[must_use]
+    pub fn is_silence(&self) -> bool {
+        self.code.is_none() && self.text.ends_with(Self::SILENCE)
+    }
+
     fn is_transient(&self) -> bool {
         self.code.is_some_and(|code| code / 100 == 4)
     }
@@ -76,6 +85,18 @@ pub enum Outcome {
     Refused(Reply),
     /// The final dot was sent and no answer to it was read: the server may have taken the message.
     Ambiguous(Reply),
+}
+
+impl Outcome {
+    /// The answer behind it.
+    #[must_use]
+    pub fn reply(&self) -> &Reply {
+        match self {
+            Self::Accepted(reply) | Self::Deferred(reply) | Self::Refused(reply) | Self::Ambiguous(reply) => {
+                reply
+            }
+        }
+    }
 }
 
 /// The fault for which a relay can take no message at all. It says nothing about the message that met it.

@@ -118,7 +118,12 @@ impl Admission {
         if !is_admitted {
             if !std::mem::replace(&mut level.is_logged, true) {
                 let Load { messages, octets } = level.sum();
-                tracing::warn!(messages, octets, "new mail is refused: too much is waiting to be sent");
+                tracing::warn!(
+                    event = "outbox.full",
+                    messages,
+                    octets,
+                    "new mail is refused: too much is waiting to be sent"
+                );
             }
             return None;
         }

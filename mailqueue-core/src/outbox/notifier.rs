@@ -41,7 +41,7 @@ async fn pass_on(queue: Arc<dyn Queue>, mut received: mpsc::Receiver<Entry>) {
         if let Err(error) = queue.push(&page).await {
             telemetry::pushes_lost(page.len());
             // Not tried again, because the next sweep adds what is missing; the queue itself warns when it fails.
-            tracing::debug!(%error, entries = page.len(), "the queue was not told");
+            tracing::debug!(event = "queue.not_told", %error, entries = page.len(), "the queue was not told");
         }
         page.clear();
     }

@@ -17,6 +17,7 @@ use crate::contracts::store::{
 use crate::domain::id::MessageId;
 use crate::domain::record::Record;
 use crate::domain::transition::DeliveryPolicy;
+use crate::telemetry;
 
 /// How long renewals of many callers gather. A dot waits for its renewal.
 const RENEWALS_GATHER: Duration = Duration::from_millis(2);
@@ -116,41 +117,47 @@ async fn renew(store: &dyn MessageStore, batch: Vec<(Renewal, Duration)>) -> Vec
     held
 }
 
+/// The same results, and each error counted.
+fn counted<T>(results: Vec<Result<T, StoreError>>) -> Vec<Result<T, StoreError>> {
+    results.iter().filter_map(|result| result.as_ref().err()).for_each(telemetry::store_failed);
+    results
+}
+
 // A default method would pass the store behind it by.
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl MessageStore for Batched {
     async fn insert(&self, submissions: Vec<Arc<Submission>>) -> Vec<Result<Inserted, StoreError>> {
-        self.inserts.submit_all(submissions).await
+        counted(self.inserts.submit_all(submissions).await)
     }
 
     async fn find_by_key(&self, key: &Idempotency) -> Result<Option<Vec<MessageId>>, StoreError> {
-        self.inner.find_by_key(key).await
+        self.inner.find_by_key(key).await.inspect_err(telemetry::store_failed)
     }
 
     async fn get(&self, tenant: Option<&str>, id: MessageId) -> Result<Option<Record>, StoreError> {
-        self.inner.get(tenant, id).await
+        self.inner.get(tenant, id).await.inspect_err(telemetry::store_failed)
     }
 
     async fn list(&self, filter: &Filter) -> Result<Page, StoreError> {
-        self.inner.list(filter).await
+        self.inner.list(filter).await.inspect_err(telemetry::store_failed)
     }
 
     async fn claim(&self, ids: &[MessageId], terms: &LeaseTerms) -> Result<Claims, StoreError> {
-        self.inner.claim(ids, terms).await
+        self.inner.claim(ids, terms).await.inspect_err(telemetry::store_failed)
     }
 
     async fn renew(&self, renewals: Vec<Renewal>, duration: Duration) -> Result<Vec<bool>, StoreError> {
         let items = renewals.into_iter().map(|renewal| (renewal, duration)).collect();
-        self.renewals.submit_all(items).await.into_iter().collect()
+        counted(self.renewals.submit_all(items).await).into_iter().collect()
     }
 
     async fn settle(&self, settlements: Vec<Arc<Settlement>>) -> Vec<Result<Settled, StoreError>> {
-        self.settlements.submit_all(settlements).await
+        counted(self.settlements.submit_all(settlements).await)
     }
 
     async fn due(&self, ranges: &[DueRange]) -> Result<Vec<Entry>, StoreError> {
-        self.inner.due(ranges).await
+        self.inner.due(ranges).await.inspect_err(telemetry::store_failed)
     }
 
     async fn reclaim(
@@ -159,7 +166,7 @@ impl MessageStore for Batched {
         limit: usize,
         policy: &DeliveryPolicy,
     ) -> Result<Vec<Reclaimed>, StoreError> {
-        self.inner.reclaim(expired_before, limit, policy).await
+        self.inner.reclaim(expired_before, limit, policy).await.inspect_err(telemetry::store_failed)
     }
 
     async fn change(
@@ -168,22 +175,22 @@ impl MessageStore for Batched {
         id: MessageId,
         change: Change,
     ) -> Result<Changed, StoreError> {
-        self.inner.change(tenant, id, change).await
+        self.inner.change(tenant, id, change).await.inspect_err(telemetry::store_failed)
     }
 
     async fn probe(&self) -> Result<Probe, StoreError> {
-        self.inner.probe().await
+        self.inner.probe().await.inspect_err(telemetry::store_failed)
     }
 
     async fn now(&self) -> Result<OffsetDateTime, StoreError> {
-        self.inner.now().await
+        self.inner.now().await.inspect_err(telemetry::store_failed)
     }
 
     async fn backlog(&self, count: u64) -> Result<Backlog, StoreError> {
-        self.inner.backlog(count).await
+        self.inner.backlog(count).await.inspect_err(telemetry::store_failed)
     }
 
     async fn prune(&self, retention: &Retention, limit: usize) -> Result<Pruned, StoreError> {
-        self.inner.prune(retention, limit).await
+        self.inner.prune(retention, limit).await.inspect_err(telemetry::store_failed)
     }
 }

@@ -208,7 +208,7 @@ impl<I: Send + 'static, O: Send + 'static> Dispatcher<I, O> {
 /// Gives callers their answers; none are there after a panic.
 fn answer<O>(callers: Vec<Caller<O>>, answers: Option<Vec<Result<O, StoreError>>>) {
     let Some(answers) = answers else {
-        tracing::error!("the message store panicked; who was asking it is told so");
+        tracing::error!(event = "store.panicked", "the message store panicked; who was asking it is told so");
         // A caller that went away does not need its answer.
         callers.into_iter().for_each(|caller| drop(caller.answer.send(Err(panicked()))));
         return;

@@ -74,14 +74,18 @@ macro_rules! table {
 table! {
     ACCEPTED: Counter "mailqueue_messages_accepted_total" [] in Count,
         "Messages taken in.";
+    REJECTED: Counter "mailqueue_rejected_total" ["reason"] in Count,
+        "Submissions over HTTP that were refused, by the name of the problem.";
     FINISHED: Counter "mailqueue_finished_total" ["outcome"] in Count,
         "Messages that reached a final status, by this status.";
     ATTEMPTS: Counter "mailqueue_delivery_attempts_total" ["outcome" "reason"] in Count,
-        "Attempts to deliver, by outcome; of relay faults also the reason.";
+        "Attempts to deliver, by outcome and, of those that did not end well, by reason.";
     AMBIGUOUS: Counter "mailqueue_ambiguous_total" ["cause"] in Count,
         "Messages that may have been sent although nobody knows, by cause.";
     LEASES_EXPIRED: Counter "mailqueue_leases_expired_total" [] in Count,
         "Leases that ran out before their result was written down.";
+    DELIVERY_DURATION: Histogram "mailqueue_delivery_duration_seconds" [] in Seconds,
+        "Time from when a message was taken in to when it was sent; a scheduled one has waited for its time as well.";
     QUEUE_WAIT: Histogram "mailqueue_queue_wait_seconds" [] in Seconds,
         "Time from when a message was due to its claim.";
     ATTEMPT_DURATION: Histogram "mailqueue_attempt_duration_seconds" [] in Seconds,
@@ -96,6 +100,8 @@ table! {
         "Entries in the queue, by lane.";
     QUEUE_ERRORS: Counter "mailqueue_queue_errors_total" ["operation"] in Count,
         "Calls of the queue that failed, by operation.";
+    STORE_ERRORS: Counter "mailqueue_store_errors_total" ["kind"] in Count,
+        "Requests to the message store that failed, by kind.";
     STORE_WRITABLE: Gauge "mailqueue_store_writable" [] in Count,
         "1 while the store takes writes, else 0.";
     DATABASE_UNSAFE: Gauge "mailqueue_database_unsafe" [] in Count,

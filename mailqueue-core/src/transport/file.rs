@@ -67,7 +67,7 @@ impl FileTransport {
 
     /// Nothing that can go wrong before the rename has to do with the message: the disk is full, or is not there.
     fn fault(&self, message: &Outgoing, error: &io::Error) -> Report {
-        tracing::warn!(message_id = %message.id, relay = %self.name, %error, "the message cannot be written");
+        tracing::warn!(event = "relay.fault", message_id = %message.id, relay = %self.name, %error, "the message cannot be written");
         let reply = Reply::new(None, error.to_string());
         self.report(false, Verdict::Fault { fault: RelayFault::Connect, reply, retry_after: RETRY_INTERVAL })
     }

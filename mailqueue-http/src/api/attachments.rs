@@ -142,7 +142,7 @@ pub(crate) async fn file_of(mut record: Record, part: &str) -> Result<Response, 
         content.map(|content| download(&files[n], content))
     });
     read.await.ok().flatten().ok_or_else(|| {
-        tracing::error!(message_id = %id, "a file cannot be read back out of its message");
+        tracing::error!(event = "message.unreadable", message_id = %id, "a file cannot be read back out of its message");
         Problem::broken()
     })
 }

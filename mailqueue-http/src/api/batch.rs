@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use super::new_email::{MAX_MESSAGES, NewBatch, NewEmail, ScalarFields};
 use super::submit::{Accepted, KeyHeader, body, check_size, idempotency_key, replayed};
 use super::text_of_html;
+use crate::access_log::Note;
 use crate::app::App;
 use crate::wire::json::Json;
 use crate::wire::parameter::{parameters, text};
@@ -69,12 +70,14 @@ pub(crate) async fn submit_batch(app: &App, request: &mut Request) -> Result<Res
     if is_permissive {
         let (parts, scalars) = permissive(parts);
         let results = in_flight.wait(outbox.submit_permissive(parts, key)).await??;
-        return Ok(response_of(results.into_iter().zip(scalars).collect()));
+        return Ok(response_of(request.tenant(), results.into_iter().zip(scalars).collect()));
     }
     let (drafts, scalars) = strict(parts)?;
     drafts.iter().try_for_each(|draft| check_size(draft, &outbox))?;
     match in_flight.wait(outbox.submit_all(drafts, key)).await? {
-        Ok(receipts) => Ok(response_of(receipts.into_iter().map(Ok).zip(scalars).collect())),
+        Ok(receipts) => {
+            Ok(response_of(request.tenant(), receipts.into_iter().map(Ok).zip(scalars).collect()))
+        }
         Err(SubmitError::Invalid(invalid)) => Err(Problem::invalid(locate(invalid, &scalars))),
         Err(error) => Err(error.into()),
     }
@@ -153,7 +156,10 @@ fn permissive(parts: Vec<Read>) -> (Vec<Part>, Vec<ScalarFields>) {
     read.unzip()
 }
 
-fn response_of(results: Vec<(Result<mailqueue_core::Receipt, ValidationError>, ScalarFields)>) -> Response {
+fn response_of(
+    tenant: &str,
+    results: Vec<(Result<mailqueue_core::Receipt, ValidationError>, ScalarFields)>,
+) -> Response {
     let mut batch = Batch { data: Vec::new(), errors: None };
     let mut is_replayed = false;
     for (index, (result, scalars)) in results.into_iter().enumerate() {
@@ -172,6 +178,9 @@ fn response_of(results: Vec<(Result<mailqueue_core::Receipt, ValidationError>, S
             }
         }
     }
-    let response = response::json(StatusCode::OK, &batch);
+    let mut response = response::json(StatusCode::OK, &batch);
+    if !batch.data.is_empty() {
+        Note::accepted(&mut response, tenant, batch.data.iter().map(|accepted| accepted.id.as_str()));
+    }
     if is_replayed { replayed(response) } else { response }
 }

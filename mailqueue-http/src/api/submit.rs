@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::new_email::NewEmail;
 use super::text_of_html;
+use crate::access_log::Note;
 use crate::app::App;
 use crate::wire::json::{self, Json};
 use crate::wire::parameter::{parameters, text};
@@ -65,8 +66,10 @@ pub(crate) async fn submit(app: &App, request: &mut Request) -> Result<Response,
     };
     let id = receipt.id.to_string();
     let location = format!("{}/emails/{id}", request.base);
-    let mut response = response::json(StatusCode::OK, &Accepted { id });
+    let accepted = Accepted { id };
+    let mut response = response::json(StatusCode::OK, &accepted);
     response::locate(&mut response, &location);
+    Note::accepted(&mut response, request.tenant(), [accepted.id.as_str()]);
     Ok(if receipt.replayed { replayed(response) } else { response })
 }
 

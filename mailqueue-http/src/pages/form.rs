@@ -3,14 +3,15 @@
 use hyper::StatusCode;
 use mailqueue_core::domain::validation::FieldError;
 use mailqueue_core::outbox::SubmitError;
-use mailqueue_core::{Draft, MessageId, Outbox};
+use mailqueue_core::{Draft, MessageId, Outbox, telemetry};
 
 use super::fields::{Field, Fields, Form};
 use super::templates::{FormError, FormValues, FormView, PAGES};
+use crate::access_log::Note;
 use crate::app::App;
 use crate::recipients::Recipients;
 use crate::wire::deadline::in_time;
-use crate::wire::problem::Problem;
+use crate::wire::problem::{Problem, VALIDATION_ERROR};
 use crate::wire::problem_schema::Refused;
 use crate::wire::request::Request;
 use crate::wire::response::{self, Response};
@@ -62,7 +63,11 @@ pub(crate) async fn submit(app: &App, request: &mut Request) -> Result<Response,
     let sender = app.sender().ok_or_else(closed)?;
     let errors = match rules.draft(sender, &fields) {
         Ok(draft) => match take(&outbox, draft).await? {
-            Ok(id) => return Ok(accepted(request, id, &fields)),
+            Ok(id) => {
+                let mut response = accepted(request, id, &fields);
+                Note::accepted(&mut response, "", [id.to_string().as_str()]);
+                return Ok(response);
+            }
             Err(faults) => errors(&fields, faults),
         },
         Err(errors) => errors,
@@ -74,7 +79,11 @@ pub(crate) async fn submit(app: &App, request: &mut Request) -> Result<Response,
             to: fields.to(),
             errors: &errors,
         };
-        return Ok(PAGES.form(request, StatusCode::UNPROCESSABLE_ENTITY, &rules.view(), &filled));
+        let mut page = PAGES.form(request, StatusCode::UNPROCESSABLE_ENTITY, &rules.view(), &filled);
+        // A page that is shown again is no problem to the router.
+        telemetry::rejected(VALIDATION_ERROR);
+        Note::refused(&mut page, "", VALIDATION_ERROR);
+        return Ok(page);
     }
     Err(Problem::invalid(errors.into_iter().map(|error| error.fault).collect()))
 }

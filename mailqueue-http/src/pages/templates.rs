@@ -240,7 +240,7 @@ impl Pages {
             Ok(html) => response::html(status, html),
             Err(error) => {
                 // The kind names no value; the rest of the error may quote one.
-                tracing::error!(template, kind = %error.kind(), line = error.line(), "a page cannot be shown");
+                tracing::error!(event = "page.failed", template, kind = %error.kind(), line = error.line(), "a page cannot be shown");
                 Problem::broken().into_response(false)
             }
         }

@@ -96,7 +96,11 @@ impl Server {
         connections.drain.cancel();
         connections.tasks.close();
         if tokio::time::timeout(drain, connections.tasks.wait()).await.is_err() {
-            tracing::warn!(left = connections.tasks.len(), "requests were cut off: they did not end in time");
+            tracing::warn!(
+                event = "server.cut_off",
+                left = connections.tasks.len(),
+                "requests were cut off: they did not end in time"
+            );
             connections.cut.cancel();
         }
     }
@@ -117,7 +121,7 @@ async fn accept(listener: &TcpListener, limit: usize, connections: &Connections)
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be taken");
+                tracing::warn!(event = "server.accept_failed", %error, "a connection could not be taken");
                 tokio::time::sleep(ACCEPT_RETRY_INTERVAL).await;
             }
         }

@@ -14,7 +14,10 @@ const OUTBOX_TIMEOUT: Duration = Duration::from_secs(10);
 /// 503 when the call takes longer than 10 s. The call may still take effect then.
 pub(crate) async fn in_time<T>(call: impl Future<Output = T>) -> Result<T, Problem> {
     tokio::time::timeout(OUTBOX_TIMEOUT, call).await.map_err(|_| {
-        tracing::warn!("a request could not be served: the message store did not answer in time");
+        tracing::warn!(
+            event = "request.failed",
+            "a request could not be served: the message store did not answer in time"
+        );
         Problem::unavailable(
             "The message store did not answer in time. Please try again, with an Idempotency-Key to be sure.",
         )

@@ -16,6 +16,9 @@ pub(crate) const MAX_FAULTS: usize = 50;
 /// The seconds that a client is asked to wait while the store does not answer.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("2");
 
+/// The name of a problem with what was sent.
+pub(crate) const VALIDATION_ERROR: &str = "validation_error";
+
 /// The reason for which a request got no 2xx.
 ///
 /// No text in it repeats what was sent, so it may be logged.
@@ -92,7 +95,7 @@ impl Problem {
 
     /// 400: it cannot be read at all.
     pub(crate) fn malformed(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "validation_error", "Malformed request", detail)
+        Self::new(StatusCode::BAD_REQUEST, VALIDATION_ERROR, "Malformed request", detail)
     }
 
     /// 400: no usable idempotency key.
@@ -125,7 +128,7 @@ impl Problem {
     /// not a client's.
     pub(crate) fn foreign_sender(faults: Vec<FieldError>) -> Self {
         let detail = "This API key is not allowed to send from the domain of the `from` address.";
-        let problem = Self::new(StatusCode::FORBIDDEN, "validation_error", "Forbidden sender", detail);
+        let problem = Self::new(StatusCode::FORBIDDEN, VALIDATION_ERROR, "Forbidden sender", detail);
         Self { faults, ..problem }
     }
 
@@ -204,7 +207,7 @@ impl Problem {
         faults.truncate(MAX_FAULTS);
         let detail = sentence(&faults);
         let problem =
-            Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation_error", "Validation failed", detail);
+            Self::new(StatusCode::UNPROCESSABLE_ENTITY, VALIDATION_ERROR, "Validation failed", detail);
         Self { faults, ..problem }
     }
 
@@ -302,11 +305,11 @@ impl From<StoreError> for Problem {
                     StoreError::Unreadable(_) => ": the message store holds something unreadable",
                     _ => "",
                 };
-                tracing::error!("a request could not be served{reason}");
+                tracing::error!(event = "request.failed", "a request could not be served{reason}");
                 return Self::broken();
             }
         };
-        tracing::warn!(%error, "a request could not be served");
+        tracing::warn!(event = "request.failed", %error, "a request could not be served");
         Self::unavailable(detail)
     }
 }
@@ -320,7 +323,10 @@ impl From<SubmitError> for Problem {
             SubmitError::KeyReused => Self::key_reused(),
             // 422 and not 500, because the same message would be refused again.
             SubmitError::Store(StoreError::Refused(_)) => {
-                tracing::error!("a message was not accepted: the message store refused it");
+                tracing::error!(
+                    event = "request.failed",
+                    "a message was not accepted: the message store refused it"
+                );
                 Self::field("", "is refused by the message store, and would be again")
             }
             SubmitError::Store(error) => error.into(),

@@ -36,6 +36,8 @@ pub(crate) struct Request {
     pub(crate) from: IpAddr,
     /// The rest of its sender's rate, once the request has been counted.
     pub(crate) rate_limit_status: OnceLock<RateLimitStatus>,
+    /// The tenant that its key stands for, once that is known.
+    pub(crate) tenant: OnceLock<String>,
     /// True for a person on this very machine.
     pub(crate) local: bool,
     /// The media types its sender reads.
@@ -63,6 +65,11 @@ impl Request {
     /// The query, without its `?`.
     pub(crate) fn query(&self) -> &str {
         self.head.uri.query().unwrap_or_default()
+    }
+
+    /// The tenant that it is from; empty where none is known.
+    pub(crate) fn tenant(&self) -> &str {
+        self.tenant.get().map_or("", String::as_str)
     }
 
     /// True where the address names a language; links then name it too.

@@ -38,7 +38,7 @@ pub fn start(format: LogFormat, filter: &str) -> Result<(), String> {
     };
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map_or_else(String::new, ToString::to_string);
-        tracing::error!(place, "panicked: there is a bug here");
+        tracing::error!(event = "process.panicked", place, "panicked: there is a bug here");
     }));
     Ok(())
 }

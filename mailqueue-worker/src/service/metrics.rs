@@ -9,6 +9,15 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 const DURATION_BUCKETS: &[f64] =
     &[0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
+/// Bounds for what may take days: a message waits for its turn, its time and its relay.
+const WAIT_BUCKETS: &[f64] = &[
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0,
+    14_400.0, 43_200.0, 86_400.0,
+];
+
+/// The metrics with those.
+const WAITS: [&str; 2] = ["mailqueue_queue_wait_seconds", "mailqueue_delivery_duration_seconds"];
+
 /// The pause between aggregations. Without them samples pile up until a scrape.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -18,9 +27,12 @@ const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 ///
 /// Fails if this process has a recorder already.
 pub fn start() -> Result<PrometheusHandle, BuildError> {
-    let handle = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), DURATION_BUCKETS)?
-        .install_recorder()?;
+    let mut builder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), DURATION_BUCKETS)?;
+    for name in WAITS {
+        builder = builder.set_buckets_for_metric(Matcher::Full(name.to_owned()), WAIT_BUCKETS)?;
+    }
+    let handle = builder.install_recorder()?;
     telemetry::describe();
     telemetry::started(env!("CARGO_PKG_VERSION"));
     let upkeep = handle.clone();

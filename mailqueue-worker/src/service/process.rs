@@ -145,7 +145,7 @@ async fn open_database(settings: &ServiceSettings) -> Result<Database, ConnectEr
         match connect::database(&settings.database, options).await {
             Err(error) if error.is_transient() && tries < STORE_RETRIES => {
                 tries += 1;
-                tracing::warn!(error = %SettingFault::from(&error), "waiting for the database");
+                tracing::warn!(event = "store.awaited", error = %SettingFault::from(&error), "waiting for the database");
                 tokio::time::sleep(STORE_RETRY_INTERVAL).await;
             }
             result => return result,

@@ -19,13 +19,13 @@ pub fn end_on_signal(shutdown: CancellationToken, grace: Duration) -> std::io::R
         Signals { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? };
     tokio::spawn(async move {
         signals.next().await;
-        tracing::info!("ending; a second signal ends at once");
+        tracing::info!(event = "process.ending", "ending; a second signal ends at once");
         shutdown.cancel();
         let reason = tokio::select! {
             () = signals.next() => "second signal",
             () = tokio::time::sleep(grace) => "grace period over",
         };
-        tracing::warn!(reason, "ended before everything was drained");
+        tracing::warn!(event = "process.cut_off", reason, "ended before everything was drained");
         logging::finish();
         std::process::exit(1);
     });

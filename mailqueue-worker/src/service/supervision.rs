@@ -18,7 +18,7 @@ pub const OK: &str = "ok\n";
 /// A sentence that tells nothing of the database; the log says more.
 pub async fn ready(health: &Health) -> Result<(), &'static str> {
     health.check().await.map_err(|unready| {
-        tracing::warn!(reason = %unready, "not ready");
+        tracing::warn!(event = "process.not_ready", reason = %unready, "not ready");
         match unready {
             Unready::Store(_) => "the message store takes no writes",
             Unready::NoSpace => "the message store has no space for new messages",

@@ -36,6 +36,18 @@ impl StoreError {
         matches!(self, Self::Unavailable(_) | Self::Overloaded(_) | Self::NoSpace(_))
     }
 
+    /// The word used in metrics.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "unavailable",
+            Self::Overloaded(_) => "overloaded",
+            Self::NoSpace(_) => "no_space",
+            Self::Refused(_) => "refused",
+            Self::Unreadable(_) => "unreadable",
+        }
+    }
+
     fn parts(&self) -> (&'static str, &ErrorDetail) {
         match self {
             Self::Unavailable(detail) => ("the message store is out of reach", detail),

@@ -60,7 +60,7 @@ impl Breaker {
         let mut open = self.open();
         let opened = open.is_none();
         if opened {
-            tracing::warn!(queue = %self.queue, error = %why, "Redis is left alone until it answers again");
+            tracing::warn!(event = "queue.breaker", queue = %self.queue, error = %why, "Redis is left alone until it answers again");
         }
         // Overwrites an open one as well, so that callers get the newest reason.
         *open = Some(Open { why, probe_at: now + PROBE_INTERVAL });
@@ -70,7 +70,7 @@ impl Breaker {
     /// Takes note that Redis answered.
     pub(super) fn answered(&self) {
         if self.open().take().is_some() {
-            tracing::info!(queue = %self.queue, "Redis answers again");
+            tracing::info!(event = "queue.recovered", queue = %self.queue, "Redis answers again");
         }
     }
 

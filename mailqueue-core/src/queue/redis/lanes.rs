@@ -219,6 +219,7 @@ impl Lanes {
         for (lane, of_type) in lanes.iter().zip(&types) {
             if !["zset", "none"].contains(&of_type.as_str()) {
                 tracing::warn!(
+                    event = "queue.foreign_key",
                     key = self.keys.lane(*lane),
                     of_type,
                     "removed a key of the queue that is no sorted set"

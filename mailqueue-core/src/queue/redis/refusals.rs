@@ -72,12 +72,13 @@ impl Refusals {
         let (queue, operation) = (self.queue.as_str(), operation.as_str());
         match refusal {
             Some(error) => tracing::warn!(
+                event = "queue.refused",
                 queue,
                 operation,
                 error,
                 "Redis refuses this; until it does not, workers find mail in the database"
             ),
-            None => tracing::info!(queue, operation, "Redis does this again"),
+            None => tracing::info!(event = "queue.recovered", queue, operation, "Redis does this again"),
         }
     }
 }

@@ -168,7 +168,7 @@ async fn note_space(runner: &Runner, results: &[Result<Inserted, StoreError>]) {
             runner.run(move |connection| Box::pin(probe::note_refusal(connection, prober, refused))).await;
         // Ignored: the others find out by inserts of their own.
         if let Err(error) = told {
-            tracing::debug!(%error, refused, "other processes are not told of the space");
+            tracing::debug!(event = "store.space_not_told", %error, refused, "other processes are not told of the space");
         }
     }
 }

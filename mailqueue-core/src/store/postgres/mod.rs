@@ -88,7 +88,7 @@ impl PostgresStore {
         let runner = Runner { pool: Pool::new(target, options).await?, timeout, prober, space };
         // Not an error: a worker on a full disk has to start, since it sends what waits.
         if let Err(error) = insert::keep_reserve(&runner, options.reserve).await {
-            tracing::warn!(%error, "no space is kept for results");
+            tracing::warn!(event = "store.no_reserve", %error, "no space is kept for results");
         }
         Ok(Self { runner, reserve: options.reserve })
     }

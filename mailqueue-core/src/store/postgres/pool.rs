@@ -125,7 +125,7 @@ impl bb8::ErrorSink<StoreError> for LastFault {
         let now = Instant::now();
         if fault.logged.is_none_or(|last| now.duration_since(last) >= Duration::from_secs(1)) {
             fault.logged = Some(now);
-            tracing::warn!(%error, "cannot connect to Postgres");
+            tracing::warn!(event = "store.unreachable", %error, "cannot connect to Postgres");
         }
         fault.error = Some((now, error));
     }

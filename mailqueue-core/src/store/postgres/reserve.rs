@@ -51,7 +51,10 @@ pub(super) async fn release(connection: &mut Session) -> Result<bool, Failure> {
     }
     // DELETE would leave the file as large as it is, and needs space for the log of every row.
     connection.batch_execute("TRUNCATE space_reserve").await?;
-    tracing::warn!("the space kept for results is given up: the database has no other left");
+    tracing::warn!(
+        event = "store.reserve_given_up",
+        "the space kept for results is given up: the database has no other left"
+    );
     Ok(true)
 }
 

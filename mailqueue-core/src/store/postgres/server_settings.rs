@@ -36,6 +36,7 @@ pub(super) async fn check(session: &mut Session, allow_unsafe: bool) -> Result<(
         ).into()));
     }
     tracing::warn!(
+        event = "store.unsafe",
         off,
         "the database server may lose accepted mail in a crash, which is allowed by the settings"
     );

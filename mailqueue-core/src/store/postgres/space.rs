@@ -51,7 +51,10 @@ impl Space {
             return shortage.take().is_some();
         }
         if shortage.is_none() {
-            tracing::error!("new mail is refused: the database has no space left; what waits is sent");
+            tracing::error!(
+                event = "store.no_space",
+                "new mail is refused: the database has no space left; what waits is sent"
+            );
         }
         // Only `check` doubles it: inserts that were under way together count as one try.
         let interval = shortage.as_ref().map_or(MIN_RETRY_INTERVAL, |short| short.interval);

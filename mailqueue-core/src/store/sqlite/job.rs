@@ -61,7 +61,10 @@ where
         // Its changes to the database are rolled back, as after any other error.
         let result = catch_unwind(AssertUnwindSafe(|| (self.work)(transaction)));
         let result = result.unwrap_or_else(|_| {
-            tracing::error!("work on SQLite panicked; who was waiting for it is told so");
+            tracing::error!(
+                event = "store.panicked",
+                "work on SQLite panicked; who was waiting for it is told so"
+            );
             Err(StoreError::Unavailable("it panicked".into()))
         });
         // Kept rather than sent, as the commit may still fail.

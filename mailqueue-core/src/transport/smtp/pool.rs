@@ -55,7 +55,7 @@ impl Pool {
                 Readable::Quiet => return Some(session),
                 Readable::Octets => self.note_intrusion(session).await,
                 Readable::Gone => {
-                    tracing::debug!(relay = %self.relay, "an idle connection was closed by the relay")
+                    tracing::debug!(event = "relay.connection_closed", relay = %self.relay, "an idle connection was closed by the relay")
                 }
             }
         }
@@ -67,9 +67,9 @@ impl Pool {
         // A deadline of now reads what has arrived and waits for nothing.
         let code = session.wire.reply(Instant::now()).await.ok().map(|answer| answer.code);
         if code == Some(421) {
-            tracing::debug!(relay = %self.relay, code, "an idle connection was closed by the relay");
+            tracing::debug!(event = "relay.connection_closed", relay = %self.relay, code, "an idle connection was closed by the relay");
         } else {
-            tracing::warn!(relay = %self.relay, code, "the relay spoke out of turn on an idle connection, closed");
+            tracing::warn!(event = "relay.connection_closed", relay = %self.relay, code, "the relay spoke out of turn on an idle connection, closed");
         }
     }
 

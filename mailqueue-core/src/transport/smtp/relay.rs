@@ -121,7 +121,7 @@ impl Relay {
 
     pub(super) fn set_paused(&self, paused: bool) {
         if self.pause.set(paused) {
-            tracing::info!(relay = %self.name, paused, "an operator has changed the relay's pause");
+            tracing::info!(event = "control.changed", relay = %self.name, paused, "an operator has changed the relay's pause");
         }
     }
 
@@ -224,7 +224,7 @@ impl Relay {
                 }
                 Conclusion::Answered(mut answers) => {
                     if fell_silent && answers.well {
-                        tracing::warn!(relay = %self.name, "pipelined commands get lost, not used any more");
+                        tracing::warn!(event = "relay.pipelining_off", relay = %self.name, "pipelined commands get lost, not used any more");
                         self.quirks.no_pipelining.store(true, Ordering::Relaxed);
                     }
                     self.send_left_over(&mut session, message, gate, &mut answers).await;
@@ -313,7 +313,7 @@ impl Relay {
         };
         match opened {
             Ok(session) => {
-                tracing::debug!(relay = %self.name, "connected");
+                tracing::debug!(event = "relay.connected", relay = %self.name, "connected");
                 Ok((session, permit))
             }
             Err(fault) => {
@@ -332,7 +332,7 @@ impl Relay {
     ) {
         match opening.await {
             Ok(session) => {
-                tracing::debug!(relay = %self.name, duration_ms = millis(started.elapsed()), "connected late");
+                tracing::debug!(event = "relay.connected", relay = %self.name, duration_ms = millis(started.elapsed()), "connected late");
                 self.pool.put(session);
                 permit.finish(Health::Well);
             }
@@ -349,7 +349,7 @@ impl Relay {
             self.pool.put(session);
         }
         if answers.well && answers.throttle != Some(Throttle::Everybody) && permit.is_probe() {
-            tracing::info!(relay = %self.name, "the relay works again");
+            tracing::info!(event = "relay.breaker", relay = %self.name, "the relay works again");
         }
         let pressed = answers.throttle == Some(Throttle::Everybody);
         let rest = permit.finish(match answers.well {
@@ -358,9 +358,9 @@ impl Relay {
             false => Health::Broken,
         });
         if pressed {
-            tracing::warn!(relay = %self.name, rest_ms = millis(rest), "asks for patience, given less");
+            tracing::warn!(event = "relay.breaker", relay = %self.name, rest_ms = millis(rest), "asks for patience, given less");
         } else if !answers.well && !rest.is_zero() {
-            tracing::warn!(relay = %self.name, rest_ms = millis(rest), "transactions break, left alone");
+            tracing::warn!(event = "relay.breaker", relay = %self.name, rest_ms = millis(rest), "transactions break, left alone");
         }
         self.report(answers.dot_sent, Verdict::Answered(answers.outcomes))
     }
@@ -377,6 +377,7 @@ impl Relay {
         let noted = (Instant::now(), fault.fault, fault.reply.code);
         *self.last_fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(noted);
         tracing::warn!(
+            event = "relay.fault",
             %message_id,
             relay = %self.name,
             fault = fault.fault.as_str(),

@@ -11,6 +11,7 @@ use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, timeout_at};
 
 use super::reply::{Answer, LINE_LIMIT, NoReply, ReplyParser};
+use crate::domain::report::Reply;
 
 /// The reason why there was no reply. The texts name no data of the conversation.
 #[derive(Debug, thiserror::Error)]
@@ -19,7 +20,7 @@ pub(super) enum WireError {
     Closed,
     #[error("the connection broke: {0}")]
     Io(#[from] io::Error),
-    #[error("no answer in time")]
+    #[error("{}", Reply::SILENCE)]
     TimedOut,
     #[error("the relay broke the protocol: {0}")]
     Junk(#[from] NoReply),
