@@ -40,9 +40,10 @@ impl Outbox {
         let mut cursor = after.map_or(Cursor::Newest, Cursor::After);
         let asked = if looks_once_more(search) { PAGE } else { limit.clamp(1, PAGE) };
         loop {
-            let page = self.list(filter(search, cursor, asked)).await?;
+            let filter = filter(search, cursor, asked);
             // A page for which the store looks at each message has looked at its own limit.
-            searched += if page.records.len() < asked { Filter::SEARCHED } else { asked };
+            searched += filter.searched().unwrap_or(asked);
+            let page = self.list(filter).await?;
             for listed in page.records {
                 let (id, fits) = judge(search, &listed);
                 if fits {
