@@ -11,7 +11,7 @@ use crate::auth::{ApiKeys, Client, Scope};
 use crate::in_flight_keys::InFlightKeys;
 use crate::rate::{AddressLimiter, Limiter, Rate};
 use crate::recipients::Recipients;
-use crate::viewer::ShownContent;
+use crate::shown_content::ShownContent;
 use crate::wire::access::Access;
 use crate::wire::memory::{self, Memory};
 use crate::wire::problem::Problem;

@@ -27,6 +27,7 @@ mod rate;
 mod recipients;
 mod router;
 mod server;
+mod shown_content;
 mod viewer;
 mod wire;
 
@@ -39,4 +40,4 @@ pub use hyper::header::HeaderName;
 pub use rate::{Rate, RateError};
 pub use recipients::{Recipients, RecipientsError};
 pub use server::Server;
-pub use viewer::{ShownContent, ShownContentError};
+pub use shown_content::{ShownContent, ShownContentError};

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use super::message_view::Headers;
 use super::moment::Moment;
 use super::stage::Stage;
-use crate::viewer::ShownContent;
+use crate::shown_content::ShownContent;
 
 /// A list on its page.
 #[derive(Serialize)]

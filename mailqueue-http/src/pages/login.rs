@@ -4,7 +4,7 @@ use hyper::StatusCode;
 use time::Duration;
 use utoipa::ToSchema;
 
-use super::templates::PAGES;
+use super::templates::{LoginRefusal, PAGES};
 use crate::app::App;
 use crate::auth::SESSION_LIFETIME;
 use crate::wire::access::Access;
@@ -28,15 +28,6 @@ pub(super) struct Login {
     /// The page to go on to.
     #[schema(example = "/messages")]
     next: Option<String>,
-}
-
-/// The reason for which somebody is not logged in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
-    /// The key is not valid.
-    Invalid,
-    /// The key may only send.
-    Restricted,
 }
 
 /// The page to log in at
@@ -86,8 +77,8 @@ pub(crate) async fn log_in(app: &App, request: &mut Request) -> Result<Response,
             cookie::set_session(&mut response, &request.head.headers, &session, SESSION_LIFETIME);
             return Ok(response);
         }
-        Some(_) => Refusal::Restricted,
-        None => Refusal::Invalid,
+        Some(_) => LoginRefusal::Restricted,
+        None => LoginRefusal::Invalid,
     };
     tracing::warn!(event = "login.refused", reason = ?refusal, "somebody could not log in");
     Ok(PAGES.login(request, StatusCode::FORBIDDEN, app.has_logins(), &next, Some(refusal)))

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use super::moment::Moment;
 use super::stage::Stage;
 use crate::api::attachments::part_id;
-use crate::viewer::ShownContent;
+use crate::shown_content::ShownContent;
 
 /// A message on its own page.
 #[derive(Serialize)]

@@ -1,11 +1,9 @@
 //! The list of messages, for people.
 
-use mailqueue_core::domain::search::{Search, SearchError};
 use mailqueue_core::{ChangeError, MessageId, Outbox};
-use serde::Serialize;
-use time::OffsetDateTime;
 use utoipa::ToSchema;
 
+use super::list_query::{ChangedView, MAX_LISTED, Query};
 use super::list_view::ListView;
 use super::login;
 use super::templates::PAGES;
@@ -18,13 +16,6 @@ use crate::wire::problem::Problem;
 use crate::wire::problem_schema::Refused;
 use crate::wire::request::Request;
 use crate::wire::response::{self, Response};
-use crate::wire::urlencoded;
-
-/// The number of messages on a page that names none.
-const DEFAULT_LISTED: usize = 50;
-
-/// The largest number of messages on a page.
-const MAX_LISTED: usize = 100;
 
 parameters! {
     /// The query of the list.
@@ -44,25 +35,6 @@ pub(super) struct Selection {
     /// A message; as many of these fields as there are messages.
     #[schema(format = "uuid")]
     id: String,
-}
-
-/// The list that an address asks for.
-pub(super) struct Query {
-    /// The search as it was typed.
-    pub(super) text: String,
-    /// The search, or what is wrong with it.
-    pub(super) search: Result<Search, SearchError>,
-    after: Option<MessageId>,
-    limit: usize,
-    /// What a change before has led to.
-    pub(super) changed: Option<ChangedView>,
-}
-
-/// The result of a change of several messages.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
-pub(super) struct ChangedView {
-    changed: usize,
-    refused: usize,
 }
 
 /// Messages, newest first
@@ -149,29 +121,4 @@ impl Change {
 /// 422: no button has this word.
 pub(super) fn unknown_change() -> Problem {
     Problem::field("/change", "must be retry, cancel or reschedule")
-}
-
-impl Query {
-    /// Reads a query leniently: a person may have typed it, and a page helps better than an error does.
-    fn read(query: &str, now: OffsetDateTime) -> Self {
-        let pairs: Vec<_> = urlencoded::pairs(query.as_bytes()).filter_map(Result::ok).collect();
-        let value =
-            |name: &str| pairs.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
-        let number = |name: &str| value(name).and_then(|value| value.parse::<usize>().ok());
-        let mut text = value("q").unwrap_or_default().trim().to_owned();
-        // Links that name a field alone are read as the search that says the same.
-        for name in ["status", "to"] {
-            if let Some(value) = value(name).filter(|value| !value.is_empty()) {
-                text = format!("{text} {name}:{value}").trim().to_owned();
-            }
-        }
-        let changed = number("changed").zip(number("refused"));
-        Self {
-            search: Search::parse(&text, now),
-            text,
-            after: value("after").and_then(parse_id),
-            limit: number("limit").map_or(DEFAULT_LISTED, |limit| limit.clamp(1, MAX_LISTED)),
-            changed: changed.map(|(changed, refused)| ChangedView { changed, refused }),
-        }
-    }
 }

@@ -4,6 +4,7 @@
 
 mod fields;
 pub(crate) mod form;
+mod list_query;
 mod list_view;
 pub(crate) mod login;
 pub(crate) mod message;

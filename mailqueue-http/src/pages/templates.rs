@@ -11,13 +11,13 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
+use super::list_query::Query;
 use super::list_view::ListView;
-use super::login::Refusal;
 use super::message_view::View;
-use super::messages::Query;
 use super::translations::Words;
 use crate::app::App;
-use crate::viewer::{ShownContent, Viewer};
+use crate::shown_content::ShownContent;
+use crate::viewer::Viewer;
 use crate::wire::language::Language;
 use crate::wire::origin::is_tls;
 use crate::wire::problem::Problem;
@@ -73,6 +73,15 @@ pub(crate) struct FormError {
     pub(crate) key: &'static str,
     /// The fault for programs.
     pub(crate) fault: FieldError,
+}
+
+/// The reason for which somebody is not logged in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LoginRefusal {
+    /// The key is not valid.
+    Invalid,
+    /// The key may only send.
+    Restricted,
 }
 
 /// All pages, in all languages.
@@ -167,11 +176,11 @@ impl Pages {
         status: StatusCode,
         possible: bool,
         next: &str,
-        refusal: Option<Refusal>,
+        refusal: Option<LoginRefusal>,
     ) -> Response {
         let refusal = refusal.map(|refusal| match refusal {
-            Refusal::Invalid => "invalid",
-            Refusal::Restricted => "restricted",
+            LoginRefusal::Invalid => "invalid",
+            LoginRefusal::Restricted => "restricted",
         });
         let secure = is_tls(&request.head.headers) || request.local;
         let page = context! { possible, next, refusal, secure };
