@@ -18,6 +18,9 @@ use crate::wire::problem::Problem;
 use crate::wire::rate_limit_status::RateLimitStatus;
 use crate::wire::request::Request;
 
+/// How often somebody may try to log in from one network address.
+const LOGINS_PER_MINUTE: u32 = 10;
+
 /// The options of the service.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -75,6 +78,7 @@ struct Inner {
     in_flight_keys: InFlightKeys,
     key_limiter: Option<Limiter>,
     form_limiter: Option<AddressLimiter>,
+    login_limiter: AddressLimiter,
     metrics: Option<Metrics>,
 }
 
@@ -106,6 +110,7 @@ impl App {
             in_flight_keys: InFlightKeys::default(),
             key_limiter: options.key_rate.map(Limiter::new),
             form_limiter: options.form_rate.map(AddressLimiter::new),
+            login_limiter: AddressLimiter::new(Rate::per_minute(LOGINS_PER_MINUTE)),
             outbox,
             options,
             metrics,
@@ -127,13 +132,7 @@ impl App {
         // Named in the log also where it is refused below; a request has one key, so this is set once.
         let _ = request.tenant.set(client.tenant().to_owned());
         // Before the rights are checked, so that refused requests use up the rate too.
-        if let Some(limiter) = &self.0.key_limiter {
-            count(
-                request,
-                limiter.take(client.number),
-                "This API key is used more often than its rate allows.",
-            )?;
-        }
+        self.count_key(request, &client)?;
         let access = request.access.unwrap_or(Access::Change);
         if !client.scope().allows(access) {
             return Err(Problem::restricted_key(match client.scope() {
@@ -164,14 +163,25 @@ impl App {
         count(request, limiter.take(request.from), "The form was sent too often from this address.")
     }
 
-    /// Counts an attempt to log in, together with forms.
+    /// Counts a request by the holder of a key.
+    ///
+    /// # Errors
+    ///
+    /// 429 for a key that is used too often.
+    pub(crate) fn count_key(&self, request: &Request, client: &Client<'_>) -> Result<(), Problem> {
+        let Some(limiter) = &self.0.key_limiter else { return Ok(()) };
+        let detail = "This API key is used more often than its rate allows.";
+        count(request, limiter.take(client.number), detail)
+    }
+
+    /// Counts an attempt to log in. Apart from forms, or whoever sends those would keep people out.
     ///
     /// # Errors
     ///
     /// 429 when its address has sent too many.
     pub(crate) fn count_login(&self, request: &Request) -> Result<(), Problem> {
-        let Some(limiter) = &self.0.form_limiter else { return Ok(()) };
-        count(request, limiter.take(request.from), "This address has tried to log in too often.")
+        let taken = self.0.login_limiter.take(request.from);
+        count(request, taken, "This address has tried to log in too often.")
     }
 
     /// The outbox itself, past keys and tenants.

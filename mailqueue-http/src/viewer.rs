@@ -28,14 +28,19 @@ pub(crate) struct Viewer {
 impl App {
     /// The person behind a request for a page: by a login here, by that of a proxy, or on this machine while no API key
     /// is set. `None` for anybody else, and for a login whose key may not look at mail.
-    pub(crate) fn viewer(&self, request: &Request) -> Option<Viewer> {
+    ///
+    /// # Errors
+    ///
+    /// 429 for a key that is used too often.
+    pub(crate) fn viewer(&self, request: &Request) -> Result<Option<Viewer>, Problem> {
         let options = self.options();
         let viewer = |outbox, name, may_change, has_session| {
-            Some(Viewer { outbox, name, may_change, has_session, shown: options.shown_content })
+            Ok(Some(Viewer { outbox, name, may_change, has_session, shown: options.shown_content }))
         };
         if let Some(session) = cookie::session(&request.head.headers) {
             let client = options.api_keys.client_of(session, self.outbox().clock().now());
             if let Some(client) = client.filter(|client| client.scope().allows(Access::Read)) {
+                self.count_key(request, &client)?;
                 let may_change = client.scope().allows(Access::Change);
                 let outbox = self.outbox_for(&client, Access::Read);
                 return viewer(outbox, Some(client.tenant().to_owned()), may_change, true);
@@ -47,7 +52,7 @@ impl App {
         if request.local && options.api_keys.is_empty() {
             return viewer(self.outbox().clone(), None, true, false);
         }
-        None
+        Ok(None)
     }
 
     /// True where somebody could log in.

@@ -102,9 +102,7 @@ async fn take(outbox: &Outbox, draft: Draft) -> Result<Result<MessageId, Vec<Fie
 fn accepted(request: &Request, id: MessageId, fields: &Fields) -> Response {
     let location = format!("/messages/{id}");
     if request.accept.html {
-        let tag = request.language.tag();
-        let query = if request.asks_language() { format!("?lang={tag}") } else { String::new() };
-        return response::see_other(&(location + &query));
+        return response::see_other(&(location + &request.lang_query()));
     }
     let (subject, message) = (&fields.draft.subject, fields.message());
     let body = format!("Mensagem enfileirada! Assunto: {subject} Mensagem: {message}\n");

@@ -36,6 +36,13 @@ pub(super) struct ChangedView {
 }
 
 impl Query {
+    /// True for a search by what stands in the header of a message.
+    pub(super) fn asks_headers(&self) -> bool {
+        self.search.as_ref().is_ok_and(|search| {
+            search.to.is_some() || search.from.is_some() || search.subject.is_some() || search.tag.is_some()
+        })
+    }
+
     /// Reads a query leniently: a person may have typed it, and a page helps better than an error does.
     pub(super) fn read(query: &str, now: OffsetDateTime) -> Self {
         let pairs: Vec<_> = urlencoded::pairs(query.as_bytes()).filter_map(Result::ok).collect();

@@ -18,6 +18,9 @@ use crate::wire::urlencoded;
 /// The pages that a login may lead to. Anything else could lead people to another site.
 const DESTINATIONS: [&str; 2] = ["/messages", "/overview"];
 
+/// The longest address to go on to, in octets.
+const MAX_NEXT: usize = 1000;
+
 /// The fields of a login.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only the schema is used")]
@@ -42,7 +45,7 @@ pub(crate) async fn show(app: &App, request: &Request) -> Result<Response, Probl
     let mut pairs = urlencoded::pairs(request.query().as_bytes()).filter_map(Result::ok);
     let asked = pairs.find(|(name, _)| name == "next");
     let next = next(asked.as_ref().map(|(_, value)| value.as_str()));
-    if app.viewer(request).is_some() {
+    if app.viewer(request)?.is_some() {
         return Ok(response::see_other(&(request.base.to_owned() + &next)));
     }
     Ok(PAGES.login(request, StatusCode::OK, app.has_logins(), &next, None))
@@ -98,7 +101,7 @@ pub(crate) async fn log_in(app: &App, request: &mut Request) -> Result<Response,
 )]
 pub(crate) async fn log_out(_: &App, request: &Request) -> Result<Response, Problem> {
     request.only_own()?;
-    let mut response = response::see_other(&format!("{}/login", request.base));
+    let mut response = response::see_other(&format!("{}/login{}", request.base, request.lang_query()));
     cookie::set_session(&mut response, &request.head.headers, "", Duration::ZERO);
     Ok(response)
 }
@@ -111,8 +114,12 @@ pub(super) fn ask(request: &Request) -> Result<Response, Problem> {
     }
     let path = request.head.uri.path_and_query().map_or("/messages", |address| address.as_str());
     let own = path.strip_prefix(request.base).unwrap_or(path);
+    // A longer one would be passed over at the login.
+    let own = if own.len() <= MAX_NEXT { own } else { DESTINATIONS[0] };
     let next = percent_encoding::utf8_percent_encode(own, percent_encoding::NON_ALPHANUMERIC);
-    Ok(response::see_other(&format!("{}/login?next={next}", request.base)))
+    let lang =
+        if request.asks_language() { format!("&lang={}", request.language.tag()) } else { String::new() };
+    Ok(response::see_other(&format!("{}/login?next={next}{lang}", request.base)))
 }
 
 /// The page to go on to, without the prefix of the service.
@@ -123,7 +130,7 @@ fn next(asked: Option<&str>) -> String {
             path.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         });
         // What stands in a header field has to be ASCII without blanks.
-        is_known && next.len() <= 2000 && next.bytes().all(|b| b.is_ascii_graphic() && b != b'\\')
+        is_known && next.len() <= MAX_NEXT && next.bytes().all(|b| b.is_ascii_graphic() && b != b'\\')
     };
     asked.filter(is_page).unwrap_or(DESTINATIONS[0]).to_owned()
 }

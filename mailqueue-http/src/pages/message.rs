@@ -43,7 +43,7 @@ pub(super) struct MessageChange {
 )]
 pub(crate) async fn show(app: &App, request: &Request) -> Result<Response, Problem> {
     let id = parse_id(&request.id).ok_or_else(unknown)?;
-    let viewer = app.viewer(request);
+    let viewer = app.viewer(request)?;
     let outbox = viewer.as_ref().map_or_else(|| app.open_outbox(), |viewer| viewer.outbox.clone());
     let (record, viewer) = match in_time(outbox.get(id)).await?? {
         Some(record) => (record, viewer),
@@ -64,7 +64,7 @@ pub(crate) async fn show(app: &App, request: &Request) -> Result<Response, Probl
 )]
 pub(crate) async fn change(app: &App, request: &mut Request) -> Result<Response, Problem> {
     request.only_own()?;
-    let Some(viewer) = app.viewer(request) else { return login::ask(request) };
+    let Some(viewer) = app.viewer(request)? else { return login::ask(request) };
     viewer.only_changing()?;
     let id = parse_id(&request.id).ok_or_else(unknown)?;
     let fields = request.form().await?;
@@ -79,9 +79,7 @@ pub(crate) async fn change(app: &App, request: &mut Request) -> Result<Response,
         None => return Err(unknown_change()),
     };
     changed.map_err(|error: ChangeError| refusal(error, "changed like that"))?;
-    let query =
-        if request.asks_language() { format!("?lang={}", request.language.tag()) } else { String::new() };
-    Ok(response::see_other(&format!("{}/messages/{id}{query}", request.base)))
+    Ok(response::see_other(&format!("{}/messages/{id}{}", request.base, request.lang_query())))
 }
 
 /// A time as a browser sends it, without a zone: in UTC.
@@ -101,7 +99,7 @@ pub(super) async fn content(
     app: &App,
     request: &Request,
 ) -> Result<Result<(mailqueue_core::domain::record::Record, Viewer), Response>, Problem> {
-    let Some(viewer) = app.viewer(request) else { return login::ask(request).map(Err) };
+    let Some(viewer) = app.viewer(request)? else { return login::ask(request).map(Err) };
     if viewer.shown < ShownContent::Full {
         return Err(Problem::not_found("The content of messages is not shown here."));
     }

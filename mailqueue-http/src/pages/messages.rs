@@ -9,6 +9,7 @@ use super::login;
 use super::templates::PAGES;
 use crate::api::query::parse_id;
 use crate::app::App;
+use crate::shown_content::ShownContent;
 use crate::viewer::Viewer;
 use crate::wire::deadline::in_time;
 use crate::wire::parameter::{parameters, text, up_to, uuid};
@@ -47,12 +48,16 @@ pub(super) struct Selection {
     ),
 )]
 pub(crate) async fn list(app: &App, request: &Request) -> Result<Response, Problem> {
-    let Some(viewer) = app.viewer(request) else { return login::ask(request) };
+    let Some(viewer) = app.viewer(request)? else { return login::ask(request) };
     let now = viewer.outbox.clock().now();
     let query = Query::read(request.query(), now);
     let Ok(search) = &query.search else { return Ok(PAGES.messages(request, &viewer, &query, None)) };
+    // What may not be shown cannot be asked for either: the answer would tell it.
+    if viewer.shown < ShownContent::Headers && query.asks_headers() {
+        return Ok(PAGES.messages(request, &viewer, &query, None));
+    }
     if let Some(id) = search.id {
-        return Ok(response::see_other(&format!("{}/messages/{id}", request.base)));
+        return Ok(response::see_other(&format!("{}/messages/{id}{}", request.base, request.lang_query())));
     }
     let found = in_time(viewer.outbox.search(search, query.after, query.limit)).await??;
     let is_full = found.records.len() >= query.limit;
@@ -68,7 +73,7 @@ pub(crate) async fn list(app: &App, request: &Request) -> Result<Response, Probl
 )]
 pub(crate) async fn change(app: &App, request: &mut Request) -> Result<Response, Problem> {
     request.only_own()?;
-    let Some(viewer) = app.viewer(request) else { return login::ask(request) };
+    let Some(viewer) = app.viewer(request)? else { return login::ask(request) };
     viewer.only_changing()?;
     let fields = request.form().await?;
     let change = fields.get("change").and_then(Change::of).ok_or_else(unknown_change)?;

@@ -105,6 +105,9 @@ fn page_of_a_stranger(html: String, pictures: bool) -> Response {
     response.headers_mut().insert(X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN"));
     let no_referrer = HeaderValue::from_static("no-referrer");
     response.headers_mut().insert(HeaderName::from_static("referrer-policy"), no_referrer);
+    // A name that is looked up tells its owner that the mail is looked at.
+    let off = HeaderValue::from_static("off");
+    response.headers_mut().insert(HeaderName::from_static("x-dns-prefetch-control"), off);
     response
 }
 

@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 use crate::wire::offload::offload;
 use crate::wire::problem::Problem;
 
-/// The most octets of pictures that are put into the HTML, as base64. Further ones stay away.
+/// The most octets that pictures add to the HTML in all, as base64, however often it names them. Further ones stay away.
 const MAX_PICTURES: usize = 4 << 20;
 
 /// Has links open beside the page: inside it nothing else may be shown.
@@ -26,13 +26,29 @@ pub(super) async fn html(mut record: Record) -> Result<Option<String>, Problem> 
     let Some(html) = record.html.take() else { return Ok(None) };
     let raw = record.raw.take().unwrap_or_default();
     let files = record.summary.attachments;
-    let octets = octets(&files);
-    let with_pictures = move || PREFIX.to_owned() + &Pictures::of(&raw, &files).put_into(&html);
+    let octets = html.len() + raw.len();
+    let with_pictures =
+        move || PREFIX.to_owned() + &without_links(&Pictures::of(&raw, &files).put_into(&html));
     Ok(Some(offload(octets, with_pictures).await?))
 }
 
-fn octets(files: &[AttachmentSummary]) -> usize {
-    files.iter().map(|file| usize::try_from(file.size).unwrap_or(usize::MAX)).fold(0, usize::saturating_add)
+/// The same HTML with its `link` elements under a name that browsers do not know. A policy stops what they load, but not the
+/// connection that `preconnect` opens, by which a sender would learn that the mail is looked at.
+fn without_links(html: &str) -> String {
+    let mut shown = String::with_capacity(html.len());
+    let mut rest = html;
+    while let Some(at) = position(rest, b"<link") {
+        let (before, link) = rest.split_at(at);
+        shown.push_str(before);
+        shown.push_str("<x-");
+        rest = &link[1..];
+    }
+    shown + rest
+}
+
+/// The first place of an ASCII text, in any case.
+fn position(html: &str, wanted: &[u8]) -> Option<usize> {
+    html.as_bytes().windows(wanted.len()).position(|window| window.eq_ignore_ascii_case(wanted))
 }
 
 impl Pictures {
@@ -55,17 +71,18 @@ impl Pictures {
     /// Puts pictures in the places of the `cid:` addresses (RFC 2392) that stand for them.
     fn put_into(&self, html: &str) -> String {
         let mut shown = String::with_capacity(html.len());
-        let mut rest = html;
-        // Case is kept by the text and ignored by the scheme.
-        while let Some(at) =
-            rest.as_bytes().windows(4).position(|window| window.eq_ignore_ascii_case(b"cid:"))
-        {
+        let (mut rest, mut left) = (html, MAX_PICTURES);
+        while let Some(at) = position(rest, b"cid:") {
             let (before, address) = rest.split_at(at);
             shown.push_str(before);
             let end = address.find(['"', '\'', ' ', '>', ')']).unwrap_or(address.len());
             let id = percent_decode_str(&address[4..end]).decode_utf8_lossy();
-            match self.0.iter().find(|(known, _)| *known == id) {
-                Some((_, data)) => shown.push_str(data),
+            let picture = self.0.iter().find(|(known, _)| *known == id);
+            match picture.and_then(|(_, data)| Some((data, left.checked_sub(data.len())?))) {
+                Some((data, rest)) => {
+                    left = rest;
+                    shown.push_str(data);
+                }
                 None => shown.push_str(&address[..end]),
             }
             rest = &address[end..];
@@ -94,6 +111,23 @@ mod tests {
         for other in ["", "ü", "cid:", "<img src=\"cid:other\">", "acid: cid:logo@xy"] {
             assert_eq!(shown(other), other);
         }
+    }
+
+    #[test]
+    fn a_picture_that_is_named_often_takes_no_more_than_there_is_for_all() {
+        let data = format!("data:image/png;base64,{}", "A".repeat(1 << 20));
+        let pictures = Pictures(vec![("a".into(), data)]);
+        let shown = pictures.put_into(&"<img src=\"cid:a\">".repeat(10_000));
+        assert!(shown.len() < MAX_PICTURES + 10_000 * 20, "{}", shown.len());
+        assert_eq!(shown.matches("data:image").count(), 3);
+    }
+
+    #[test]
+    fn no_element_opens_a_connection_elsewhere() {
+        let html =
+            "<LINK rel=preconnect href=\"https://evil.example\"><p>ü</p><link\trel=x><a href=\"x\">link</a>";
+        let shown = "<x-LINK rel=preconnect href=\"https://evil.example\"><p>ü</p><x-link\trel=x><a href=\"x\">link</a>";
+        assert_eq!(without_links(html), shown);
     }
 
     #[test]

@@ -217,7 +217,11 @@ impl Pages {
         let status = if list.is_some() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
         let page = context! {
             q => query.text.as_str(),
-            fault => query.search.as_ref().err().map(fault),
+            fault => match &query.search {
+                Err(error) => Some(fault(error)),
+                Ok(_) if list.is_none() => Some(context! { kind => "hidden", name => "", similar => () }),
+                Ok(_) => None,
+            },
             changed => query.changed.map(|changed| Value::from(Serde(changed))),
             may_change => viewer.may_change,
             list => list.map(|list| Value::from(Serde(list))),
@@ -227,7 +231,11 @@ impl Pages {
 
     /// The page that says what went wrong.
     fn problem(&self, request: &Request, problem: &Problem) -> Response {
+        let is_time = |fault: &FieldError| ["/at", "/scheduled_at"].contains(&fault.pointer.as_str());
         let key = match problem.status.as_u16() {
+            _ if problem.name == "restricted_api_key" => "problem_restricted",
+            _ if problem.name == "invalid_state" => "problem_state",
+            422 if problem.faults.iter().any(is_time) => "problem_time",
             403 => "problem_forbidden",
             404 => "problem_not_found",
             405 => "problem_method",

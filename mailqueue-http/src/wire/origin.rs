@@ -32,9 +32,18 @@ pub(crate) fn is_tls(headers: &HeaderMap) -> bool {
 pub(crate) fn is_own(headers: &HeaderMap) -> bool {
     match headers.get("sec-fetch-site").map(hyper::header::HeaderValue::as_bytes) {
         Some(site) => site == b"same-origin",
-        // A browser that is too old to send it.
-        None => headers.contains_key(ORIGIN) && !is_foreign(headers),
+        // A browser that is too old to send it, or one that does not speak TLS.
+        None => headers.contains_key(ORIGIN) && !is_foreign(headers) && is_same_port(headers),
     }
+}
+
+/// True where Origin has the port that Host names, or Host names none: then a proxy in front may have left it out.
+fn is_same_port(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value: &hyper::header::HeaderValue| value.to_str().ok());
+    let host = text(HOST).unwrap_or_default();
+    let names_port = host.len() > name_of(host).len();
+    let authority = text(ORIGIN).and_then(|origin| origin.split_once("://")).map(|(_, authority)| authority);
+    !names_port || authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
 }
 
 /// The prefix of a path in an address that the client can use: the host it says it talks to, by the scheme that
@@ -85,5 +94,10 @@ mod tests {
         assert!(!own(&[("sec-fetch-site", "same-site"), ("origin", "http://a.mq.example")]));
         assert!(!own(&[("sec-fetch-site", "cross-site"), ("origin", "http://mq.example")]));
         assert!(!own(&[("origin", "null")]));
+        let at = |host: &str, origin: &str| is_own(&headers(&[("host", host), ("origin", origin)]));
+        assert!(at("mq.example:8080", "http://mq.example:8080"));
+        assert!(!at("mq.example:8080", "http://mq.example:9999"));
+        assert!(!at("mq.example:8080", "http://mq.example"));
+        assert!(at("mq.example", "https://mq.example:8443"));
     }
 }

@@ -77,6 +77,11 @@ impl Request {
         self.query().split('&').any(|pair| pair.starts_with("lang="))
     }
 
+    /// The query that keeps the language of a link, with its `?`; empty where the address names none.
+    pub(crate) fn lang_query(&self) -> String {
+        if self.asks_language() { format!("?lang={}", self.language.tag()) } else { String::new() }
+    }
+
     /// A header field that may stand there once.
     pub(crate) fn single(&self, name: HeaderName) -> Result<Option<&[u8]>, Problem> {
         let mut values = self.head.headers.get_all(&name).iter();
