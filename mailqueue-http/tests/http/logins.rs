@@ -206,3 +206,54 @@ async fn without_keys_the_login_says_how_to_make_one() {
     let page = server.send("GET", "/login", &[BROWSER], b"").await;
     assert_eq!((page.status, page.header("location")), (303, Some("/messages")));
 }
+
+#[tokio::test]
+async fn pages_use_up_the_rate_of_their_key() {
+    let server = TestServer::public(Options { key_rate: Some("2/h".parse().unwrap()), ..keys() }).await;
+    let shop = cookie(&log_in(&server, "mq_shop", &[]).await);
+    let mut statuses = Vec::new();
+    for _ in 0..3 {
+        statuses.push(look(&server, &shop, "/messages").await.status);
+    }
+    assert_eq!(statuses, [200, 200, 429]);
+}
+
+#[tokio::test]
+async fn forms_do_not_use_up_the_rate_of_logins() {
+    let server = TestServer::public(Options { form_rate: Some("1/h".parse().unwrap()), ..keys() }).await;
+    server.fill_in("assunto=a&mensagem=b", &[]).await;
+    assert_eq!(server.fill_in("assunto=a&mensagem=b", &[]).await.status, 429);
+    for _ in 0..10 {
+        assert_eq!(log_in(&server, "mq_wrong", &[]).await.status, 403);
+    }
+    assert_eq!(log_in(&server, "mq_shop", &[]).await.status, 429, "guessing has an end");
+}
+
+#[tokio::test]
+async fn a_search_tells_nothing_that_a_page_does_not_show() {
+    use mailqueue_http::ShownContent;
+    let server = TestServer::public(Options { shown_content: ShownContent::None, ..keys() }).await;
+    submit(&server, "mq_shop", "Pedido 7").await;
+    let shop = cookie(&log_in(&server, "mq_shop", &[]).await);
+    for search in
+        ["pedido", "subject%3Apedido", "to%3Aana%40example.org", "from%3Amailqueue%40example.com", "tag%3Aa"]
+    {
+        let page = look(&server, &shop, &format!("/messages?q={search}")).await;
+        assert_eq!(page.status, 422, "{search}");
+        assert!(
+            page.text().contains("o conteúdo não é mostrado") && !page.text().contains("href=\"/messages/0")
+        );
+    }
+    assert_eq!(look(&server, &shop, "/messages?q=status%3Aqueued+lane%3Anormal").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_login_keeps_the_language() {
+    let server = TestServer::public(keys()).await;
+    let asked = server.send("GET", "/messages?lang=en", &[BROWSER], b"").await;
+    assert_eq!(asked.header("location"), Some("/login?next=%2Fmessages%3Flang%3Den&lang=en"));
+    let out = server.send("POST", "/logout?lang=en", &[FORM, BROWSER, OWN], b"").await;
+    assert_eq!(out.header("location"), Some("/login?lang=en"));
+    let long = server.send("GET", &format!("/messages?q={}", "a".repeat(3000)), &[BROWSER], b"").await;
+    assert_eq!(long.header("location"), Some("/login?next=%2Fmessages"));
+}
