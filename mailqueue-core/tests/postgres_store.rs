@@ -99,6 +99,7 @@ async fn a_database_of_another_version_is_refused() {
 async fn the_steps_down_lead_back_to_nothing() {
     let url = migrated().await;
     for down in [
+        include_str!("../migrations/postgres/2026-11-25-000007_drop_recipient_index/down.sql"),
         include_str!("../migrations/postgres/2026-11-25-000006_find_by_recipient/down.sql"),
         include_str!("../migrations/postgres/2026-11-25-000005_add_controls/down.sql"),
         include_str!("../migrations/postgres/2026-11-25-000004_keep_text_once/down.sql"),

@@ -223,3 +223,9 @@ pub(crate) fn row_unreadable(operation: &'static str, message_id: MessageId, err
     UNREADABLE.counter([operation]).increment(1);
     tracing::error!(event = "row.unreadable", %message_id, operation, %error, "a message is left alone for a minute");
 }
+
+/// A row beside the messages cannot be read; the others of its table are used without it.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(crate) fn row_left_out(table: &'static str, error: &StoreError) {
+    tracing::warn!(event = "row.unreadable", table, %error, "a row cannot be read and is left out");
+}

@@ -4,7 +4,7 @@ use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
 use time::OffsetDateTime;
 
-use super::super::{microseconds, pause};
+use super::super::{microseconds, pause, unreadable};
 use super::error::Failure;
 use super::session::Session;
 use super::statement::statement;
@@ -62,9 +62,11 @@ pub(super) async fn resume(connection: &mut Session, scope: PauseScope) -> Resul
 }
 
 statement! {
-    /// The pauses in force beside the time, which comes in a row of its own where there are none.
+    /// The pauses in force beside the time, which comes in a row of its own where there are none. No time can be read
+    /// back that lies after the year 9999: an end then is none, and infinity likewise.
     ReadPauses {} -> (Timestamptz, Nullable<(Text, Text, Nullable<Timestamptz>, Text, Text, Timestamptz)>) = "
-        SELECT clock.now, c.scope, c.name, c.until, c.reason, c.paused_by, c.paused_at
+        SELECT clock.now, c.scope, c.name, CASE WHEN c.until <= '9999-12-31Z' THEN c.until END, c.reason, c.paused_by,
+            LEAST(GREATEST(c.paused_at, '0001-01-01Z'), '9999-12-31Z')
         FROM (SELECT now() AS now) AS clock
         LEFT JOIN controls c ON c.until IS NULL OR c.until > clock.now"
 }
@@ -75,7 +77,7 @@ pub(super) async fn pauses(connection: &mut Session) -> Result<Pauses, Failure> 
     // Never the other branch: the time's row is there without any pause.
     let now = rows.as_slice().first().map_or(OffsetDateTime::UNIX_EPOCH, |row| row.0);
     let in_force = rows.into_iter().filter_map(|(_, row)| row.map(read));
-    let mut in_force = in_force.collect::<Result<Vec<_>, _>>()?;
+    let mut in_force: Vec<Pause> = in_force.filter_map(|row| unreadable::left_out("controls", row)).collect();
     in_force.sort_by(|one, other| one.scope.cmp(&other.scope));
     Ok(Pauses { now, in_force })
 }

@@ -4,7 +4,7 @@ use diesel::sql_types::{Array, BigInt, Bool, Text, Timestamptz};
 use diesel_async::{AsyncConnection, RunQueryDsl};
 use time::OffsetDateTime;
 
-use super::super::{microseconds, traffic as key};
+use super::super::{microseconds, traffic as key, unreadable};
 use super::error::Failure;
 use super::probe;
 use super::session::Session;
@@ -90,7 +90,8 @@ pub(super) async fn traffic(connection: &mut Session, range: TrafficRange) -> Re
     let now = probe::now(connection).await?;
     let mut steps = Vec::with_capacity(rows.len());
     for (start, lane, outcome, reason, number, wait, took) in rows {
-        let key = key::key(&lane, &outcome, &reason)?;
+        let key = key::key(&lane, &outcome, &reason);
+        let Some(key) = unreadable::left_out("traffic", key) else { continue };
         let (number, wait, took) = (number.unsigned_abs(), buckets(wait), buckets(took));
         steps.push(TrafficStep { start, key, number, wait, took });
     }

@@ -13,6 +13,7 @@ use super::session::Session;
 use super::statement::statement;
 use crate::contracts::controls::{WorkerReport, WorkerRow, Workers};
 use crate::contracts::relay_health::RelayHealth;
+use crate::contracts::store::StoreError;
 
 statement! {
     /// Keeps a worker's report.
@@ -79,20 +80,22 @@ pub(super) async fn workers(connection: &mut Session) -> Result<Workers, Failure
     let rows: Vec<(OffsetDateTime, Option<Row>)> = ReadWorkers {}.load(connection).await?;
     // Never the other branch: the time's row is there without any worker.
     let now = rows.as_slice().first().map_or(OffsetDateTime::UNIX_EPOCH, |row| row.0);
-    let rows = rows.into_iter().filter_map(|(_, row)| row).map(|row| {
-        let (name, version, started_at, seen_at, concurrency, in_flight, state, relays) = row;
-        Ok(WorkerRow {
-            name,
-            version,
-            started_at,
-            seen_at,
-            concurrency: concurrency.unsigned_abs(),
-            in_flight: in_flight.unsigned_abs(),
-            state: state.parse().map_err(unreadable::value)?,
-            relays: relays.of("relays").unwrap_or_default(),
-        })
-    });
-    Ok(Workers { now, rows: rows.collect::<Result<_, Failure>>()? })
+    let rows = rows.into_iter().filter_map(|(_, row)| row.map(read));
+    Ok(Workers { now, rows: rows.filter_map(|row| unreadable::left_out("workers", row)).collect() })
+}
+
+fn read(row: Row) -> Result<WorkerRow, StoreError> {
+    let (name, version, started_at, seen_at, concurrency, in_flight, state, relays) = row;
+    Ok(WorkerRow {
+        name,
+        version,
+        started_at,
+        seen_at,
+        concurrency: concurrency.unsigned_abs(),
+        in_flight: in_flight.unsigned_abs(),
+        state: state.parse().map_err(unreadable::value)?,
+        relays: relays.of("relays").unwrap_or_default(),
+    })
 }
 
 statement! {

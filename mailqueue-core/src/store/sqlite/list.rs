@@ -38,10 +38,17 @@ const THOSE: &str = ") AS s WHERE TRUE";
 const OF_TENANT: &str = " AND s.tenant = ?";
 const BY_STATUS: &str = " AND s.status = ?";
 const BY_SUBJECT: &str = " AND contains_folded(s.subject, ?)";
-const BY_SENDER: &str = " AND instr('<' || (s.people ->> '$.from') || '>', '<' || ? || '>') > 0";
-const BY_TAG: &str = " AND EXISTS (SELECT 1 FROM json_each(s.tags) t WHERE t.value ->> '$.name' = ?)";
-const BY_TAG_AND_VALUE: &str = " AND EXISTS (SELECT 1 FROM json_each(s.tags) t
-    WHERE t.value ->> '$.name' = ? AND t.value ->> '$.value' = ?)";
+/// A row that somebody has edited, so that its JSON cannot be read, has no sender and no tags: an error would end the page.
+/// CASE alone says in which order its parts are looked at.
+const BY_SENDER: &str = " AND instr(
+    '<' || (CASE WHEN json_valid(s.people) THEN s.people ->> '$.from' END) || '>', '<' || ? || '>') > 0";
+const BY_TAG: &str = " AND EXISTS (
+    SELECT 1 FROM json_each(CASE WHEN json_valid(s.tags) THEN s.tags ELSE '[]' END) t
+    WHERE CASE t.type WHEN 'object' THEN t.value ->> '$.name' END = ?)";
+const BY_TAG_AND_VALUE: &str = " AND EXISTS (
+    SELECT 1 FROM json_each(CASE WHEN json_valid(s.tags) THEN s.tags ELSE '[]' END) t
+    WHERE CASE t.type WHEN 'object' THEN t.value ->> '$.name' END = ?
+        AND CASE t.type WHEN 'object' THEN t.value ->> '$.value' END = ?)";
 const BY_LANE: &str = " AND s.lane = ?";
 const FIRST: &str = " LIMIT ?";
 

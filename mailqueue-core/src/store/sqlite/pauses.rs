@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
-use super::super::pause;
+use super::super::{pause, unreadable};
 use super::error::outcome;
 use super::job::Transaction;
 use super::statement::sql;
@@ -81,7 +81,8 @@ const IN_FORCE: &str = "SELECT scope, name, until, reason, paused_by, paused_at 
 /// The pauses in force.
 pub(super) fn pauses(transaction: &mut Transaction<'_>) -> Result<Pauses, StoreError> {
     let rows: Vec<Row> = sql!(IN_FORCE, transaction.now).load(transaction.connection).map_err(outcome)?;
-    let mut in_force = rows.into_iter().map(Row::read).collect::<Result<Vec<_>, _>>()?;
+    let in_force = rows.into_iter().map(Row::read);
+    let mut in_force: Vec<Pause> = in_force.filter_map(|row| unreadable::left_out("controls", row)).collect();
     in_force.sort_by(|one, other| one.scope.cmp(&other.scope));
     Ok(Pauses { now: time(transaction.now)?, in_force })
 }

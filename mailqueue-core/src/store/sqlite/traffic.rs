@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
-use super::super::traffic as key;
+use super::super::{traffic as key, unreadable};
 use super::error::outcome;
 use super::job::Transaction;
 use super::json;
@@ -59,8 +59,10 @@ struct Row {
 }
 
 impl Row {
-    fn key(&self) -> Result<TrafficKey, StoreError> {
-        key::key(&self.lane, &self.outcome, &self.reason)
+    /// The key and the sum; `None` where one of them cannot be read.
+    fn read(&self) -> Option<(TrafficKey, Sum)> {
+        let key = key::key(&self.lane, &self.outcome, &self.reason);
+        unreadable::left_out("traffic", key.and_then(|key| Ok((key, self.sum()?))))
     }
 
     fn sum(&self) -> Result<Sum, StoreError> {
@@ -75,7 +77,7 @@ const OF_MINUTE: &str = "SELECT minute, lane, outcome, reason, n, wait, took FRO
 const WRITE: &str = "INSERT OR REPLACE INTO traffic (minute, lane, outcome, reason, n, wait, took)
     VALUES (?, ?, ?, ?, ?, ?, ?)";
 
-/// Adds to a row, or makes it. No other writes in between: the transaction is the only one that writes.
+/// Adds to a row, or makes it; one that cannot be read is replaced. No other writes in between: the transaction is the only one that writes.
 fn add_to(
     transaction: &mut Transaction<'_>,
     minute: Micros,
@@ -87,8 +89,8 @@ fn add_to(
         .get_result(transaction.connection)
         .optional()
         .map_err(outcome)?;
-    if let Some(there) = there {
-        sum.add(&there.sum()?);
+    if let Some((_, there)) = there.and_then(|row| row.read()) {
+        sum.add(&there);
     }
     let number = i64::try_from(sum.number).unwrap_or(i64::MAX);
     let (wait, took) = (json::write("wait", sum.wait.numbers())?, json::write("took", sum.took.numbers())?);
@@ -115,11 +117,14 @@ pub(super) fn traffic(transaction: &mut Transaction<'_>, range: TrafficRange) ->
     let rows: Vec<Row> = sql!(SINCE, since).load(transaction.connection).map_err(outcome)?;
     let mut sums: BTreeMap<(Micros, TrafficKey), Sum> = BTreeMap::new();
     for row in rows {
-        sums.entry((start_of(row.minute, step), row.key()?)).or_default().add(&row.sum()?);
+        if let Some((key, sum)) = row.read() {
+            sums.entry((start_of(row.minute, step), key)).or_default().add(&sum);
+        }
     }
     let mut steps = Vec::with_capacity(sums.len());
     for ((start, key), Sum { number, wait, took }) in sums {
-        steps.push(TrafficStep { start: time(start)?, key, number, wait, took });
+        let Some(start) = unreadable::left_out("traffic", time(start)) else { continue };
+        steps.push(TrafficStep { start, key, number, wait, took });
     }
     Ok(Traffic { now: time(transaction.now)?, steps })
 }
@@ -128,9 +133,9 @@ const PRUNE: &str = "DELETE FROM traffic WHERE minute < ?";
 /// The first minute of an hour stands for the hour, so it stays.
 const OLD_MINUTES: &str = "SELECT minute, lane, outcome, reason, n, wait, took FROM traffic
     WHERE minute < ? AND minute % 3600000000 <> 0";
-const FORGET_MINUTES: &str = "DELETE FROM traffic WHERE minute < ? AND minute % 3600000000 <> 0";
+const FORGET: &str = "DELETE FROM traffic WHERE minute = ? AND lane = ? AND outcome = ? AND reason = ?";
 
-/// Thins counts out.
+/// Thins counts out. A row that cannot be read stays as it is until it is too old: another version may read it.
 pub(super) fn prune(
     transaction: &mut Transaction<'_>,
     retention: HistoryRetention,
@@ -139,15 +144,15 @@ pub(super) fn prune(
     sql!(PRUNE, oldest).execute(transaction.connection).map_err(outcome)?;
     let before = start_of(earlier(transaction.now, retention.minutes), HOUR);
     let old: Vec<Row> = sql!(OLD_MINUTES, before).load(transaction.connection).map_err(outcome)?;
-    if old.is_empty() {
-        return Ok(());
-    }
     let mut hours: BTreeMap<(Micros, TrafficKey), Sum> = BTreeMap::new();
     for row in &old {
-        hours.entry((start_of(row.minute, HOUR), row.key()?)).or_default().add(&row.sum()?);
+        let Some((key, sum)) = row.read() else { continue };
+        hours.entry((start_of(row.minute, HOUR), key)).or_default().add(&sum);
+        let forget = sql!(FORGET, row.minute, row.lane.as_str(), row.outcome.as_str(), row.reason.as_str());
+        forget.execute(transaction.connection).map_err(outcome)?;
     }
     for ((hour, key), sum) in hours {
         add_to(transaction, hour, &key, sum)?;
     }
-    sql!(FORGET_MINUTES, before).execute(transaction.connection).map(drop).map_err(outcome)
+    Ok(())
 }
