@@ -5,16 +5,20 @@ use std::time::{Duration, Instant};
 
 use mailqueue_core::contracts::controls::{Pauses, WorkerReport, WorkerState};
 use mailqueue_core::controls::TrafficCounter;
-use mailqueue_core::{Controls, StoreError, Transport};
+use mailqueue_core::{Controls, MessageStore, StoreError, Transport};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::pausing::Pausing;
 
-/// The time between two questions for what is paused. With the sweep's two statements a second it makes fewer than
-/// three, and a pause is known within two seconds.
-const PAUSE_INTERVAL: Duration = Duration::from_millis(1500);
+/// The time between two questions for what is paused. With the sweep's two statements a second, a report now and then and
+/// the questions of an outbox in the same process it makes three a second; and a pause is known within
+/// two seconds.
+const PAUSE_INTERVAL: Duration = Duration::from_millis(1800);
+
+/// The time between two questions for the same before the first answer.
+const FIRST_PAUSE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The age of a report at which the next one is due: with the interval above, one is made every ten seconds at least.
 const REPORT_INTERVAL: Duration = Duration::from_secs(8);
@@ -24,6 +28,7 @@ const EDGE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Reports a worker, adds its counts, and learns what is paused. A fault of any of it is no fault of the worker.
 pub(crate) struct Presence {
+    pub(crate) store: Arc<dyn MessageStore>,
     pub(crate) controls: Arc<dyn Controls>,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) pausing: Pausing,
@@ -53,19 +58,18 @@ impl Present {
 impl Presence {
     /// Learns what is paused, which has to be known before the first message is taken, and begins to report.
     pub(crate) async fn appear(self, drain: &CancellationToken) -> Present {
+        let mut knows = true;
         tokio::select! {
             () = drain.cancelled() => {}
-            learnt = timeout(EDGE_TIMEOUT, self.learn()) => if learnt.is_err() {
-                tracing::warn!(event = "control.unknown", "it is not known what is paused, as the store does not answer");
-            }
+            () = self.learn_first(&mut knows) => {}
         }
         let ended = CancellationToken::new();
-        let task = AbortOnDropHandle::new(tokio::spawn(self.run(drain.clone(), ended.clone())));
+        let task = AbortOnDropHandle::new(tokio::spawn(self.run(knows, drain.clone(), ended.clone())));
         Present { ended, task }
     }
 
     /// Reports and learns until `ended`, and then signs off.
-    async fn run(self, drain: CancellationToken, ended: CancellationToken) {
+    async fn run(self, mut knows: bool, drain: CancellationToken, ended: CancellationToken) {
         let mut last: Option<(Instant, WorkerState)> = None;
         let mut answers = true;
         loop {
@@ -78,7 +82,9 @@ impl Presence {
             tokio::select! {
                 () = ended.cancelled() => break,
                 () = drain.cancelled(), if state != WorkerState::Draining => {}
-                () = tokio::time::sleep(PAUSE_INTERVAL) => self.learn().await,
+                () = tokio::time::sleep(PAUSE_INTERVAL) => {
+                    note_unknown(&mut knows, self.learn().await, "what was known stays in force");
+                }
             }
         }
         let leave = async {
@@ -91,12 +97,41 @@ impl Presence {
         }
     }
 
-    /// What was known stays in force while the store does not answer.
-    async fn learn(&self) {
-        match self.controls.pauses().await {
-            Ok(pauses) => self.obey(&pauses),
-            Err(error) => tracing::debug!(%error, "it is not known what is paused"),
+    /// Returns once it is known what is paused, or that this database cannot tell: it answers, and its controls fail all
+    /// the same, for want of a table or a right. Until then nothing is sent.
+    async fn learn_first(&self, knows: &mut bool) {
+        let mut failed_though_store_answers = false;
+        loop {
+            let learnt = timeout(EDGE_TIMEOUT, self.learn()).await;
+            let learnt = learnt.unwrap_or_else(|_| Err(StoreError::Overloaded("no answer in time".into())));
+            let may_be_of_controls = learnt.as_ref().is_err_and(is_of_controls);
+            if note_unknown(knows, learnt, "nothing is sent while the store does not answer") {
+                return;
+            }
+            // Twice in a row: a store that has just come back answers the second question too.
+            let store_answers = may_be_of_controls && self.store_answers().await;
+            if store_answers && failed_though_store_answers {
+                tracing::warn!(
+                    event = "control.unknown",
+                    "this database cannot tell what is paused; nothing is paused here"
+                );
+                return;
+            }
+            if !store_answers {
+                tokio::time::sleep(FIRST_PAUSE_INTERVAL).await;
+            }
+            failed_though_store_answers = store_answers;
         }
+    }
+
+    async fn store_answers(&self) -> bool {
+        matches!(timeout(EDGE_TIMEOUT, self.store.backlog(0)).await, Ok(Ok(_)))
+    }
+
+    /// What was known stays in force while the store does not answer.
+    async fn learn(&self) -> Result<(), StoreError> {
+        self.obey(&self.controls.pauses().await?);
+        Ok(())
     }
 
     fn obey(&self, pauses: &Pauses) {
@@ -105,7 +140,6 @@ impl Presence {
         if self.pausing.set(pauses) {
             let scopes: Vec<String> = pauses.in_force.iter().map(|pause| pause.scope.to_string()).collect();
             tracing::info!(
-                event = "control.changed",
                 event = "control.changed",
                 paused = scopes.join(", "),
                 "an operator has changed what is paused"
@@ -136,6 +170,22 @@ impl Presence {
         self.controls.report_worker(&report).await?;
         self.traffic.flush(&*self.controls).await
     }
+}
+
+/// An error that time alone may not mend. A missing table and a missing right are told as a store that is not available.
+fn is_of_controls(error: &StoreError) -> bool {
+    matches!(error, StoreError::Unavailable(_) | StoreError::Refused(_) | StoreError::Unreadable(_))
+}
+
+/// Logs once that it is not known any more what is paused, and `so`; tells whether it is known.
+fn note_unknown(knows: &mut bool, learnt: Result<(), StoreError>, so: &str) -> bool {
+    let was_known = std::mem::replace(knows, learnt.is_ok());
+    if let Err(error) = learnt
+        && was_known
+    {
+        tracing::warn!(event = "control.unknown", %error, "it is not known what is paused; {so}");
+    }
+    *knows
 }
 
 /// Logs the beginning and the end of an outage, not every report.

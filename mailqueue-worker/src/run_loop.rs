@@ -85,7 +85,10 @@ impl RunLoop<'_> {
                     if !ids.is_empty() {
                         // Again, as an operator may have paused all relays while the pull waited.
                         self.transport.ready().await;
-                        return Some(Found { ids, slots, version, _claiming: claiming });
+                        if self.is_current(version) {
+                            return Some(Found { ids, slots, version, _claiming: claiming });
+                        }
+                        continue;
                     }
                     tokio::time::sleep(ASIDE_INTERVAL).await;
                 }
@@ -96,6 +99,9 @@ impl RunLoop<'_> {
 
     async fn claim(&self, found: Found) {
         let Found { ids, slots, version, _claiming } = found;
+        if !self.is_current(version) {
+            return;
+        }
         match self.deliverer.claim(&ids, slots.share).await {
             Ok(Claim { jobs, too_large }) if jobs.is_empty() && too_large.is_empty() => {
                 tokio::time::sleep(LOST_CLAIM_INTERVAL).await;
@@ -104,14 +110,19 @@ impl RunLoop<'_> {
                 let sizes = jobs.iter().map(|job| job.octets() as u64);
                 let sizes = sizes.chain(too_large.iter().map(|message| message.octets));
                 self.slots.share().seen(sizes.max().unwrap_or(0));
-                // Found before a pause, they may be of a lane that is paused now.
-                if version == self.pausing.version() {
+                if self.is_current(version) {
                     self.slots.put_aside(too_large);
                 }
                 self.hand_over(jobs, slots);
             }
             Err(error) => pause_after(&error).await,
         }
+    }
+
+    /// False if what was found at `version` may be of a lane that is paused now. It is left to the sweep, which finds it
+    /// again.
+    fn is_current(&self, version: u64) -> bool {
+        version == self.pausing.version()
     }
 
     /// The right to claim, slots, and how many messages to claim for them.
@@ -151,7 +162,7 @@ impl RunLoop<'_> {
                     None => return,
                 },
             };
-            if version != self.pausing.version() {
+            if !self.is_current(version) {
                 self.slots.forget(&message);
                 continue;
             }

@@ -245,6 +245,7 @@ impl Worker {
         drain: &CancellationToken,
     ) -> Option<Present> {
         let presence = Presence {
+            store: Arc::clone(&self.store),
             controls: Arc::clone(self.controls.as_ref()?),
             transport: Arc::clone(&self.transport),
             pausing: pausing.clone(),
