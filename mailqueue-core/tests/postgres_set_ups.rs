@@ -212,3 +212,27 @@ async fn a_server_that_may_lose_mail_is_refused_unless_that_is_allowed() {
     let words = PostgresStore::open(&quick, &PostgresOptions::default()).await.err().expect("it is unsafe");
     assert!(words.to_string().contains("fsync and full_page_writes"), "{words}");
 }
+
+/// A deadlock while tables are brought up to date passes with time; a right that is missing does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_that_passes_is_no_refusal_of_a_migration() {
+    let postgres = Postgres::start();
+    let url = postgres.database();
+    for (code, passes) in [("40P01", true), ("55P03", true), ("57P01", true), ("42501", false)] {
+        postgres.query(
+            &url,
+            &format!(
+                "CREATE OR REPLACE FUNCTION fail() RETURNS event_trigger LANGUAGE plpgsql AS
+                    $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END $$;
+                DROP EVENT TRIGGER IF EXISTS failing;
+                CREATE EVENT TRIGGER failing ON ddl_command_start WHEN TAG IN ('CREATE INDEX')
+                    EXECUTE FUNCTION fail()"
+            ),
+        );
+        let error = PostgresStore::open(&url.as_str().into(), &lenient()).await.err().expect("it fails");
+        assert_eq!(error.is_transient(), passes, "{code}: {error}");
+        assert_eq!(matches!(error, StoreError::Refused(_)), !passes, "{code}: {error}");
+    }
+    postgres.query(&url, "DROP EVENT TRIGGER failing");
+    drop(open(&url).await);
+}

@@ -147,6 +147,8 @@ async fn a_second_process_is_refused_while_the_first_has_the_file() {
     let told = String::from_utf8(told.expect("it ends").stdout).expect("its output is text");
     assert!(told.contains("not opened: ") && told.contains("SQLite is for one process"), "{told}");
     submit(&store, "undisturbed").await.expect("it is kept");
+    let error = SqliteStore::open(&path, &SqliteOptions::default()).await.expect_err("it is held");
+    assert!(error.is_transient(), "the other may be about to end: {error}");
     drop(store);
     let third = start_child(&path);
     let ids = tokio::task::spawn_blocking(|| ids_until_killed(third, 1)).await.expect("the child came up");

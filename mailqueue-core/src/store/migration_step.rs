@@ -16,11 +16,12 @@ impl MigrationStep {
     #[must_use]
     pub fn script(&self) -> String {
         let Self { name, sql, .. } = self;
-        let version = version(name);
-        format!(
-            "-- {name}\nBEGIN;\n{}\nINSERT INTO mailqueue_migrations (version) VALUES ('{version}');\nCOMMIT;\n",
-            sql.trim_end()
-        )
+        format!("-- {name}\nBEGIN;\n{}\n{};\nCOMMIT;\n", sql.trim_end(), self.note())
+    }
+
+    /// The statement that notes that it has run. The version is digits of a folder's name.
+    pub(super) fn note(&self) -> String {
+        format!("INSERT INTO mailqueue_migrations (version) VALUES ('{}')", version(self.name))
     }
 }
 

@@ -4,7 +4,6 @@
 //! another.
 
 use diesel::backend::Backend;
-use diesel::connection::Connection;
 use diesel::migration::Migration;
 
 /// Any error of migrating.
@@ -34,30 +33,4 @@ pub(super) fn check<DB: Backend>(
         Some(missing) if !run => Err(format!("migration {missing} has not run and `migrate` is off").into()),
         _ => Ok(()),
     }
-}
-
-/// Runs those of `migrations` that are not in `applied`, in order, each with its row in the table of migrations. The
-/// caller has begun the transaction, and holds the lock that keeps other processes from doing the same.
-pub(super) fn run_pending<C>(
-    connection: &mut C,
-    mut migrations: Vec<Box<dyn Migration<C::Backend>>>,
-    applied: &[String],
-) -> Result<(), MigrationError>
-where
-    C: Connection + 'static,
-    C::Backend: Backend,
-{
-    // The source promises no order, and a version begins with its date.
-    migrations.sort_by_key(|migration| migration.name().version().to_string());
-    for migration in migrations {
-        let version = migration.name().version().to_string();
-        if applied.contains(&version) {
-            continue;
-        }
-        // The version is the name of a folder in this repository: digits and dashes.
-        let note = format!("INSERT INTO mailqueue_migrations (version) VALUES ('{version}')");
-        migration.run(connection)?;
-        connection.batch_execute(&note)?;
-    }
-    Ok(())
 }

@@ -33,6 +33,11 @@ impl DriverError {
         self.0.as_db_error().map_or(Meaning::Connection, meaning)
     }
 
+    /// Tells whether the same may succeed later although nobody changes the server or what is asked of it.
+    pub(super) fn may_pass(&self) -> bool {
+        !matches!(self.meaning(), Meaning::Item | Meaning::Server)
+    }
+
     /// Tells whether the connection it came by is of no use any more.
     pub(super) fn is_of_connection(&self) -> bool {
         self.meaning() == Meaning::Connection

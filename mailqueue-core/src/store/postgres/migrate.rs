@@ -1,17 +1,14 @@
 //! Bringing the tables up to date.
 
-use diesel::connection::SimpleConnection;
 use diesel::migration::MigrationSource;
 use diesel::pg::Pg;
 use diesel_async::SimpleAsyncConnection;
-use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
 use super::super::migration_step::{self, CREATE_TABLE, MigrationStep};
 use super::super::migrations::{self, MigrationError};
-use super::error;
+use super::error::{self, DriverError};
 use super::session::Session;
-use crate::contracts::error_detail::ErrorDetail;
 use crate::contracts::store::StoreError;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
@@ -35,11 +32,13 @@ pub(super) async fn migrate(mut session: Session, run: bool) -> Result<(), Store
     session.batch_execute(CREATE_TABLE).await.map_err(refuse)?;
     // Read again: another process, perhaps of a newer version, may have migrated while this one waited.
     let applied = applied(&mut session).await?;
-    // diesel's migrations are synchronous and would block a thread of the runtime.
-    let blocking = tokio::task::spawn_blocking(move || run_pending(session, &applied));
+    is_complete(&applied, true).map_err(refused)?;
+    for step in migration_step::steps(STEPS, &applied).iter().filter(|step| !step.is_applied) {
+        session.batch_execute(step.sql).await.map_err(of_step)?;
+        session.batch_execute(&step.note()).await.map_err(of_step)?;
+    }
     // A session that has not committed is gone when this returns, and the transaction with it.
-    let migrated = blocking.await.map_err(|error| StoreError::Unavailable(ErrorDetail::of(error)))?;
-    migrated.map_err(refused)
+    session.batch_execute("COMMIT").await.map_err(of_step)
 }
 
 /// All steps, and which of them have run.
@@ -54,17 +53,20 @@ fn is_complete(applied: &[String], run: bool) -> Result<bool, MigrationError> {
     Ok(applied.len() == migrations.len())
 }
 
-fn run_pending(session: Session, applied: &[String]) -> Result<(), MigrationError> {
-    let migrations = MigrationSource::<Pg>::migrations(&MIGRATIONS)?;
-    migrations::check(&migrations, applied, true)?;
-    let mut connection = AsyncConnectionWrapper::<Session>::from(session);
-    migrations::run_pending(&mut connection, migrations, applied)?;
-    // Begun by hand, so ended by hand: diesel's transaction manager knows of none.
-    Ok(SimpleConnection::batch_execute(&mut connection, "COMMIT")?)
-}
-
 fn refused(error: MigrationError) -> StoreError {
     StoreError::Refused(format!("migrating failed: {error}").into())
+}
+
+/// The outcome of a step that failed. A deadlock, a limit of time and a lost connection pass; a right or a table that is
+/// missing does not.
+fn of_step(error: diesel::result::Error) -> StoreError {
+    let is_final = DriverError::of(&error).is_some_and(|error| !error.may_pass());
+    match error::outcome(error) {
+        StoreError::Refused(words) | StoreError::Unavailable(words) if is_final => {
+            StoreError::Refused(format!("migrating failed: {words}").into())
+        }
+        other => other,
+    }
 }
 
 /// The versions that have run; none where there is no table of migrations.

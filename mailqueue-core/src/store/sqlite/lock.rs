@@ -40,7 +40,8 @@ pub(super) fn take(path: &Path) -> Result<File, StoreError> {
 }
 
 fn taken() -> StoreError {
-    StoreError::Refused(
+    // The other process may be about to end: a service manager that starts this one again mends it.
+    StoreError::Unavailable(
         "another process has this SQLite file open, and SQLite is for one process; end it, or take Postgres"
             .into(),
     )

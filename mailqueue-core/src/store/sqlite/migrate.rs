@@ -8,7 +8,7 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
 use super::super::migration_step::{self, CREATE_TABLE, MigrationStep};
 use super::super::migrations::{self, MigrationError, mailqueue_migrations};
-use super::error::is_locked;
+use super::error::{self, is_locked};
 use crate::contracts::error_detail::ErrorDetail;
 use crate::contracts::store::StoreError;
 
@@ -24,7 +24,11 @@ pub(super) fn migrate(connection: &mut SqliteConnection, run: bool) -> Result<()
     let result = if run { connection.exclusive_transaction(locked) } else { check(connection) };
     result.map_err(|error| match error.downcast::<diesel::result::Error>() {
         Ok(locked) if is_locked(&locked) => StoreError::Unavailable(ErrorDetail::of(locked)),
-        Ok(other) => StoreError::Refused(format!("migrating failed: {other}").into()),
+        Ok(other) => match error::of_opening(*other) {
+            StoreError::Refused(words) => StoreError::Refused(format!("migrating failed: {words}").into()),
+            // A full disk, no memory, a disk that fails for a while.
+            other => other,
+        },
         Err(other) => StoreError::Refused(format!("migrating failed: {other}").into()),
     })
 }
@@ -34,7 +38,11 @@ fn locked(connection: &mut SqliteConnection) -> Result<(), MigrationError> {
     connection.batch_execute(CREATE_TABLE)?;
     let applied = applied(connection)?;
     migrations::check(&migrations, &applied, true)?;
-    migrations::run_pending(connection, migrations, &applied)
+    for step in migration_step::steps(STEPS, &applied).iter().filter(|step| !step.is_applied) {
+        connection.batch_execute(step.sql)?;
+        connection.batch_execute(&step.note())?;
+    }
+    Ok(())
 }
 
 fn check(connection: &mut SqliteConnection) -> Result<(), MigrationError> {
