@@ -111,6 +111,7 @@ macro_rules! message_store_conformance {
                 lines_up_again_what_was_surely_not_sent
                 remembers_that_the_dot_was_allowed
                 remembers_that_the_dot_was_allowed_with_the_claim
+                allows_no_dot_with_the_claim_after_a_lost_lease
                 forgets_a_dot_that_was_not_sent
                 remembers_the_dot_through_later_renewals
                 holds_what_may_have_been_sent

@@ -52,6 +52,25 @@ pub async fn remembers_that_the_dot_was_allowed_with_the_claim(store: Arc<dyn Me
     assert!(!kept.maybe_sent());
 }
 
+/// A message whose last lease was lost is allowed no dot with the claim, since it may be poison. A result in between ends
+/// that.
+pub async fn allows_no_dot_with_the_claim_after_a_lost_lease(store: Arc<dyn MessageStore>) {
+    let harness = Harness::new(store);
+    let id = harness.submit(&draft("poison")).await;
+    harness.lose(id, false, &eager()).await;
+    for expected in [false, true] {
+        let terms = LeaseTerms { dot_up_to: Some(u64::MAX), ..terms("worker", LONG) };
+        let claimed = wait_until("it is due again", || async {
+            let claims = harness.store.claim(&[id], &terms).await.expect("a claim is answered");
+            claims.leased.into_iter().next()
+        })
+        .await;
+        assert_eq!(claimed.delivery, harness.record(id).await.delivery, "the answer tells what is kept");
+        assert_eq!(claimed.delivery.dot_allowed, expected);
+        harness.settle(&claimed, report([(ANA, deferred())]), eager()).await;
+    }
+}
+
 /// A dot that was allowed with the claim and not sent leaves no doubt, once that is reported.
 pub async fn forgets_a_dot_that_was_not_sent(store: Arc<dyn MessageStore>) {
     let harness = Harness::new(store);

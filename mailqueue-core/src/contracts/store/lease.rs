@@ -24,7 +24,8 @@ pub struct LeaseTerms {
     /// How many octets a message may have as it is sent: what there is memory for.
     pub largest: u64,
     /// A message of at most so many octets is allowed one final dot with its lease. It counts from then on as maybe sent, as
-    /// one that is renewed with [`before_dot`](Renewal::before_dot). `None` allows no dot.
+    /// one that is renewed with [`before_dot`](Renewal::before_dot). One whose last lease was lost is allowed none: it may be
+    /// poison, which leaves no doubt as long as nobody asks for its dot. `None` allows no dot.
     pub dot_up_to: Option<u64>,
 }
 

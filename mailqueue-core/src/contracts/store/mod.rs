@@ -70,7 +70,8 @@ pub trait MessageStore: Send + Sync + 'static {
 
     /// Leases those of `ids` that are queued and due and have at most `terms.largest` octets, for `terms.duration` from
     /// now: exactly one caller gets each, however many ask. Larger ones are named and stay as they are; the others are
-    /// left out of the answer. A message of at most `terms.dot_up_to` octets counts from then on as maybe sent: the
+    /// left out of the answer. A message of at most `terms.dot_up_to` octets whose last lease was not lost
+    /// counts from then on as maybe sent: the
     /// permission to send its dot, which the answer tells of, survives a crash.
     async fn claim(&self, ids: &[MessageId], terms: &LeaseTerms) -> Result<Claims, StoreError>;
 

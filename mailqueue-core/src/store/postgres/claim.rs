@@ -40,7 +40,7 @@ statement! {
         UPDATE deliveries d SET
             status      = 'sending',
             attempt     = d.attempt + 1,
-            dot_allowed = d.octets <= ?,
+            dot_allowed = d.octets <= ? AND d.lost_leases = 0,
             lease_owner = ?,
             lease_token = ?,
             lease_until = now() + ? * interval '1 microsecond',

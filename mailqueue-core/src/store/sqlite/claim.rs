@@ -78,7 +78,8 @@ impl Claimable {
     fn claimed(self, transaction: &Transaction<'_>, terms: &LeaseTerms) -> Result<Claimed, StoreError> {
         let row = &self.delivery;
         let mut delivery = decided(&row.delivery()?, &Event::Claimed)?;
-        if terms.dot_up_to.is_some_and(|most| self.octets.unsigned_abs() <= most) {
+        let is_small = terms.dot_up_to.is_some_and(|most| self.octets.unsigned_abs() <= most);
+        if is_small && delivery.lost_leases == 0 {
             delivery = decided(&delivery, &Event::DotAllowed)?;
         }
         let raw = self.raw.ok_or_else(|| StoreError::Unreadable("its content is gone".into()))?;
