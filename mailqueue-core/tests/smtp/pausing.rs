@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use mailqueue_core::contracts::relay_health::RelayPhase;
 use mailqueue_core::contracts::transport::Transport;
 use mailqueue_core::domain::report::RelayFault;
@@ -41,6 +42,19 @@ async fn nothing_is_asked_for_and_nothing_sent_while_all_are_paused() {
     transport.pause_relays(&[]);
     assert!(waiting.await.unwrap() > 0);
     assert_eq!(sink.messages().len(), 0);
+}
+
+#[tokio::test]
+async fn a_message_that_waits_for_its_turn_is_not_sent_after_a_pause() {
+    let sink = SmtpSink::start().await;
+    let transport = transport(&[&format!("{}?rate=1", sink.url())]);
+    assert_eq!(words(&send(&transport, &message()).await), ["accepted 250"]);
+    let message = message();
+    let mut second = Box::pin(send(&transport, &message));
+    assert!(second.as_mut().now_or_never().is_none(), "its turn comes a second after the first");
+    transport.pause_relays(&[name(&sink.url())]);
+    assert_eq!(fault(&second.await), RelayFault::Paused);
+    assert_eq!(sink.messages().len(), 1);
 }
 
 #[tokio::test]

@@ -179,13 +179,12 @@ impl Relay {
         let sender = self.senders.enter(&message.sender).map_err(limited)?;
         let mut permit = self.enter(request).await?;
         // Again, as it may have been paused while this message waited for the slot.
-        if self.is_paused() {
-            let text = "paused by an operator";
-            return Err(Declined::unavailable(RelayFault::Paused, text, MIN_RETRY_INTERVAL));
-        }
+        self.decline_if_paused()?;
         // After the slot, so that no turn is spent on a message that gets none.
         if let Some(limit) = &self.rate_limit {
             limit.acquire().await;
+            // And again, as the turn may have been long in coming.
+            self.decline_if_paused()?;
         }
         let started = Instant::now();
         let mut kept = self.pool.take().await;
@@ -232,6 +231,16 @@ impl Relay {
                     return Ok(self.answered(permit, session, answers));
                 }
             }
+        }
+    }
+
+    fn decline_if_paused(&self) -> Result<(), Declined> {
+        match self.is_paused() {
+            true => {
+                let text = "paused by an operator";
+                Err(Declined::unavailable(RelayFault::Paused, text, MIN_RETRY_INTERVAL))
+            }
+            false => Ok(()),
         }
     }
 
