@@ -2,6 +2,8 @@
 //! and all goes on once Redis is back.
 #![cfg(feature = "redis")]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use mailqueue_core::contracts::queue::{Entry, Queue, QueueError};
@@ -10,6 +12,8 @@ use mailqueue_core::domain::lane::Lane;
 use mailqueue_core::queue::redis::{RedisOptions, RedisQueue};
 use mailqueue_testing::{Direction, Proxy, Redis, eventually};
 use time::OffsetDateTime;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
 
 /// The timeout that the queue is given.
 const CALL_TIMEOUT: Duration = Duration::from_millis(300);
@@ -277,4 +281,47 @@ async fn an_evicting_redis_loses_entries_and_fails_no_call() {
     assert!(held < 40_000, "nothing was evicted");
     queue.head(Lane::Normal).await.unwrap();
     queue.pull(&Lane::ALL, 10, Duration::ZERO).await.unwrap();
+}
+
+/// Answers the commands of one connection as a node of a cluster that is down: the question whether it is there succeeds,
+/// all others fail.
+async fn answer_as_down(socket: TcpStream) -> std::io::Result<()> {
+    let mut lines = BufReader::new(socket).lines();
+    while let Some(count) = lines.next_line().await? {
+        let words: usize = count.trim_start_matches('*').parse().unwrap_or(0);
+        let mut name = String::new();
+        for word in 0..words {
+            let _length = lines.next_line().await?;
+            let said = lines.next_line().await?.unwrap_or_default();
+            if word == 0 {
+                name = said.to_uppercase();
+            }
+        }
+        let answer = match name.as_str() {
+            "PING" => "+PONG\r\n",
+            "CLIENT" | "SELECT" => "+OK\r\n",
+            _ => "-CLUSTERDOWN The cluster is down\r\n",
+        };
+        lines.get_mut().get_mut().write_all(answer.as_bytes()).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_out_of_service_is_asked_once_by_a_call() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::Relaxed);
+            tokio::spawn(answer_as_down(socket));
+        }
+    });
+    let queue = open(&url);
+    let error = queue.push(&[entry(0)]).await.expect_err("it is down");
+    assert!(error.to_string().contains("CLUSTERDOWN"), "{error}");
+    let connections = connections.load(Ordering::Relaxed);
+    assert!(connections <= 2, "{connections} connections for one call");
 }

@@ -73,13 +73,13 @@ impl Connections {
         Ok(Self { pool, client, readers: Mutex::default(), generation, failures, timeout })
     }
 
-    /// Sends commands that return at once over the pool; again if the connection has ended since its last answer, so they
-    /// must be such as may be repeated. The caller bounds the time.
+    /// Sends commands that return at once over the pool; again if the connection may have ended since its last answer, so
+    /// they must be such as may be repeated. The caller bounds the time.
     pub(super) async fn ask<T: FromRedisValue>(&self, question: &Pipeline) -> Result<T, Fault> {
         loop {
             let mut pooled = self.checkout().await?;
             match pooled.ask(question).await {
-                // Comes to an end: this connection is closed, and a new one is not trusted.
+                // Comes to an end: this connection is closed, and one that has served nobody yet is not trusted.
                 Err(Fault::OutOfReach(_)) if pooled.is_trusted => {}
                 answer => return answer,
             }
@@ -169,7 +169,10 @@ struct Pooled {
     in_flight: bool,
     /// The time of its last answer.
     answered: Instant,
-    /// It was given out without a question.
+    /// It has answered a command. The questions of its opening tell less: a server that is out of service for commands
+    /// answers those too.
+    has_served: bool,
+    /// It was given out without a question, and has served before.
     is_trusted: bool,
 }
 
@@ -178,7 +181,7 @@ impl Pooled {
         // Left standing when the answer is bad or this future is dropped before it has come.
         self.in_flight = true;
         let answer = question.query_async(&mut self.connection).await?;
-        (self.in_flight, self.answered) = (false, Instant::now());
+        (self.in_flight, self.answered, self.has_served) = (false, Instant::now(), true);
         Ok(answer)
     }
 }
@@ -206,7 +209,8 @@ impl ManageConnection for Pooling {
         })?;
         // bb8-redis leaves it at 500 ms, whatever the timeout.
         connection.set_response_timeout(self.timeout);
-        Ok(Pooled { connection, generation, in_flight: false, answered: Instant::now(), is_trusted: false })
+        let (in_flight, has_served, is_trusted) = (false, false, false);
+        Ok(Pooled { connection, generation, in_flight, answered: Instant::now(), has_served, is_trusted })
     }
 
     async fn is_valid(&self, pooled: &mut Pooled) -> Result<(), Fault> {
@@ -214,9 +218,10 @@ impl ManageConnection for Pooling {
         if self.has_broken(pooled) {
             return Err(Fault::OutOfReach("the connection is from before".into()));
         }
-        // One that has just answered is not asked: that would cost each call a round trip.
-        pooled.is_trusted = pooled.answered.elapsed() < TRUSTED;
-        if !pooled.is_trusted {
+        // One that has just answered is not asked: that would cost each call a round trip. New connections come here too.
+        let has_just_answered = pooled.answered.elapsed() < TRUSTED;
+        pooled.is_trusted = has_just_answered && pooled.has_served;
+        if !has_just_answered {
             pooled.in_flight = true;
             self.inner.is_valid(&mut pooled.connection).await?;
             pooled.in_flight = false;
