@@ -67,9 +67,9 @@ impl Outbox {
 
     /// The same, but new mail is refused as [`SubmitError::Full`] rather than that more waits than `capacity` says.
     ///
-    /// It goes by the last count of the store and by what was taken in here since. The count is renewed once that is a
-    /// twentieth of the cap, so the cap holds for up to four processes at once. What a host keeps in a transaction of its own
-    /// is counted, not refused.
+    /// It goes by the last count of the store and by what was taken in here since. Once that is a twentieth of the cap the
+    /// count is renewed, after a rest of 20 times as long as the last one took and 30 s at most. What other processes take
+    /// in until then, and what a host keeps in a transaction of its own, is counted later, not refused.
     pub async fn start_within(
         capacity: Capacity,
         store: Arc<dyn MessageStore>,

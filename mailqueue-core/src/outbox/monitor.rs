@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::admission::{Admission, Capacity};
-use crate::contracts::store::{Backlog, MessageStore};
+use crate::contracts::store::{Backlog, MessageStore, StoreError};
 use crate::domain::clock::Clock;
 use crate::telemetry;
 
@@ -119,11 +119,15 @@ impl Snapshot {
     async fn ask(&self, store: &dyn MessageStore, asked: Asked) -> LastCount {
         let began = Instant::now();
         let count = if asked == Asked::Count { self.admission.begin_count() } else { 0 };
-        let Ok(mut told) = store.backlog(count).await else {
-            // Without an answer the time would tell of the outage, not of what counting costs.
-            return LastCount::none();
-        };
+        let answer = store.backlog(count).await;
         let counted = LastCount { end: Instant::now(), took: began.elapsed() };
+        let mut told = match answer {
+            Ok(told) => told,
+            // A count that its limit of time ended costs as much as one that was answered.
+            Err(StoreError::Overloaded(_)) => return counted,
+            // The time would tell of the outage, not of what counting costs.
+            Err(_) => return LastCount::none(),
+        };
         // Anchored at the question, so that the clock is ahead by the answer's delay at most and never behind.
         self.clock.set(told.now, began.into_std());
         telemetry::backlog_counted(&told);
