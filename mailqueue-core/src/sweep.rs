@@ -57,8 +57,8 @@ pub struct Swept {
     pub refilled: usize,
     /// True if more is due than one pass puts back: the next should follow soon.
     pub backlog: bool,
-    /// True if the queue was asked and empty, and nothing was due.
-    pub queue_was_whole: bool,
+    /// The lanes whose queue was asked and empty, and of which nothing was due; in the order of [`Lane::ALL`].
+    pub whole: [bool; Lane::ALL.len()],
     /// Leases that had run out.
     pub reclaimed: usize,
     /// The pruned messages.
@@ -85,8 +85,8 @@ type Heads = [(Lane, Option<OffsetDateTime>); Lane::ALL.len()];
 struct Refill {
     /// The entries that were put back.
     added: usize,
-    /// True if nothing was missing.
-    is_whole: bool,
+    /// The lanes of which nothing was missing.
+    whole: [bool; Lane::ALL.len()],
 }
 
 impl Sweeper {
@@ -129,16 +129,10 @@ impl Sweeper {
         let reclaim = if may_reclaim { self.reclaim(now).await } else { Ok(0) };
         let prune = if self.is_time_to_prune() { self.prune().await } else { Ok(Pruned::default()) };
         // Errors are returned only here, so that a step that fails keeps no other from its work.
-        let Refill { added, is_whole } = refill?;
+        let Refill { added, whole } = refill?;
         telemetry::refilled(added);
         let backlog = !self.behind().is_empty();
-        Ok(Swept {
-            refilled: added,
-            backlog,
-            queue_was_whole: is_whole && !backlog,
-            reclaimed: reclaim?,
-            pruned: prune?,
-        })
+        Ok(Swept { refilled: added, backlog, whole, reclaimed: reclaim?, pruned: prune? })
     }
 
     fn is_time_to_prune(&self) -> bool {
@@ -160,7 +154,7 @@ impl Sweeper {
                 tracing::debug!(event = "sweep.refill_failed", %error, "not refilled");
                 // Counts no messages (0): the metric needs only the age of the oldest one.
                 telemetry::backlog_counted(&self.store.backlog(0).await?);
-                return Ok(Refill { added: 0, is_whole: false });
+                return Ok(Refill { added: 0, whole: [false; Lane::ALL.len()] });
             }
         };
         let ranges = heads.map(|(lane, head)| DueRange {
@@ -185,8 +179,11 @@ impl Sweeper {
             }
         }
         // A queue that holds something tells nothing of what lies behind that.
-        let is_whole = missing.is_empty() && heads.iter().all(|(_, head)| head.is_none());
-        Ok(Refill { added, is_whole })
+        let behind = self.behind();
+        let whole = heads.map(|(lane, head)| {
+            head.is_none() && !behind.contains(&lane) && missing.iter().all(|entry| entry.lane != lane)
+        });
+        Ok(Refill { added, whole })
     }
 
     async fn heads(&self) -> Result<Heads, QueueError> {

@@ -3,29 +3,36 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use mailqueue_core::Lane;
 use mailqueue_core::sweep::Swept;
+
+use crate::pausing::Pausing;
 
 /// The time for which a pass that found nothing missing is believed. More than the usual time between two passes, so that
 /// an idle worker asks the store once for each.
 const FRESH: Duration = Duration::from_secs(2);
 
-/// Knows whether the last pass found everything that is due in the queue, so that an empty queue means that nothing is
-/// due.
+/// Knows of which lanes the last pass found everything that is due in the queue, so that an empty queue means that nothing
+/// is due.
 #[derive(Debug, Default)]
 pub(crate) struct QueueCheck {
-    whole_since: Mutex<Option<Instant>>,
+    last: Mutex<Option<(Instant, [bool; Lane::ALL.len()])>>,
 }
 
 impl QueueCheck {
     /// Notes a pass; `None` is one that failed.
     pub(crate) fn note(&self, swept: Option<&Swept>) {
-        let is_whole = swept.is_some_and(|swept| swept.queue_was_whole);
-        *self.whole_since.lock().unwrap_or_else(PoisonError::into_inner) = is_whole.then(Instant::now);
+        let last = swept.map(|swept| (Instant::now(), swept.whole));
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = last;
     }
 
-    /// True shortly after a pass that found nothing missing.
-    pub(crate) fn is_fresh(&self) -> bool {
-        let whole_since = *self.whole_since.lock().unwrap_or_else(PoisonError::into_inner);
-        whole_since.is_some_and(|at| at.elapsed() < FRESH)
+    /// True shortly after a pass that found nothing missing of the lanes that are served. A paused lane that holds mail
+    /// says nothing of the others.
+    pub(crate) fn is_fresh(&self, pausing: &Pausing) -> bool {
+        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|(at, whole)| {
+            at.elapsed() < FRESH
+                && Lane::ALL.into_iter().zip(whole).all(|(lane, is_whole)| is_whole || pausing.has(lane))
+        })
     }
 }

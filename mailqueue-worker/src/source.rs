@@ -74,7 +74,7 @@ impl Source {
         let pulled = self.pull(Origin::Queue, max, wait).await;
         self.is_behind = false;
         let fault = match pulled {
-            Ok(ids) if !ids.is_empty() || self.queue_check.is_fresh() => return Ok(ids),
+            Ok(ids) if !ids.is_empty() || self.queue_check.is_fresh(&self.pausing) => return Ok(ids),
             pulled => pulled.err(),
         };
         match self.pull(Origin::Store, max, Duration::ZERO).await {

@@ -2,6 +2,10 @@
 
 mod system;
 
+use mailqueue_core::connect::{self, StoreOptions};
+use mailqueue_core::contracts::controls::PauseRequest;
+use mailqueue_core::domain::pause_scope::PauseScope;
+use mailqueue_core::{Draft, Lane};
 use mailqueue_testing::{Postgres, SmtpSink, eventually};
 use system::System;
 
@@ -24,6 +28,13 @@ async fn an_idle_worker_asks_its_database_three_times_a_sweep_at_most() {
     let system = System::on(postgres.database(), SmtpSink::start().await).await;
     let number = |text: &Option<String>| text.as_deref().and_then(|text| text.parse().ok()).unwrap_or(0_u64);
     let probes = || number(&postgres.query(&admin, PROBES)[0][0]);
+    // A lane that is paused and holds mail is no reason to ask more.
+    let options = StoreOptions { allow_unsafe: true, ..StoreOptions::default() };
+    let database = connect::database(&system.database.as_str().into(), options).await.expect("it opens");
+    let request = PauseRequest::new(PauseScope::Lane(Lane::Bulk), "ana");
+    database.controls.pause(&request).await.expect("a pause is kept");
+    let draft = Draft::new("shop@example.com", "ana@example.org", "Hello").text("Hello.");
+    system.outbox.submit(Draft { lane: Lane::Bulk, ..draft }).await.expect("accepted");
     let _worker = system.worker(&[]);
     eventually("it has begun to sweep", async || probes() > 1).await;
     postgres.query(&admin, "SELECT pg_stat_statements_reset()");

@@ -98,7 +98,7 @@ async fn an_idle_pass_asks_the_store_twice() {
     let (store, queue) = (FaultyStore::new().await, Arc::new(LocalQueue::new()));
     let sweeper = sweeper(&store, &queue, Duration::ZERO);
     for _ in 0..5 {
-        assert!(pass(&sweeper).await.queue_was_whole);
+        assert_eq!(pass(&sweeper).await.whole, [true; 3]);
     }
     let asked = [Method::Probe, Method::Due, Method::Reclaim, Method::Backlog];
     assert_eq!(asked.map(|method| store.calls(method).len()), [5, 5, 0, 0]);
@@ -108,12 +108,16 @@ async fn an_idle_pass_asks_the_store_twice() {
 async fn says_whether_the_queue_was_whole() {
     let (store, queue) = (FaultyStore::new().await, Arc::new(LocalQueue::new()));
     let sweeper = sweeper(&store, &queue, LONG);
-    assert!(pass(&sweeper).await.queue_was_whole, "nothing waits");
+    assert_eq!(pass(&sweeper).await.whole, [true; 3], "nothing waits");
     submit_some(&store, 1).await;
-    assert!(!pass(&sweeper).await.queue_was_whole, "it was put back");
-    assert!(!pass(&sweeper).await.queue_was_whole, "what is in it tells nothing of what lies behind");
+    assert_eq!(pass(&sweeper).await.whole, [true, false, true], "it was put back");
+    assert_eq!(
+        pass(&sweeper).await.whole,
+        [true, false, true],
+        "what is in it tells nothing of what lies behind"
+    );
     let queue = Arc::new(LossyQueue::new(LocalQueue::new(), Faults { failed: 1.0, ..Faults::NONE }, 7));
-    assert!(!pass(&sweeper_with(&store, &queue, health(&store, LONG), options())).await.queue_was_whole);
+    assert_eq!(pass(&sweeper_with(&store, &queue, health(&store, LONG), options())).await.whole, [false; 3]);
 }
 
 #[tokio::test]
