@@ -158,6 +158,8 @@ async fn what_is_wrong_has_an_exit_status_and_a_hint() {
     assert_eq!(told(database, &["show", "42"]).0, Some(2));
     assert_eq!(told("postgres://127.0.0.1:1/mail", &["status"]).0, Some(69));
     assert_eq!(told("mysql://127.0.0.1/mail", &["status"]).0, Some(78));
+    let report = told(&format!("{database}_missing"), &["doctor"]);
+    assert!(report.1.contains("DATABASE_URL: "), "it names the setting: {report:?}");
     let report = told(database, &["doctor"]);
     assert_eq!(report.0, Some(1), "no worker has reported: {report:?}");
     assert!(report.1.contains("it takes writes") && report.1.contains("0 at work"), "{report:?}");

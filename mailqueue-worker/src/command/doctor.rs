@@ -56,7 +56,7 @@ impl Doctor {
         let mut findings = vec![Finding::new("settings", Verdict::Ok, "all can be read")];
         match Database::open(settings).await {
             Ok(database) => findings.extend(of_database(&database).await),
-            Err(failure) => findings.push(Finding::new("database", Verdict::Fault, failure.to_string())),
+            Err(failure) => findings.push(Finding::new("database", Verdict::Fault, said(&failure))),
         }
         findings.push(of_queue(settings).await);
         findings.extend(of_relays(settings).await);
@@ -74,6 +74,14 @@ impl Doctor {
             0 => Ok(()),
             faults => Err(Failure::Sentence(format!("faults found: {faults}"))),
         }
+    }
+}
+
+/// The words of a failure; those of all faults where settings are wrong.
+fn said(failure: &Failure) -> String {
+    match failure {
+        Failure::Settings(faults) => faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+        other => other.to_string(),
     }
 }
 
