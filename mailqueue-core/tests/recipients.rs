@@ -214,8 +214,8 @@ async fn an_unreadable_row_fails_no_page_by_sender_or_tag() {
     beside.batch_execute("PRAGMA busy_timeout = 5000").expect("a pragma");
     beside.batch_execute(&spoilt.concat()).expect("rows can be spoilt");
     let by_sender = Filter { from: Some("shop@example.com".into()), ..Filter::default() };
-    let by_tag = Filter { tag: Some("kind".into()), ..Filter::default() };
-    let by_value = Filter { tag: Some("kind=order".into()), ..Filter::default() };
+    let by_tag = Filter { tag: Some(("kind".into(), None)), ..Filter::default() };
+    let by_value = Filter { tag: Some(("kind".into(), Some("order".into()))), ..Filter::default() };
     for filter in [by_sender, by_tag, by_value] {
         let page = outbox.list(filter.clone()).await.expect("a page is read");
         assert_eq!(page.ids().collect::<Vec<_>>(), [ids[2]], "{filter:?}");

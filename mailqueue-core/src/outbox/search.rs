@@ -84,16 +84,12 @@ fn looks_once_more(search: &Search) -> bool {
 fn filter(search: &Search, cursor: Cursor, limit: usize) -> Filter {
     // A domain is looked for message by message.
     let address = |wanted: &Option<String>| wanted.clone().filter(|wanted| !wanted.starts_with('@'));
-    let tag = search.tag.clone().map(|(name, value)| match value {
-        Some(value) => format!("{name}={value}"),
-        None => name,
-    });
     Filter {
         status: search.status,
         to: address(&search.to),
         from: address(&search.from),
         subject: search.subject.clone(),
-        tag,
+        tag: search.tag.clone(),
         lane: search.lane,
         accepted_from: search.after.map(|after| after.saturating_sub(CLOCK_SLACK)),
         accepted_before: search.before.map(|before| before.saturating_add(CLOCK_SLACK)),

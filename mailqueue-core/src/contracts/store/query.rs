@@ -3,6 +3,7 @@
 use time::OffsetDateTime;
 
 use crate::contracts::store::StoreError;
+use crate::domain::address::Address;
 use crate::domain::id::MessageId;
 use crate::domain::lane::Lane;
 use crate::domain::record::{PartialRecord, Record};
@@ -28,8 +29,8 @@ pub struct Filter {
     pub from: Option<String>,
     /// Only those whose subject contains this, whatever its case.
     pub subject: Option<String>,
-    /// Only those with this tag, by its name or as `name=value`.
-    pub tag: Option<String>,
+    /// Only those with a tag of this name, and of this value where one is given.
+    pub tag: Option<(String, Option<String>)>,
     /// Only those in this lane.
     pub lane: Option<Lane>,
     /// Only those accepted at this time or later, by the time in their id.
@@ -50,11 +51,15 @@ impl Filter {
     /// The same among the messages of one recipient, which lie apart in the store.
     pub const SEARCHED_OF_RECIPIENT: usize = 200;
 
-    /// The name of the tag, and its value if one is given.
+    /// The same choice with its addresses as stores keep them: the domain in lower case and as A-labels. `None` where one is
+    /// no address, which no message has.
     #[must_use]
-    pub fn tag_parts(&self) -> Option<(&str, Option<&str>)> {
-        let tag = self.tag.as_deref()?;
-        Some(tag.split_once('=').map_or((tag, None), |(name, value)| (name, Some(value))))
+    pub fn as_kept(self) -> Option<Self> {
+        let kept = |address: Option<String>| -> Option<Option<String>> {
+            address.map(|address| address.parse::<Address>().map(String::from)).transpose().ok()
+        };
+        let (to, from) = (kept(self.to)?, kept(self.from)?);
+        Some(Self { to, from, ..self })
     }
 
     /// The bounds of the ids: from the first one on, and below the second one.

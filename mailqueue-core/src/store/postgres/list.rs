@@ -18,7 +18,6 @@ use super::record::{RecordColumns, RecordRow, record_columns};
 use super::session::Session;
 use super::statement::{Bind, Select, rows};
 use crate::contracts::store::{Cursor, Filter, Page};
-use crate::domain::address::Address;
 use crate::domain::id::MessageId;
 
 /// Both statements of a search see the same messages: `next` is wrong otherwise. Without sorting, ids are read in the order
@@ -32,11 +31,8 @@ const DELIVERY: &str = " CROSS JOIN LATERAL (SELECT * FROM deliveries WHERE emai
 
 /// A page of messages, newest first.
 pub(super) async fn list(connection: &mut Session, filter: Filter) -> Result<Page, Failure> {
-    // No message has what is no address.
-    let Some((to, from)) = kept(filter.to.as_deref()).zip(kept(filter.from.as_deref())) else {
-        return Ok(Page::default());
-    };
-    let list = List { filter, to, from };
+    let Some(filter) = filter.as_kept() else { return Ok(Page::default()) };
+    let list = List { filter };
     connection
         .transaction(async move |connection| {
             connection.batch_execute(SETTINGS).await?;
@@ -45,16 +41,9 @@ pub(super) async fn list(connection: &mut Session, filter: Filter) -> Result<Pag
         .await
 }
 
-/// An address as it is kept: its domain in lower case and as A-labels. The outer `None` is none.
-fn kept(address: Option<&str>) -> Option<Option<String>> {
-    address.map(|address| address.parse::<Address>().map(String::from)).transpose().ok()
-}
-
-/// A list, and the recipient and the sender as they are kept.
+/// A list by a filter whose addresses are as they are kept.
 struct List {
     filter: Filter,
-    to: Option<String>,
-    from: Option<String>,
 }
 
 impl List {
@@ -110,7 +99,7 @@ impl List {
 
     /// The ids that one index finds, and the name of its column.
     fn source(&self, select: Select) -> (Select, &'static str) {
-        match (&self.to, self.filter.rare_status(), &self.filter.tenant) {
+        match (&self.filter.to, self.filter.rare_status(), &self.filter.tenant) {
             (Some(to), ..) => {
                 let those = "SELECT email_id AS id FROM addressees WHERE address = ?";
                 (select.then(those, Bind::Text(to.clone())), "email_id")
@@ -128,13 +117,13 @@ impl List {
 
     /// The conditions that the index does not tell.
     fn sieve(&self, mut select: Select) -> Select {
-        if let (Some(tenant), Some(_)) = (&self.filter.tenant, &self.to) {
+        if let (Some(tenant), Some(_)) = (&self.filter.tenant, &self.filter.to) {
             select = select.then(" AND e.tenant = ?", Bind::Text(tenant.clone()));
         }
         if let Some(status) = self.filter.common_status() {
             select = select.then(" AND d.status = ?", Bind::Text(status.as_str().to_owned()));
         }
-        if let Some(from) = &self.from {
+        if let Some(from) = &self.filter.from {
             // A mailbox is kept as its address, or as a name and the address in angle brackets.
             let sender = " AND strpos('<' || (e.people ->> 'from') || '>', '<' || ? || '>') > 0";
             select = select.then(sender, Bind::Text(from.clone()));
@@ -142,9 +131,11 @@ impl List {
         if let Some(lane) = self.filter.lane {
             select = select.then(" AND d.lane = ?", Bind::Text(lane.as_str().to_owned()));
         }
-        if let Some((name, value)) = self.filter.tag_parts() {
-            let tag = value
-                .map_or_else(|| json!([{ "name": name }]), |value| json!([{ "name": name, "value": value }]));
+        if let Some((name, value)) = &self.filter.tag {
+            let tag = match value {
+                Some(value) => json!([{ "name": name, "value": value }]),
+                None => json!([{ "name": name }]),
+            };
             select = select.then(" AND e.tags @> ?::jsonb", Bind::Text(tag.to_string()));
         }
         if let Some(subject) = &self.filter.subject {

@@ -14,7 +14,6 @@ use super::read::{BY_TENANT, COLUMNS, TABLES};
 use super::record::RecordRow;
 use super::statement::{Statement, sql};
 use crate::contracts::store::{Cursor, Filter, Page, StoreError};
-use crate::domain::address::Address;
 use crate::domain::status::Status;
 
 const NO_BODIES: &str = ", NULL AS body_text, NULL AS body_html, NULL AS raw, NULL AS line_ends";
@@ -63,11 +62,8 @@ struct Last {
 
 /// A page of messages.
 pub(super) fn list(transaction: &mut Transaction<'_>, filter: &Filter) -> Result<Page, StoreError> {
-    // No message has what is no address.
-    let Some((to, from)) = kept(filter.to.as_deref()).zip(kept(filter.from.as_deref())) else {
-        return Ok(Page::default());
-    };
-    let list = List { filter, to, from };
+    let Some(filter) = filter.clone().as_kept() else { return Ok(Page::default()) };
+    let list = List { filter: &filter };
     let Some(searched) = filter.searched() else {
         return list.page(transaction, Page::rows_for(filter.limit));
     };
@@ -78,16 +74,9 @@ pub(super) fn list(transaction: &mut Transaction<'_>, filter: &Filter) -> Result
     page
 }
 
-/// An address as it is kept: its domain in lower case and as A-labels. The outer `None` is none.
-fn kept(address: Option<&str>) -> Option<Option<String>> {
-    address.map(|address| address.parse::<Address>().map(String::from)).transpose().ok()
-}
-
-/// A list, and the recipient and the sender as they are kept.
+/// A list by a filter whose addresses are as they are kept.
 struct List<'f> {
     filter: &'f Filter,
-    to: Option<String>,
-    from: Option<String>,
 }
 
 impl List<'_> {
@@ -139,7 +128,7 @@ impl List<'_> {
     /// The messages that one index finds, and the id of that index: in the order of another table's, all of them would be
     /// sorted.
     fn source<'s>(&'s self, columns: Statement<'s>) -> (Statement<'s>, &'static str) {
-        match (&self.to, self.filter.rare_status(), &self.filter.tenant) {
+        match (&self.filter.to, self.filter.rare_status(), &self.filter.tenant) {
             (Some(to), ..) => (columns.then(sql!(TO, to.as_str())), "a.email_id"),
             (None, Some(Status::Sending), _) => {
                 (columns.then(sql!(TABLES)).then(sql!(SENDING)), "d.email_id")
@@ -157,22 +146,24 @@ impl List<'_> {
     /// The conditions that no index tells.
     fn sieve(&self) -> Statement<'_> {
         let mut sieve = sql!(THOSE);
-        if let (Some(tenant), Some(_)) = (&self.filter.tenant, &self.to) {
+        if let (Some(tenant), Some(_)) = (&self.filter.tenant, &self.filter.to) {
             sieve = sieve.then(sql!(OF_TENANT, tenant.as_str()));
         }
         if let Some(status) = self.filter.common_status() {
             sieve = sieve.then(sql!(BY_STATUS, status.as_str()));
         }
-        if let Some(from) = &self.from {
+        if let Some(from) = &self.filter.from {
             sieve = sieve.then(sql!(BY_SENDER, from.as_str()));
         }
         if let Some(subject) = &self.filter.subject {
             sieve = sieve.then(sql!(BY_SUBJECT, subject.to_lowercase()));
         }
-        match self.filter.tag_parts() {
+        match &self.filter.tag {
             None => {}
-            Some((name, None)) => sieve = sieve.then(sql!(BY_TAG, name)),
-            Some((name, Some(value))) => sieve = sieve.then(sql!(BY_TAG_AND_VALUE, name, value)),
+            Some((name, None)) => sieve = sieve.then(sql!(BY_TAG, name.as_str())),
+            Some((name, Some(value))) => {
+                sieve = sieve.then(sql!(BY_TAG_AND_VALUE, name.as_str(), value.as_str()));
+            }
         }
         if let Some(lane) = self.filter.lane {
             sieve = sieve.then(sql!(BY_LANE, lane.as_str()));
