@@ -1,7 +1,5 @@
 //! `audit`
 
-use std::time::{Duration, Instant};
-
 use clap::Args;
 use mailqueue_core::contracts::store::Listed;
 use mailqueue_core::domain::audit;
@@ -10,13 +8,10 @@ use mailqueue_worker::service::command::Failure;
 use serde::Serialize;
 
 use super::database::{Database, failed};
-use super::output::{self, Output};
+use super::output::{self, Output, Progress};
 
 /// The messages of one page.
 const PAGE: usize = 500;
-
-/// The pause between two lines of progress.
-const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Checks all records.
 #[derive(Debug, Clone, Args)]
@@ -34,16 +29,13 @@ struct Fault {
 
 impl Audit {
     pub(super) async fn run(self, database: &Database) -> Result<(), Failure> {
-        let (mut looked_at, mut faults, mut told) = (0_usize, Vec::new(), Instant::now());
+        let (mut looked_at, mut faults, mut progress) = (0_usize, Vec::new(), Progress::start());
         let (all, mut after) = (Search::default(), None);
         loop {
             let found = database.outbox.search(&all, after, PAGE).await.map_err(failed)?;
             looked_at += found.records.len();
             faults.extend(found.records.iter().flat_map(of));
-            if told.elapsed() >= PROGRESS_INTERVAL {
-                output::advise(&format!("{looked_at} messages so far"));
-                told = Instant::now();
-            }
+            progress.tell(|| format!("{looked_at} messages so far"));
             match found.next {
                 Some(next) => after = Some(next),
                 None => break,

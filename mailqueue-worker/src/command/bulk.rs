@@ -1,7 +1,5 @@
 //! A change of many messages.
 
-use std::time::{Duration, Instant};
-
 use clap::Args;
 use futures_util::{StreamExt, stream};
 use mailqueue_core::MessageId;
@@ -13,16 +11,13 @@ use serde::Serialize;
 use super::database::{Database, failed, id};
 use super::list::read;
 use super::message_change::Change;
-use super::output::{self, Output};
+use super::output::{self, Output, Progress};
 
 /// The messages of one page.
 const PAGE: usize = 500;
 
 /// How many changes are asked for at once.
 const AT_ONCE: usize = 8;
-
-/// The pause between two lines of progress.
-const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The messages to be changed.
 #[derive(Debug, Clone, Args)]
@@ -88,7 +83,7 @@ impl Bulk {
         change: &Change,
         search: &Search,
     ) -> Result<Sum, Failure> {
-        let (mut sum, mut after, mut told) = (Sum::default(), None, Instant::now());
+        let (mut sum, mut after, mut progress) = (Sum::default(), None, Progress::start());
         loop {
             let found = database.outbox.search(search, after, PAGE).await.map_err(failed)?;
             let readable = found.records.iter().filter_map(|listed| listed.as_ref().ok());
@@ -99,10 +94,7 @@ impl Bulk {
             let page = self.change_all(database, change, &fit).await?;
             sum.changed += page.changed;
             sum.left += page.left + (found.records.len() - fit.len()) as u64;
-            if told.elapsed() >= PROGRESS_INTERVAL {
-                output::advise(&format!("{} changed so far", sum.changed));
-                told = Instant::now();
-            }
+            progress.tell(|| format!("{} changed so far", sum.changed));
             match found.next {
                 Some(next) => after = Some(next),
                 None => return Ok(sum),

@@ -1,6 +1,7 @@
 //! Standard output: tables for people, an object a line for programs.
 
 use std::io::{ErrorKind, Write};
+use std::time::{Duration, Instant};
 
 use comfy_table::{Cell, Table, presets};
 use mailqueue_worker::service::command::Failure;
@@ -8,6 +9,9 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
+
+/// The time between two lines of progress.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The form of what a command shows.
 #[derive(Debug, Clone, clap::Args)]
@@ -57,6 +61,26 @@ pub(crate) fn advise(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
+/// The progress of a command, told on standard error every now and then.
+pub(crate) struct Progress {
+    told: Instant,
+}
+
+impl Progress {
+    /// Begins with nothing to tell.
+    pub(crate) fn start() -> Self {
+        Self { told: Instant::now() }
+    }
+
+    /// Tells how far it is, if it was not told for a while.
+    pub(crate) fn tell(&mut self, so_far: impl FnOnce() -> String) {
+        if self.told.elapsed() >= PROGRESS_INTERVAL {
+            advise(&so_far());
+            self.told = Instant::now();
+        }
+    }
+}
+
 /// A text of others without what would steer a terminal.
 pub(crate) fn plain(text: &str) -> String {
     let steers = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
@@ -77,10 +101,10 @@ pub(crate) fn instant(time: OffsetDateTime) -> String {
 }
 
 /// A length of time for people, in its two largest units.
-pub(crate) fn length(duration: std::time::Duration) -> String {
+pub(crate) fn length(duration: Duration) -> String {
     let whole = match duration.as_secs() {
-        0 => std::time::Duration::from_millis(duration.as_millis().try_into().unwrap_or(u64::MAX)),
-        seconds => std::time::Duration::from_secs(seconds),
+        0 => Duration::from_millis(duration.as_millis().try_into().unwrap_or(u64::MAX)),
+        seconds => Duration::from_secs(seconds),
     };
     let text = humantime::format_duration(whole).to_string();
     text.split(' ').take(2).collect::<Vec<_>>().join(" ")
@@ -88,5 +112,5 @@ pub(crate) fn length(duration: std::time::Duration) -> String {
 
 /// The time from `since` to `until` for people.
 pub(crate) fn between(since: OffsetDateTime, until: OffsetDateTime) -> String {
-    length((until - since).try_into().unwrap_or(std::time::Duration::ZERO))
+    length((until - since).try_into().unwrap_or(Duration::ZERO))
 }
